@@ -1,0 +1,378 @@
+package passwordless
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"time"
+)
+
+// The challenge machine:
+//
+//	open -> consumed | exhausted | cancelled | expired
+//
+// docs/machines.md holds it as a table that a test walks. The functions of
+// this file whose names begin with decide are pure: they take records, the
+// instant and the input and return what to commit and what to answer. They read no
+// clock, draw no randomness and reach no store.
+
+// A state is where a challenge is.
+type state uint8
+
+const (
+	open state = iota + 1
+	consumed
+	exhausted
+	cancelled
+	expired
+)
+
+// refusal is what a challenge in a state other than open answers.
+func (s state) refusal() error {
+	switch s {
+	case consumed:
+		return ErrConsumed
+	case exhausted:
+		return ErrExhausted
+	case cancelled:
+		return ErrCancelled
+	case expired:
+		return ErrExpired
+	}
+	return ErrUnknownChallenge
+}
+
+const kindChallenge Kind = "challenge"
+
+// A challenge is one request to prove control of an address, as it is stored. It holds
+// nothing from which a secret could be computed without the ring key.
+type challenge struct {
+	state                  state
+	tenant, client         string
+	channel                Channel
+	address                string
+	purpose                Purpose
+	handled                bool // reached by a handle, not by a slot
+	suppressed             bool // nothing was sent and nothing matches
+	send                   SendMode
+	keyID                  string
+	seed                   digest
+	generation             uint8 // counts replaced secrets
+	format                 codeFormat
+	started, sent, expires Instant
+	touched                Instant // the newest write
+	tries                  [2]tally
+	resends, maxResends    uint8
+	drawn                  uint8 // guesses that drew on the ledger
+	stripe                 uint8 // of the shared buckets
+	person, network        name  // keyed pseudonyms of the address and of the initiator's network
+	browser                digest
+	locale                 string
+	redirect, clientState  string
+}
+
+// A tally counts guesses.
+type tally struct{ used, most uint8 }
+
+func (t tally) left() int { return int(t.most) - int(t.used) }
+
+// Tries are kept apart for whoever started a challenge that is found without a
+// handle, so that a stranger who knows an address cannot burn them.
+const (
+	initiator = 0
+	stranger  = 1
+)
+
+// splitTries divides the attempts of a challenge. With a handle they are one.
+func splitTries(attempts int, handled bool) [2]tally {
+	if handled {
+		return [2]tally{initiator: {most: uint8(attempts)}}
+	}
+	others := attempts * 2 / 5
+	return [2]tally{initiator: {most: uint8(attempts - others)}, stranger: {most: uint8(others)}}
+}
+
+// retention is how long a challenge is kept after its end, to answer why it refuses.
+const retention = time.Hour
+
+const challengeFormat = 1
+
+func (c *challenge) encode() []byte {
+	w := writer{make([]byte, 0, 256+len(c.redirect)+len(c.clientState))}
+	w.fixed([]byte{challengeFormat, byte(c.state)})
+	w.text(c.tenant)
+	w.text(c.client)
+	w.text(string(c.channel))
+	w.text(c.address)
+	w.text(string(c.purpose))
+	w.flag(c.handled)
+	w.flag(c.suppressed)
+	w.num(int64(c.send))
+	w.text(c.keyID)
+	w.fixed(c.seed[:])
+	w.num(int64(c.generation))
+	w.flag(c.format.base20)
+	w.num(int64(c.format.length))
+	for _, at := range [...]Instant{c.started, c.sent, c.expires, c.touched} {
+		w.at(at)
+	}
+	for _, t := range c.tries {
+		w.fixed([]byte{t.used, t.most})
+	}
+	w.fixed([]byte{c.resends, c.maxResends, c.drawn, c.stripe})
+	w.fixed(c.person[:])
+	w.fixed(c.network[:])
+	w.fixed(c.browser[:])
+	w.text(c.locale)
+	w.text(c.redirect)
+	w.text(c.clientState)
+	return w.b
+}
+
+func decodeChallenge(rec Record) (c challenge, err error) {
+	r, err := openBody(rec, challengeFormat)
+	if err != nil {
+		return c, err
+	}
+	var st [1]byte
+	r.fixed(st[:])
+	c.state = state(st[0])
+	c.tenant, c.client = r.text(), r.text()
+	c.channel, c.address, c.purpose = Channel(r.text()), r.text(), Purpose(r.text())
+	c.handled, c.suppressed = r.flag(), r.flag()
+	c.send = SendMode(r.num())
+	c.keyID = r.text()
+	r.fixed(c.seed[:])
+	c.generation = uint8(r.num())
+	c.format = codeFormat{base20: r.flag(), length: int(r.num())}
+	for _, at := range [...]*Instant{&c.started, &c.sent, &c.expires, &c.touched} {
+		*at = r.at()
+	}
+	for i := range c.tries {
+		var pair [2]byte
+		r.fixed(pair[:])
+		c.tries[i] = tally{used: pair[0], most: pair[1]}
+	}
+	var counts [4]byte
+	r.fixed(counts[:])
+	c.resends, c.maxResends, c.drawn, c.stripe = counts[0], counts[1], counts[2], counts[3]
+	r.fixed(c.person[:])
+	r.fixed(c.network[:])
+	r.fixed(c.browser[:])
+	c.locale, c.redirect, c.clientState = r.text(), r.text(), r.text()
+	return c, r.finish(rec.Key.Kind)
+}
+
+// put is the write of the challenge at now in place of version was.
+func (c *challenge) put(n name, now Instant, fresh, was Version) Put {
+	c.touched = now
+	return Put{Was: was, Record: Record{
+		Key: n.key(kindChallenge), Version: fresh, Body: c.encode(), Expires: c.expires.Add(retention)}}
+}
+
+func (c *challenge) identifier() Identifier { return Identifier{c.channel, c.address} }
+
+// messageID names one message of the challenge: another for each send.
+func (c *challenge) messageID() string {
+	sum := sha256.Sum256(append([]byte{c.resends, c.generation}, c.seed[:]...))
+	return hex.EncodeToString(sum[:16])
+}
+
+// live returns the state of the challenge at now for a client of a tenant: open, or
+// why not. It tells an expiry that nobody has written yet.
+func (c *challenge) live(now Instant, client Client) state {
+	switch {
+	case c.client != client.ID || c.tenant != client.Tenant:
+		return 0
+	case c.state == open && now >= c.expires:
+		return expired
+	}
+	return c.state
+}
+
+// A verdict is what a decision means for the caller. It is revealed only after its
+// batch was committed.
+type verdict struct {
+	err     error // why not; nil: the secret was right
+	matched bool
+	next    challenge
+	event   EventType
+}
+
+// A guess is a secret presented to a challenge, with all that the decision depends on.
+type guess struct {
+	client   Client
+	code     string // as typed; "" for a link
+	link     string // 32 bytes; "" for a code
+	cancel   string // 32 bytes of the "this was not me" secret
+	network  name
+	browser  digest
+	known    bool // comes with a device cookie for this person
+	device   name // its name, if known
+	without  refused
+	check    bool // charge and compare, but leave it open and give no login
+	browsers BrowserPolicy
+	fresh    Version
+	key      *macKey // the challenge's ring key; nil if it is gone
+}
+
+// refused remembers which of the buckets that may not refuse a right secret
+// have refused: the decision is taken again without them.
+type refused struct{ device, breaker, nuisance bool }
+
+// side tells whose tries a guess uses.
+func (g *guess) side(c *challenge) int {
+	if c.handled || g.network == c.network || c.browser != (digest{}) && g.browser == c.browser {
+		return initiator
+	}
+	return stranger
+}
+
+// decideGuess judges a code. What it charges depends on the record and the
+// request, never on whether the code is right; only then may a success give back.
+func decideGuess(c challenge, rec Record, n name, now Instant, g *guess, l *limits) (Batch, verdict) {
+	var b batch
+	b.charge(l.guesses(g.network))
+	if st := c.live(now, g.client); st != open {
+		v := dead(&b, c, st, rec, n, now, g)
+		return b.done(), v
+	}
+	side := g.side(&c)
+	code, ok := c.format.read(g.code)
+	switch {
+	case c.tries[side].left() <= 0:
+		return b.done(), verdict{err: refuse(ErrExhausted, 0), next: c, event: EventLoginFailed}
+	case !ok:
+		return b.done(), verdict{err: refuse(ErrMalformedCode, c.tries[side].left()), next: c, event: EventLoginFailed}
+	}
+	c.tries[side].used++
+	l.chargeGuess(&b, &c, g)
+	v := verdict{err: refuse(ErrWrongSecret, c.tries[side].left()), event: EventLoginFailed}
+	if g.key != nil && equal(g.key.code(&c, n, c.format), code) && !c.suppressed {
+		v = verdict{matched: true, event: EventLogin}
+	}
+	switch {
+	case v.matched && g.check:
+		// A check spends its attempt and changes nothing else.
+	case v.matched:
+		c.state = consumed
+		l.giveBack(&b, &c, g)
+	case c.tries[side].left() == 0:
+		v.event, v.err = EventExhausted, refuse(ErrExhausted, 0)
+		if c.tries[initiator].left()+c.tries[stranger].left() == 0 {
+			c.state = exhausted
+		}
+	}
+	v.next = c
+	b.put(v.next.put(n, now, g.fresh, rec.Version))
+	return b.done(), v
+}
+
+// dead answers for a challenge that is not open. The first call to see an expiry
+// writes it, so that a clock that steps back revives nothing.
+func dead(b *batch, c challenge, st state, rec Record, n name, now Instant, g *guess) verdict {
+	v := verdict{err: refuse(st.refusal(), 0), event: EventLoginFailed}
+	if st == expired && c.state == open {
+		c.state = expired
+		b.put(c.put(n, now, g.fresh, rec.Version))
+	}
+	if st == consumed {
+		v.event = EventSpentSecret
+	}
+	v.next = c
+	return v
+}
+
+// decideLink judges a link's secret. A wrong one has 2^-256 odds and charges nothing.
+func decideLink(c challenge, rec Record, n name, now Instant, g *guess, l *limits) (Batch, verdict) {
+	var b batch
+	if st := c.live(now, g.client); st != open {
+		v := dead(&b, c, st, rec, n, now, g)
+		return b.done(), v
+	}
+	if c.suppressed || !c.linkMatches(n, g) {
+		return Batch{}, verdict{err: refuse(ErrWrongSecret, 0), next: c, event: EventLoginFailed}
+	}
+	if g.browsers == SameBrowser && (c.browser == (digest{}) || g.browser != c.browser) {
+		return Batch{}, verdict{err: &OtherBrowserError{}, next: c}
+	}
+	c.state = consumed
+	l.giveBack(&b, &c, g)
+	b.put(c.put(n, now, g.fresh, rec.Version))
+	return b.done(), verdict{matched: true, next: c, event: EventLogin}
+}
+
+func (c *challenge) linkMatches(n name, g *guess) bool {
+	if g.key == nil || !c.send.link() {
+		return false
+	}
+	want := g.key.link(c, n)
+	return equal(string(want[:]), g.link)
+}
+
+func (c *challenge) cancelMatches(n name, g *guess) bool {
+	if g.key == nil {
+		return false
+	}
+	want := g.key.cancel(c, n)
+	return equal(string(want[:]), g.cancel)
+}
+
+// decideCancel judges "this was not me". It cancels and makes the initiator's
+// network pay for it.
+func decideCancel(c challenge, rec Record, n name, now Instant, g *guess, l *limits) (Batch, verdict) {
+	var b batch
+	if c.suppressed || !c.cancelMatches(n, g) {
+		return Batch{}, verdict{err: refuse(ErrWrongSecret, 0), next: c}
+	}
+	if st := c.live(now, g.client); st != open {
+		v := dead(&b, c, st, rec, n, now, g)
+		return b.done(), v
+	}
+	c.state = cancelled
+	b.put(c.put(n, now, g.fresh, rec.Version))
+	if !g.without.nuisance {
+		b.charge(l.nuisance(c.network))
+	}
+	return b.done(), verdict{matched: true, next: c, event: EventCancelled}
+}
+
+// A resend is a request to send a challenge's message again.
+type resend struct {
+	client  Client
+	network name
+	fresh   Version
+	policy  *Policy
+	current *macKey // for new secrets
+	haveKey bool    // the challenge's key is still in the ring
+	tier    tier
+}
+
+// decideResend judges a request to send again. The expiry counts from the first message.
+func decideResend(c challenge, rec Record, n name, now Instant, in *resend, l *limits) (Batch, verdict) {
+	var b batch
+	if st := c.live(now, in.client); st != open {
+		v := dead(&b, c, st, rec, n, now, &guess{fresh: in.fresh})
+		v.event = ""
+		return b.done(), v
+	}
+	if c.resends >= c.maxResends {
+		return Batch{}, verdict{err: refuse(ErrNoResends, 0), next: c}
+	}
+	if wait := c.sent.Add(cooldown(in.policy.ResendCooldown, c.resends)) - now; wait > 0 {
+		return Batch{}, verdict{err: &ChallengeError{Reason: ErrTooSoon, RetryAfter: time.Duration(wait)}, next: c}
+	}
+	c.resends++
+	c.sent = now
+	if in.policy.Resend == ReplaceSecret || !in.haveKey {
+		c.generation++
+		c.keyID = in.current.id
+	}
+	l.chargeSend(&b, &c, in.network, in.tier)
+	b.put(c.put(n, now, in.fresh, rec.Version))
+	return b.done(), verdict{matched: true, next: c, event: EventResent}
+}
+
+// cooldown doubles with each resend, up to 32 minutes.
+func cooldown(first time.Duration, resends uint8) time.Duration {
+	return min(first<<min(resends, 10), max(first, 32*time.Minute))
+}

@@ -1,0 +1,184 @@
+package passwordless
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/subtle"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/seed62b93bad/passwordless/internal/canon"
+)
+
+// A Tenant is a set of clients and users of its own. Nothing made in one works in
+// another.
+type Tenant struct {
+	ID   string // 1 to 64 bytes
+	Name string // the application's name as shown to people; default Config.AppName
+}
+
+// A SecretHash is a client secret as it is kept: its SHA-256. Client secrets are random
+// (ASVS 5.0, 11.5.1); a hash of a secret that people chose is guessed easily.
+type SecretHash [sha256.Size]byte
+
+// HashSecret returns the hash of a client secret.
+func HashSecret(secret string) SecretHash { return sha256.Sum256([]byte(secret)) }
+
+// A SignUpPolicy says what happens to an address that nobody has yet.
+type SignUpPolicy uint8
+
+const (
+	// OpenSignUp makes a user when the address is proved.
+	OpenSignUp SignUpPolicy = iota
+	// ClosedSignUp sends nothing to addresses that no user holds, or a blocked
+	// one, and answers as if it had. Needs an AsyncSender.
+	ClosedSignUp
+)
+
+// An Algorithm is a JWS signature algorithm (RFC 7518, RFC 8037).
+type Algorithm string
+
+// The algorithms of tokens.
+const (
+	ES256 Algorithm = "ES256" // the default
+	RS256 Algorithm = "RS256" // named by clients that demand it; a deviation in Policy (ASVS 5.0, Appendix C)
+	EdDSA Algorithm = "EdDSA"
+)
+
+// A Client is an application that asks for sign-ins.
+type Client struct {
+	ID     string // 1 to 64 printable ASCII bytes, unique across tenants
+	Tenant string // the ID of a tenant; "" when Config.Tenants is empty
+	Name   string // as shown to people; default the tenant's
+
+	// SecretHashes authenticate a confidential client; several allow rotation.
+	SecretHashes []SecretHash
+	// Public marks a client that cannot keep a secret. A client is public or has secrets.
+	Public bool
+	// FirstParty allows the grant in which the application itself takes the code from the
+	// person. Give it to your own applications only (RFC 9700, 2.4 on why).
+	FirstParty bool
+
+	Channels     []Channel    // that it may use; default Email
+	SignUp       SignUpPolicy // default OpenSignUp
+	RedirectURIs []string     // exactly as they will be asked for; https, or http on loopback
+	// InsecureHTTPRedirects accepts http RedirectURIs to any host: whoever watches the network takes over
+	// the sign-ins that end there.
+	InsecureHTTPRedirects bool
+	AppSchemes            bool     // accepts RedirectURIs of native apps, com.example.app:/path (RFC 8252, 7.1)
+	Origins               []string // that may call from a browser (CORS): scheme://host[:port]
+
+	CodeLife    time.Duration // default the policy's; most 10 minutes
+	MaxAttempts int           // guesses a challenge; default the policy's; most 10
+	Algorithm   Algorithm     // of its tokens; default ES256
+	// TokenLife is the life of its access and ID tokens; default the policy's AccessTokenLife, most 24 hours.
+	TokenLife time.Duration
+	// TrustForwarded lets this confidential client name the end user's network
+	// address for limits, on calls that it authenticated.
+	TrustForwarded bool
+}
+
+// Clients finds clients. [ClientList] is one for a fixed set.
+type Clients interface {
+	// Client returns the client with the ID, or an error matching
+	// ErrUnknownClient. It is called once a request and should be fast.
+	Client(ctx context.Context, id string) (Client, error)
+}
+
+// A ClientList is Clients from a fixed set. New checks each of them.
+type ClientList []Client
+
+// Client returns the client with the ID.
+func (l ClientList) Client(_ context.Context, id string) (Client, error) {
+	for _, c := range l {
+		if c.ID == id {
+			return c, nil
+		}
+	}
+	return Client{}, ErrUnknownClient
+}
+
+// Authenticates reports in constant time whether secret is one of the client's.
+func (c Client) Authenticates(secret Secret) bool {
+	hash := HashSecret(secret.Reveal())
+	ok := 0
+	for _, h := range c.SecretHashes {
+		ok |= subtle.ConstantTimeCompare(h[:], hash[:])
+	}
+	return ok == 1
+}
+
+// Allows reports whether the client may use the channel.
+func (c Client) Allows(ch Channel) bool {
+	return slices.Contains(c.Channels, ch) || len(c.Channels) == 0 && ch == Email
+}
+
+// AllowsRedirect reports whether uri is registered: equal byte for byte (RFC 9700, 2.1).
+func (c Client) AllowsRedirect(uri string) bool { return canon.SameRedirect(c.RedirectURIs, uri) }
+
+// Signs returns the client's algorithm.
+func (c Client) Signs() Algorithm { return orDefault(c.Algorithm, ES256) }
+
+// validate reports every mistake of a client.
+func (c Client) validate(s *Service) error {
+	var errs []error
+	bad := func(ok bool, format string, args ...any) {
+		if !ok {
+			errs = append(errs, fmt.Errorf("Client %q: "+format, append([]any{c.ID}, args...)...))
+		}
+	}
+	bad(printable(c.ID, 64), "ID: want 1 to 64 printable ASCII bytes")
+	_, known := s.tenants[c.Tenant]
+	bad(known, "Tenant: there is none with that ID")
+	bad(c.Public != (len(c.SecretHashes) > 0), "want either Public or SecretHashes")
+	bad(!c.TrustForwarded || !c.Public, "TrustForwarded: a public client cannot be trusted with it")
+	for _, ch := range c.Channels {
+		bad(ch == Email || ch == SMS, "Channels: unknown channel %q", ch)
+		bad(ch != SMS || len(s.policy.SMSCountries) > 0, "Channels: sms needs Policy.SMSCountries")
+	}
+	for i, uri := range c.RedirectURIs {
+		err := canon.RedirectURI(uri, canon.RedirectRules{InsecureHTTP: c.InsecureHTTPRedirects, AppSchemes: c.AppSchemes})
+		bad(err == nil, "RedirectURIs[%d]: %v", i, err)
+	}
+	bad(c.SignUp <= ClosedSignUp, "SignUp: unknown value")
+	bad(c.SignUp != ClosedSignUp || s.async, "SignUp: ClosedSignUp needs a Sender that is an AsyncSender, or the time of an answer tells who has an account; see Background")
+	bad(c.CodeLife == 0 || between(c.CodeLife, time.Minute, 10*time.Minute), "CodeLife: %v is outside 1 to 10 minutes", c.CodeLife)
+	bad(between(c.MaxAttempts, 0, 10), "MaxAttempts: %d is outside 1 to 10", c.MaxAttempts)
+	bad(c.TokenLife == 0 || between(c.TokenLife, time.Minute, day), "TokenLife: %v is outside one minute to 24 hours", c.TokenLife)
+	_, signs := s.signers[c.Signs()]
+	bad(signs || len(s.signers) == 0 && c.Algorithm == "", "Algorithm: no signing key for %s", c.Signs())
+	return errors.Join(errs...)
+}
+
+// printable reports 1 to most printable ASCII bytes.
+func printable(v string, most int) bool {
+	for _, b := range []byte(v) {
+		if b <= ' ' || b > '~' {
+			return false
+		}
+	}
+	return len(v) >= 1 && len(v) <= most
+}
+
+// client finds and checks a client.
+func (s *Service) client(ctx context.Context, id string) (Client, error) {
+	if !printable(id, 64) {
+		return Client{}, ErrUnknownClient
+	}
+	c, err := s.clients.Client(ctx, id)
+	if err != nil {
+		return Client{}, fmt.Errorf("passwordless: finding client: %w", err)
+	}
+	if c.ID != id {
+		return Client{}, ErrUnknownClient
+	}
+	if _, fixed := s.clients.(ClientList); fixed { // New checked it
+		return c, nil
+	}
+	if err := c.validate(s); err != nil {
+		return Client{}, fmt.Errorf("passwordless: misconfigured client: %w", err)
+	}
+	return c, nil
+}

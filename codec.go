@@ -1,0 +1,120 @@
+package passwordless
+
+import (
+	"encoding/binary"
+	"fmt"
+)
+
+// Records are stored in a form of our own: a format byte, then the fields in
+// order. Numbers are varints, text and bytes carry their length. A reader that
+// knows more fields than a record has reads the missing ones as zero, and one that
+// knows fewer ignores the rest; so fields are only ever added at the end, and
+// two releases can run beside each other.
+
+// A writer appends fields to a body.
+type writer struct{ b []byte }
+
+func (w *writer) num(v int64)    { w.b = binary.AppendVarint(w.b, v) }
+func (w *writer) at(v Instant)   { w.num(int64(v)) }
+func (w *writer) flag(v bool)    { w.b = append(w.b, boolByte(v)) }
+func (w *writer) fixed(v []byte) { w.b = append(w.b, v...) }
+func (w *writer) text(v string)  { w.num(int64(len(v))); w.b = append(w.b, v...) }
+func (w *writer) list(v []string) {
+	w.num(int64(len(v)))
+	for _, s := range v {
+		w.text(s)
+	}
+}
+
+func boolByte(v bool) byte {
+	if v {
+		return 1
+	}
+	return 0
+}
+
+// A reader takes fields from a body. After the end every field is zero; a
+// field that is cut short is an error, kept until finish.
+type reader struct {
+	b   []byte
+	bad bool
+}
+
+func (r *reader) num() int64 {
+	if len(r.b) == 0 {
+		return 0
+	}
+	v, n := binary.Varint(r.b)
+	if n <= 0 {
+		r.fail()
+		return 0
+	}
+	r.b = r.b[n:]
+	return v
+}
+
+func (r *reader) at() Instant { return Instant(r.num()) }
+
+func (r *reader) flag() bool {
+	var one [1]byte
+	r.fixed(one[:])
+	return one[0] == 1
+}
+
+func (r *reader) fixed(into []byte) {
+	if len(r.b) == 0 {
+		return
+	}
+	if len(r.b) < len(into) {
+		r.fail()
+		return
+	}
+	copy(into, r.b)
+	r.b = r.b[len(into):]
+}
+
+func (r *reader) text() string {
+	n := r.num()
+	if n < 0 || n > int64(len(r.b)) {
+		r.fail()
+		return ""
+	}
+	s := string(r.b[:n])
+	r.b = r.b[n:]
+	return s
+}
+
+func (r *reader) list() []string {
+	n := r.num()
+	if n < 0 || n > int64(len(r.b)) {
+		r.fail()
+		return nil
+	}
+	var all []string
+	for range n {
+		all = append(all, r.text())
+	}
+	return all
+}
+
+func (r *reader) fail() { r.bad, r.b = true, nil }
+
+// open checks the format byte of a record and returns a reader of its fields.
+func openBody(rec Record, format byte) (reader, error) {
+	if len(rec.Body) == 0 || rec.Body[0] != format {
+		return reader{}, fmt.Errorf("%w: %s has an unknown format", ErrCorrupt, rec.Key.Kind)
+	}
+	return reader{b: rec.Body[1:]}, nil
+}
+
+// finish returns the error of the fields read.
+func (r *reader) finish(kind Kind) error {
+	if r.bad {
+		return fmt.Errorf("%w: %s is cut short", ErrCorrupt, kind)
+	}
+	return nil
+}
+
+func appendInstant(b []byte, i Instant) []byte { return binary.BigEndian.AppendUint64(b, uint64(i)) }
+
+func readInstant(b []byte) Instant { return Instant(binary.BigEndian.Uint64(b)) }

@@ -1,0 +1,55 @@
+package passwordless
+
+import (
+	"context"
+	"time"
+)
+
+// An EventType is what happened, in the words of the OWASP logging vocabulary where it
+// has one.
+type EventType string
+
+// The events. Each is reported after what it tells has been committed.
+const (
+	EventStarted        EventType = "challenge_started"          // a message was made
+	EventSuppressed     EventType = "challenge_suppressed"       // policy sends nothing; the answer does not show it
+	EventResent         EventType = "challenge_resent"           // the message went out again
+	EventLogin          EventType = "authn_login_success"        // a person signed in
+	EventLoginFailed    EventType = "authn_login_fail"           // wrong secret, or a dead challenge
+	EventExhausted      EventType = "authn_login_fail_max"       // the last attempt of a challenge was wrong
+	EventSpentSecret    EventType = "authn_secret_reuse"         // a used-up code or link came again
+	EventCancelled      EventType = "challenge_cancelled"        // "this was not me"
+	EventAccountRefused EventType = "authn_login_lock"           // right proof, account may not sign in
+	EventFirstProof     EventType = "identifier_verified"        // an identifier was proved for the first time
+	EventTokenReuse     EventType = "authn_token_reuse"          // a replaced refresh token came again; family revoked
+	EventRevoked        EventType = "session_revoked"            // one session, or all of a user
+	EventRefreshed      EventType = "authn_token_created"        // a refresh token was exchanged
+	EventLimited        EventType = "excess_rate_limit_exceeded" // a limit refused
+	EventLongerCode     EventType = "code_lengthened"            // the guess ledger or the breaker asked for a longer code
+	EventNotSent        EventType = "message_not_sent"           // the sender failed
+	EventStoreFailed    EventType = "store_failed"               // the store was unavailable or uncertain
+)
+
+// An Event is one thing that happened, for audit logs and metrics. It holds no
+// address, no code and no token.
+type Event struct {
+	Type   EventType
+	At     time.Time
+	Tenant string
+	Client string
+	// Person is a keyed pseudonym of the identifier in hex: equal for equal
+	// identifiers of a tenant, worthless without the index key. It is personal data still.
+	Person string
+	// Challenge is a name by which the events of one challenge can be joined, in hex.
+	Challenge string
+	UserID    string // if a user is known
+	Channel   Channel
+	Reason    string // of a refusal: a fixed phrase, never input
+}
+
+// emit reports an event, if anybody listens.
+func (s *Service) emit(ctx context.Context, e Event) {
+	if s.events != nil {
+		s.events(ctx, e)
+	}
+}

@@ -1,0 +1,239 @@
+package passwordless
+
+import (
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/seed62b93bad/passwordless/internal/canon"
+)
+
+// The buckets by kind. Their names are keyed pseudonyms, or plain for what is
+// nobody's.
+const (
+	bucketSend      Kind = "send"         // messages to one person
+	bucketReserve   Kind = "send-reserve" // what one network may take of a person's reserve
+	bucketStart     Kind = "start"        // starts of one network
+	bucketGuess     Kind = "guess"        // verifies of one network
+	bucketLedger    Kind = "ledger"       // guesses at one person's codes: the ledger, and consecutive failures
+	bucketDevice    Kind = "device"       // failures of one device cookie
+	bucketFailures  Kind = "failures"     // failed verifies of all, striped
+	bucketSMSPrefix Kind = "sms-prefix"
+	bucketCountry   Kind = "sms-country" // striped
+	bucketSMS       Kind = "sms-all"     // striped
+)
+
+// A tier says how much of a person's send windows a request may use, so that a
+// flood of strangers does not silence the owner.
+type tier uint8
+
+const (
+	tierStranger tier = iota
+	tierReserve       // a network that takes its one a day from the reserve
+	tierKnown         // a device that has signed this person in before
+	tiers
+)
+
+// reserve is how much a tier adds to a window.
+func (t tier) reserve(l Limit) int64 { return int64(t) * int64(max(1, l.Count/4)) }
+
+// limits is a policy compiled to windows. Immutable; its windows are shared by
+// batches and never changed.
+type limits struct {
+	send      map[Channel][tiers][]Window
+	start     []Window
+	startMore []Window // what a cancelled challenge costs its initiator's network
+	guess     []Window
+	ledger    [2][]Window // a guess of an unknown device, and of a known one
+	ledgerAll []Window    // gives every consecutive failure back
+	device    []Window
+	deviceAll []Window
+	failures  []Window
+	prefix    []Window
+	verified  []Window // what a verified number gives its prefix back
+	country   []Window
+	all       []Window
+	reserve   []Window
+	stripes   uint8
+	attempts  int
+}
+
+// Windows of the buckets that no policy changes.
+var (
+	ledgerWindow   = Window{Burst: ledgerBurst, Every: (year / ledgerYear).Truncate(time.Microsecond)}
+	failuresWindow = Window{Burst: maxFailures, Every: year}
+	deviceWindow   = Window{Burst: 10, Every: year}
+)
+
+func (w Window) cost(n int64) Window { w.Cost = n; return w }
+
+// verifiedWorth is how many sends one verified number pays for: below one right
+// code in so many, a prefix stops (security: SMS pumping).
+const verifiedWorth = 5
+
+func newLimits(p Policy) *limits {
+	l := &limits{
+		guess:     []Window{p.Guesses.window(1, 0)},
+		ledger:    [2][]Window{{ledgerWindow.cost(1), failuresWindow.cost(1)}, {ledgerWindow, failuresWindow.cost(1)}},
+		ledgerAll: []Window{ledgerWindow, failuresWindow.cost(maxFailures)},
+		device:    []Window{deviceWindow.cost(1)},
+		deviceAll: []Window{deviceWindow.cost(deviceWindow.Burst)},
+		prefix:    []Window{p.SMSPrefix.window(1, 0), p.SMSUnverified.window(1, 0)},
+		verified:  []Window{p.SMSPrefix.window(0, 0), p.SMSUnverified.window(min(verifiedWorth, int64(p.SMSUnverified.Count)), 0)},
+		reserve:   []Window{{Burst: 1, Every: day, Cost: 1}},
+		stripes:   stripesOf(p.GlobalFailures, p.SMSCountry, p.SMSGlobal),
+		attempts:  p.MaxAttempts,
+	}
+	l.send = map[Channel][tiers][]Window{Email: sendWindows(p.EmailSends), SMS: sendWindows(p.SMSSends)}
+	for _, s := range p.Starts {
+		l.start = append(l.start, s.window(1, 0))
+		l.startMore = append(l.startMore, s.window(min(3, int64(s.Count)), 0))
+	}
+	l.failures = []Window{l.striped(p.GlobalFailures)}
+	l.country = []Window{l.striped(p.SMSCountry)}
+	l.all = []Window{l.striped(p.SMSGlobal)}
+	return l
+}
+
+func sendWindows(sends []Limit) (all [tiers][]Window) {
+	for t := range tiers {
+		for _, s := range sends {
+			all[t] = append(all[t], s.window(1, t.reserve(s)))
+		}
+	}
+	return all
+}
+
+// stripesOf is how many rows a shared bucket is spread over, so that commits do
+// not queue on one: enough that each stripe still holds at least ten.
+func stripesOf(limits ...Limit) uint8 {
+	n := 16
+	for _, l := range limits {
+		n = min(n, max(1, l.Count/10))
+	}
+	return uint8(n)
+}
+
+// striped is the share of one stripe.
+func (l *limits) striped(limit Limit) Window {
+	limit.Count = max(1, limit.Count/int(l.stripes))
+	return limit.window(1, 0)
+}
+
+// stripeName names a stripe of a shared bucket.
+func stripeName(of string, stripe uint8) string { return of + "#" + string('a'+rune(stripe%16)) }
+
+func (l *limits) guesses(network name) Charge {
+	return Charge{Bucket: network.key(bucketGuess), Windows: l.guess}
+}
+
+func (l *limits) nuisance(network name) Charge {
+	return Charge{Bucket: network.key(bucketStart), Windows: l.startMore}
+}
+
+// chargeGuess charges one evaluated guess. Long codes do not draw on the ledger; known
+// devices pay from a budget of their own.
+func (l *limits) chargeGuess(b *batch, c *challenge, g *guess) {
+	if !g.without.breaker {
+		b.charge(l.breaker(c.stripe))
+	}
+	if c.format.base20 {
+		return
+	}
+	known := 0
+	if g.known && !g.without.device {
+		known = 1
+		b.charge(Charge{Bucket: g.device.key(bucketDevice), Windows: l.device, Durable: true})
+	} else {
+		c.drawn++
+	}
+	b.charge(Charge{Bucket: c.person.key(bucketLedger), Windows: l.ledger[known], Durable: true})
+}
+
+func (l *limits) breaker(stripe uint8) Charge {
+	return Charge{Bucket: Key{bucketFailures, stripeName("all", stripe)}, Windows: l.failures}
+}
+
+// giveBack returns what a challenge that ends in success was charged: the
+// consecutive failures, and the ledger's guesses if a handle binds the challenge to
+// whoever started it. A guess at a challenge without one may have been a stranger's, who
+// must not ride on the owner's successes.
+func (l *limits) giveBack(b *batch, c *challenge, g *guess) {
+	back := l.ledgerAll
+	if c.handled && c.drawn > 0 {
+		back = []Window{ledgerWindow.cost(int64(c.drawn)), failuresWindow.cost(maxFailures)}
+	}
+	b.giveBack(Charge{Bucket: c.person.key(bucketLedger), Windows: back, Durable: true})
+	if g.known && !g.without.device {
+		b.giveBack(Charge{Bucket: g.device.key(bucketDevice), Windows: l.deviceAll, Durable: true})
+	}
+	if g.code != "" && !g.without.breaker {
+		b.giveBack(l.breaker(c.stripe))
+	}
+	if c.channel == SMS {
+		b.giveBack(Charge{Bucket: Key{bucketSMSPrefix, prefixOf(c.address)}, Windows: l.verified, Durable: true})
+	}
+}
+
+// chargeSend charges one message, sent or suppressed alike.
+func (l *limits) chargeSend(b *batch, c *challenge, network name, t tier) {
+	b.charge(Charge{Bucket: c.person.key(bucketSend), Windows: l.send[c.channel][t]})
+	b.charge(Charge{Bucket: network.key(bucketStart), Windows: l.start})
+	if t == tierReserve {
+		b.charge(Charge{Bucket: reserveName(c.person, network).key(bucketReserve), Windows: l.reserve})
+	}
+	if c.channel == SMS {
+		b.charge(Charge{Bucket: Key{bucketSMSPrefix, prefixOf(c.address)}, Windows: l.prefix, Durable: true})
+		b.charge(Charge{Bucket: Key{bucketCountry, stripeName(strconv.Itoa(canon.CallingCode(c.address)), c.stripe)}, Windows: l.country, Durable: true})
+		b.charge(Charge{Bucket: Key{bucketSMS, stripeName("all", c.stripe)}, Windows: l.all, Durable: true})
+	}
+}
+
+// unsend gives back what a message cost that surely was not taken.
+func (l *limits) unsend(c *challenge, network name) Batch {
+	var charged, b batch
+	l.chargeSend(&charged, c, network, tierStranger)
+	for _, charge := range charged.Charges {
+		b.giveBack(charge)
+	}
+	return b.done()
+}
+
+// look asks whether short codes of a new challenge keep the promise.
+func (l *limits) look(b *batch, c *challenge, attempts int, known bool) {
+	ledger := ledgerWindow.cost(int64(attempts))
+	if known {
+		ledger.Cost = 0
+	}
+	b.charge(Charge{Bucket: c.person.key(bucketLedger), Durable: true, Look: true,
+		Windows: []Window{ledger, failuresWindow.cost(int64(attempts))}})
+	breaker := l.breaker(c.stripe)
+	breaker.Look = true
+	b.charge(breaker)
+}
+
+// reserveName joins a person and a network; both are keyed pseudonyms already.
+func reserveName(person, network name) (n name) {
+	for i := range n {
+		n[i] = person[i] ^ network[len(n)-1-i]
+	}
+	return n
+}
+
+// prefixOf is a number without its last four digits: a range that pumping dials through.
+func prefixOf(number string) string { return number[:max(1, len(number)-4)] }
+
+// A batch collects what a decision commits, in the order that the contract wants.
+type batch struct{ Batch }
+
+func (b *batch) charge(c Charge)   { b.Charges = append(b.Charges, c) }
+func (b *batch) giveBack(c Charge) { b.GiveBacks = append(b.GiveBacks, c) }
+func (b *batch) put(p Put)         { b.Puts = append(b.Puts, p) }
+
+// done sorts the charges by bucket, so that commits never wait for one another in a circle.
+func (b *batch) done() Batch {
+	byBucket := func(x, y Charge) int { return x.Bucket.Compare(y.Bucket) }
+	slices.SortFunc(b.Charges, byBucket)
+	slices.SortFunc(b.GiveBacks, byBucket)
+	return b.Batch
+}

@@ -1,0 +1,388 @@
+// Package passwordless signs people in with one-time codes and links by e-mail and SMS,
+// inside a service that you already run.
+//
+// Give [New] a [Store], a [Sender] and your keys, and it returns a [Service]:
+//
+//	started, err := svc.Start(ctx, passwordless.StartRequest{Client: "web", Channel: passwordless.Email, Address: typed, Caller: caller})
+//	login, err := svc.Verify(ctx, passwordless.VerifyRequest{Client: "web", Handle: started.Handle, Code: code, Caller: caller})
+//
+// Package page serves ready sign-in pages over a Service, and the packages under wire
+// the HTTP interfaces of hosted services, so that their clients work unchanged.
+//
+// # What it guarantees
+//
+// On every Store that passes package storetest, across any number of Services on one store:
+//
+//   - A code or link signs in once. Of concurrent right ones one wins.
+//   - No more guesses at a challenge are looked at than it has attempts, whatever runs
+//     concurrently, and no resend or restart makes the guesses at one person's short
+//     codes more than the guess ledger allows in a year ([Policy.MaxYearlyRisk]).
+//   - What the store holds opens nothing without the keys.
+//   - A limit, or a store that is down, slow or uncertain, ends in an error, never in a login.
+//
+// It does not make e-mail or SMS strong: see [Channel] and [Login.Restricted].
+//
+// # How a request flows
+//
+// A handler decodes it and makes one call of the Service. The Service loads records, decides in a
+// pure function, commits, and only then sends, signs or answers: nothing is revealed before the
+// commit succeeded.
+package passwordless
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/netip"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/seed62b93bad/passwordless/internal/canon"
+)
+
+// A Clock tells the time.
+type Clock interface {
+	Now() time.Time
+}
+
+type systemClock struct{}
+
+func (systemClock) Now() time.Time { return time.Now() }
+
+// A Config is what New makes a Service from. New copies what it keeps.
+type Config struct {
+	// Issuer is the URL of the service as the world sees it, with a trailing slash: the iss claim
+	// of its tokens. Required. https, or http on a loopback host.
+	Issuer string
+	// PageURL is the URL at which package page, or pages of your own, are mounted, with a
+	// trailing slash. Links in messages are PageURL+"link?t=…" and PageURL+"cancel?t=…";
+	// they never depend on a request. Default Issuer.
+	PageURL string
+	// AppName is what people know the application by. Required.
+	AppName string
+
+	Store  Store  // required
+	Sender Sender // required; a limit on its time is its own
+
+	// Keys is the rotating ring: the first makes new secrets, all verify. Required.
+	Keys []RingKey
+	// IndexKey names what is found by address. Required, 32 bytes or more, not one of Keys, and never
+	// changed: see docs/operations.md for how to move.
+	IndexKey SecretBytes
+	// SigningKeys sign tokens; none if no tokens are asked for.
+	SigningKeys []SigningKey
+
+	Tenants []Tenant // none: one tenant with the ID ""
+	Clients Clients  // required; see ClientList
+	Users   Users    // nil: the built-in Directory
+
+	Policy Policy
+	// Templates replaces the messages; nil for the built-in ones. See docs/messages.md.
+	Templates fs.FS
+	// Clock is for tests; nil for the system's.
+	Clock Clock
+	// Events is called after what it tells was committed, from the goroutine of the request: it must be quick. Nil: nobody listens.
+	Events func(context.Context, Event)
+	// Timeout bounds a call whose context has no deadline: default 10 s; negative: none.
+	Timeout time.Duration
+}
+
+// A Service signs people in. It is safe for concurrent use, holds no state of its own, starts no
+// goroutine and needs no Close. Any number of Services may share a store.
+type Service struct {
+	issuer, pageURL string
+	name            string
+	store           Store
+	sender          Sender
+	async           bool
+	ring            *ring
+	index           *macKey
+	signers         map[Algorithm]signer // the signing one of each
+	signersByID     map[string]signer
+	jwks            []byte
+	tenants         map[string]Tenant
+	clients         Clients
+	users           Users
+	policy          Policy
+	digits          codeFormat
+	limits          *limits
+	renderer        *renderer
+	clock           Clock
+	events          func(context.Context, Event)
+	timeout         time.Duration
+}
+
+// New returns a Service. Its error tells every mistake of the configuration at once; an insecure
+// one is a mistake.
+func New(cfg Config) (*Service, error) {
+	s := &Service{
+		issuer: cfg.Issuer, pageURL: orDefault(cfg.PageURL, cfg.Issuer), name: cfg.AppName,
+		store: cfg.Store, sender: cfg.Sender, clients: cfg.Clients, users: cfg.Users,
+		policy: cfg.Policy.withDefaults(), clock: cfg.Clock, events: cfg.Events,
+		timeout: orDefault(cfg.Timeout, 10*time.Second),
+	}
+	if s.clock == nil {
+		s.clock = systemClock{}
+	}
+	if s.users == nil {
+		s.users = &Directory{s}
+	}
+	if a, ok := cfg.Sender.(AsyncSender); ok {
+		s.async = a.Asynchronous()
+	}
+	if err := s.configure(cfg); err != nil {
+		return nil, fmt.Errorf("passwordless: configuration:\n%w", err)
+	}
+	return s, nil
+}
+
+// configure fills in the parts that can be wrong and reports all that are.
+func (s *Service) configure(cfg Config) error {
+	errs := s.missing(cfg)
+	add := func(err error) { errs = append(errs, err) }
+	var err error
+	s.ring, err = newRing(cfg.Keys)
+	add(err)
+	add(s.setIndex(cfg))
+	s.signers, s.signersByID, s.jwks, err = newSigners(cfg.SigningKeys)
+	add(err)
+	add(s.setTenants(cfg.Tenants))
+	if err = s.policy.validate(); err == nil {
+		s.digits, _ = shortest(s.policy.MaxYearlyRisk)
+		s.limits = newLimits(s.policy)
+	}
+	add(err)
+	add(s.checkCountries())
+	s.renderer, err = newRenderer(cfg.Templates, hostOf(s.issuer))
+	add(err)
+	if list, ok := cfg.Clients.(ClientList); ok {
+		s.clients = slices.Clone(list)
+		add(list.validate(s))
+	}
+	return errors.Join(errs...)
+}
+
+// missing checks what must be there.
+func (s *Service) missing(cfg Config) (errs []error) {
+	need := func(ok bool, what string) {
+		if !ok {
+			errs = append(errs, errors.New(what))
+		}
+	}
+	need(cfg.Store != nil, "Store: required")
+	need(cfg.Sender != nil, "Sender: required")
+	need(cfg.Clients != nil, "Clients: required")
+	need(cfg.AppName != "" && len(cfg.AppName) <= 64 && !strings.ContainsFunc(cfg.AppName, isControl), "AppName: want 1 to 64 bytes without control characters")
+	need(validBase(s.issuer), "Issuer: want an https URL that ends in a slash (http on loopback only)")
+	need(validBase(s.pageURL), "PageURL: want an https URL that ends in a slash (http on loopback only)")
+	return errs
+}
+
+func isControl(r rune) bool {
+	return r < ' ' || r == 0x7f || r >= 0x80 && r < 0xa0 || r == 0x2028 || r == 0x2029
+}
+
+// validBase reports whether a URL can begin links and name an issuer.
+func validBase(base string) bool {
+	u, err := url.Parse(base)
+	return err == nil && canon.RedirectURI(base, canon.RedirectRules{}) == nil && strings.HasSuffix(base, "/") && u.RawQuery == ""
+}
+
+// hostOf is the host that text messages are bound to.
+func hostOf(base string) string {
+	u, err := url.Parse(base)
+	if err != nil {
+		return ""
+	}
+	return u.Hostname()
+}
+
+func (s *Service) setIndex(cfg Config) error {
+	if weakKey(cfg.IndexKey) {
+		return fmt.Errorf("IndexKey: want at least %d random bytes", minKey)
+	}
+	for _, k := range cfg.Keys {
+		if string(k.Secret) == string(cfg.IndexKey) {
+			return errors.New("IndexKey: also one of Keys")
+		}
+	}
+	s.index = newMACKey("index", cfg.IndexKey)
+	return nil
+}
+
+func (s *Service) setTenants(tenants []Tenant) error {
+	s.tenants = map[string]Tenant{}
+	if len(tenants) == 0 {
+		s.tenants[""] = Tenant{Name: s.name}
+	}
+	var errs []error
+	for i, t := range tenants {
+		if !printable(t.ID, 64) {
+			errs = append(errs, fmt.Errorf("Tenants[%d].ID: want 1 to 64 printable ASCII bytes", i))
+		}
+		if _, twice := s.tenants[t.ID]; twice {
+			errs = append(errs, fmt.Errorf("Tenants[%d].ID: used twice", i))
+		}
+		t.Name = orDefault(t.Name, s.name)
+		s.tenants[t.ID] = t
+	}
+	return errors.Join(errs...)
+}
+
+func (s *Service) checkCountries() error {
+	for _, code := range s.policy.SMSCountries {
+		if canon.CallingCode(fmt.Sprintf("+%d00000000", code)) != code {
+			return fmt.Errorf("Policy.SMSCountries: %d is no calling code", code)
+		}
+	}
+	return nil
+}
+
+func (l ClientList) validate(s *Service) error {
+	var errs []error
+	seen := map[string]bool{}
+	for i, c := range l {
+		if seen[c.ID] {
+			errs = append(errs, fmt.Errorf("Clients[%d]: ID used twice", i))
+		}
+		seen[c.ID] = true
+		errs = append(errs, c.validate(s))
+	}
+	return errors.Join(errs...)
+}
+
+// Policy returns every limit and choice in force.
+func (s *Service) Policy() PolicyReport {
+	r := PolicyReport{Policy: s.policy, CodeDigits: s.digits.length,
+		Ledger: fmt.Sprintf("%d guesses at one person's short codes at once, %d a year", ledgerBurst, ledgerYear)}
+	r.Policy.SMSCountries = slices.Clone(r.Policy.SMSCountries)
+	if s.policy.Browser == InsecureAnyBrowser {
+		r.Deviations = append(r.Deviations, "InsecureAnyBrowser: a link signs in whatever browser opens it")
+	}
+	list, _ := s.clients.(ClientList)
+	for _, c := range list {
+		if c.InsecureHTTPRedirects {
+			r.Deviations = append(r.Deviations, fmt.Sprintf("client %q: InsecureHTTPRedirects", c.ID))
+		}
+		if c.Signs() == RS256 {
+			r.Deviations = append(r.Deviations, fmt.Sprintf("client %q: RS256", c.ID))
+		}
+		if c.TrustForwarded {
+			r.Deviations = append(r.Deviations, fmt.Sprintf("client %q: TrustForwarded", c.ID))
+		}
+	}
+	return r
+}
+
+// appName is what people know a client by.
+func (s *Service) appName(c Client) string { return orDefault(c.Name, s.tenants[c.Tenant].Name) }
+
+// now reads the clock. It is read once a call.
+func (s *Service) now() Instant { return InstantOf(s.clock.Now()) }
+
+// bounded gives ctx a deadline if it has none.
+func (s *Service) bounded(ctx context.Context) (context.Context, context.CancelFunc) {
+	if _, has := ctx.Deadline(); has || s.timeout < 0 {
+		return ctx, func() {}
+	}
+	return context.WithTimeout(ctx, s.timeout)
+}
+
+// commitTries bounds how often a commit of unknown outcome is repeated.
+const commitTries = 3
+
+// commit commits a batch. One of unknown outcome is repeated: the store finds its own
+// versions if it was applied, and applies it if not.
+func (s *Service) commit(ctx context.Context, now Instant, b Batch) (Levels, error) {
+	if len(b.Charges)+len(b.GiveBacks)+len(b.Puts)+len(b.Deletes) == 0 {
+		return nil, nil
+	}
+	for range commitTries - 1 {
+		levels, err := s.store.Commit(ctx, now, b)
+		if !errors.Is(err, ErrUncertain) || len(b.Puts) == 0 || ctx.Err() != nil {
+			return levels, err
+		}
+	}
+	return s.store.Commit(ctx, now, b)
+}
+
+// failed wraps an error of the store or the directory with what was attempted, and reports it.
+func (s *Service) failed(ctx context.Context, what string, err error) error {
+	s.emit(ctx, Event{Type: EventStoreFailed, At: s.clock.Now().UTC(), Reason: what})
+	return fmt.Errorf("passwordless: %s: %w", what, err)
+}
+
+// Sweep removes at most limit expired records and full buckets and returns how many. Schedule
+// it, every minute or so, until it returns less than limit.
+func (s *Service) Sweep(ctx context.Context, limit int) (int, error) {
+	n, err := s.store.Sweep(ctx, s.now(), limit)
+	if err != nil {
+		return n, s.failed(ctx, "sweeping", err)
+	}
+	return n, nil
+}
+
+// indexed names something under the index key.
+func (s *Service) indexed(label string, fields ...string) name {
+	return nameOf(s.index.sum(label, fields...))
+}
+
+func (s *Service) personName(tenant string, id Identifier) name {
+	return s.indexed("person", tenant, string(id.Channel), id.Address)
+}
+
+func (s *Service) userName(tenant, id string) name { return s.indexed("user", tenant, id) }
+
+func (s *Service) networkName(ip netip.Addr) name {
+	return s.indexed("network", canon.Network(ip).String())
+}
+
+// slotName is where a handleless challenge of a client and a person is.
+func (s *Service) slotName(c Client, person name) name {
+	return s.indexed("slot", c.Tenant, c.ID, string(person[:]))
+}
+
+// A device cookie is an ID, an expiry and a MAC that binds them to a person: a token, but
+// of a browser rather than of a login. Its ID names a bucket, so that ten failures end it.
+const (
+	deviceLife = 180 * day
+	deviceSize = 16 + 8 + 32
+)
+
+func (s *Service) newDevice(tenant string, person name, now Instant, seed digest) Secret {
+	id := s.ring.current.sum("device id", string(seed[:]))
+	body := writer{append([]byte(nil), id[:16]...)}
+	body.b = appendInstant(body.b, now.Add(deviceLife))
+	mac := s.ring.current.sum("device", tenant, string(person[:]), string(body.b))
+	return Secret(encoding.EncodeToString(append(body.b, mac[:]...)))
+}
+
+// knownDevice checks a device cookie for a person and returns the name of its bucket.
+func (s *Service) knownDevice(device Secret, tenant string, person name, now Instant) (n name, ok bool) {
+	b, ok := openToken(device, deviceSize)
+	if !ok {
+		return n, false
+	}
+	copy(n[:], b)
+	if now >= readInstant(b[16:]) {
+		return n, false
+	}
+	for _, key := range s.ring.byID {
+		mac := key.sum("device", tenant, string(person[:]), string(b[:24]))
+		if equal(string(mac[:]), string(b[24:])) {
+			return n, true
+		}
+	}
+	return n, false
+}
+
+// RandomKey returns 32 bytes fit for RingKey.Secret or IndexKey. Make it once and keep it.
+func RandomKey() SecretBytes {
+	b := make([]byte, minKey)
+	rand.Read(b)
+	return b
+}

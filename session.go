@@ -1,0 +1,615 @@
+package passwordless
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"errors"
+	"slices"
+	"strings"
+	"time"
+)
+
+// A Grant says what a login should give besides the proof. The zero value gives
+// nothing more: the application keeps its own sessions.
+type Grant struct {
+	// Session asks for a session of the library's own: a token for a cookie, which
+	// stays the same for as long as the session lives.
+	Session bool
+	// Tokens asks for OAuth tokens; nil for none.
+	Tokens *TokenRequest
+}
+
+// A TokenRequest says which tokens to issue.
+type TokenRequest struct {
+	// Scopes of the access token. "openid" asks for an ID token and
+	// "offline_access" for a refresh token.
+	Scopes   []string
+	Audience string // of the access token; default the issuer
+	Nonce    string // of the ID token; "" for none
+	// Subject makes the sub claim for a user; nil uses User.ID. It must be stable and
+	// must not hold an address.
+	Subject func(Login) string
+	// Claims adds claims to the ID token; nil adds none. It cannot replace the
+	// registered ones.
+	Claims func(Login) map[string]any
+}
+
+func (t *TokenRequest) has(scope string) bool { return t != nil && slices.Contains(t.Scopes, scope) }
+
+func (g Grant) validate(s *Service) error {
+	if g.Tokens == nil {
+		return nil
+	}
+	if len(s.signers) == 0 {
+		return &InputError{"Grant.Tokens", "Config.SigningKeys has no keys"}
+	}
+	if len(g.Tokens.Nonce) > 512 || len(g.Tokens.Audience) > 512 || len(strings.Join(g.Tokens.Scopes, " ")) > 1024 {
+		return &InputError{"Grant.Tokens", "scopes, audience or nonce too long"}
+	}
+	return nil
+}
+
+// A Session is a signed-in browser or app.
+type Session struct {
+	ID             string // names it to Sessions and RevokeSession; no secret
+	Token          Secret // for the cookie; only in the Login that made it
+	Tenant, Client string
+	UserID         string
+	At             time.Time // of the proof
+	Used           time.Time // the last recorded use; recorded at most once in a tenth of Idle
+	Expires        time.Time // when it ends if it is not used, at most the absolute end
+	Scopes         []string  // of its refresh tokens; nil for a session of the library's own
+}
+
+// Tokens are what an OAuth client gets.
+type Tokens struct {
+	Access    Secret
+	ID        Secret // "" without the scope openid
+	Refresh   Secret // "" without the scope offline_access
+	ExpiresIn time.Duration
+	Scopes    []string
+}
+
+// The family machine: one record holds a session or a refresh token family.
+//
+//	live -> revoked | over
+//
+// Every secret of it derives from its key, name and counter, so that the token before the
+// current one can be told from a forged one, and answered with the current one
+// within the grace window.
+const kindSession Kind = "session"
+
+type family struct {
+	revoked                  bool
+	tenant, client, userID   string
+	subject, audience, scope string
+	channel                  Channel
+	method                   Method
+	rotates                  bool // a refresh token family; else a session of our own
+	counter                  uint32
+	epoch                    int64
+	at, used, rotated, end   Instant
+	keyID                    string
+	seed                     digest
+}
+
+const familyFormat = 1
+
+func (f *family) encode() []byte {
+	w := writer{make([]byte, 0, 256)}
+	w.fixed([]byte{familyFormat})
+	w.flag(f.revoked)
+	for _, v := range [...]string{f.tenant, f.client, f.userID, f.subject, f.audience, f.scope, string(f.channel), string(f.method), f.keyID} {
+		w.text(v)
+	}
+	w.flag(f.rotates)
+	w.num(int64(f.counter))
+	w.num(f.epoch)
+	for _, v := range [...]Instant{f.at, f.used, f.rotated, f.end} {
+		w.at(v)
+	}
+	w.fixed(f.seed[:])
+	return w.b
+}
+
+func decodeFamily(rec Record) (f family, err error) {
+	r, err := openBody(rec, familyFormat)
+	if err != nil {
+		return f, err
+	}
+	f.revoked = r.flag()
+	var channel, method string
+	for _, v := range [...]*string{&f.tenant, &f.client, &f.userID, &f.subject, &f.audience, &f.scope, &channel, &method, &f.keyID} {
+		*v = r.text()
+	}
+	f.channel, f.method = Channel(channel), Method(method)
+	f.rotates = r.flag()
+	f.counter = uint32(r.num())
+	f.epoch = r.num()
+	for _, v := range [...]*Instant{&f.at, &f.used, &f.rotated, &f.end} {
+		*v = r.at()
+	}
+	r.fixed(f.seed[:])
+	return f, r.finish(rec.Key.Kind)
+}
+
+// expires is when the family ends unless it is used.
+func (f *family) expires(p SessionPolicy) Instant { return min(f.end, f.used.Add(p.Idle)) }
+
+func (f *family) put(n, owner name, p SessionPolicy, fresh, was Version) Put {
+	return Put{Was: was, Record: Record{Key: n.key(kindSession), Version: fresh, Owner: string(owner[:]),
+		Expires: f.expires(p), Body: f.encode()}}
+}
+
+// A family token is the record's name, its owner's, a counter and a secret. The owner's name
+// lets one Load fetch the owner's epoch too.
+const familyTokenSize = 16 + 16 + 4 + sha256.Size
+
+func (f *family) token(key *macKey, n, owner name) Secret {
+	count := binary.BigEndian.AppendUint32(nil, f.counter)
+	d := f.secret(key, n, owner, f.counter)
+	return token(n, owner[:], count, d[:])
+}
+
+func (f *family) secret(key *macKey, n, owner name, counter uint32) digest {
+	return key.sum("family", f.tenant, f.client, f.userID, string(n[:]), string(owner[:]),
+		string(binary.BigEndian.AppendUint32(nil, counter)), string(f.seed[:]))
+}
+
+// A presentedToken is a family token taken apart.
+type presentedToken struct {
+	name, owner name
+	counter     uint32
+	secret      string
+}
+
+func openFamilyToken(t Secret) (p presentedToken, ok bool) {
+	b, ok := openToken(t, familyTokenSize)
+	if !ok {
+		return p, false
+	}
+	copy(p.name[:], b)
+	copy(p.owner[:], b[16:])
+	p.counter = binary.BigEndian.Uint32(b[32:])
+	p.secret = string(b[36:])
+	return p, true
+}
+
+// Each user has a revocation epoch. Families carry the one they were granted under and die
+// with it, so "sign out everywhere" is one write and misses nobody: a grant that
+// read the epoch before that write is dead at its first use after it.
+const kindEpoch Kind = "epoch"
+
+type epoch struct {
+	n  int64
+	at Instant
+}
+
+const epochFormat = 1
+
+func (e epoch) encode() []byte {
+	w := writer{[]byte{epochFormat}}
+	w.num(e.n)
+	w.at(e.at)
+	return w.b
+}
+
+func decodeEpoch(rec Record) (e epoch, err error) {
+	if rec.Version == (Version{}) {
+		return e, nil
+	}
+	r, err := openBody(rec, epochFormat)
+	if err != nil {
+		return e, err
+	}
+	e.n, e.at = r.num(), r.at()
+	return e, r.finish(rec.Key.Kind)
+}
+
+// epochOf returns the user's epoch: the Directory has read it already, of others it is loaded.
+func (s *Service) epochOf(ctx context.Context, now Instant, tenant string, u User) (*epoch, error) {
+	if u.epoch != nil {
+		return u.epoch, nil
+	}
+	recs, err := s.store.Load(ctx, now, s.userName(tenant, u.ID).key(kindEpoch))
+	if err != nil {
+		return nil, s.failed(ctx, "loading epoch", err)
+	}
+	e, err := decodeEpoch(recs[0])
+	return &e, err
+}
+
+// needsEpoch reports whether a login of this attempt grants something that a revocation ends.
+func (s *Service) needsEpoch(a *attempt) bool {
+	return a.grant.Session || a.grant.Tokens.has("offline_access")
+}
+
+// sessionPuts grants what the attempt asks for, under the epoch that was read with the user.
+func (s *Service) sessionPuts(a *attempt, c *challenge, u User) (puts []Put) {
+	if !s.needsEpoch(a) {
+		return nil
+	}
+	owner := s.userName(c.tenant, u.ID)
+	if a.grant.Session {
+		f := s.family(a, c, u, false)
+		puts = append(puts, f.put(a.familyName(false), owner, s.policy.Session, a.session, Version{}))
+	}
+	if a.grant.Tokens.has("offline_access") {
+		f := s.family(a, c, u, true)
+		fresh := a.session
+		fresh[0] ^= 1 // another version than the session's
+		puts = append(puts, f.put(a.familyName(true), owner, s.policy.Session, fresh, Version{}))
+	}
+	return puts
+}
+
+// familyName names the session or the refresh family that an attempt grants.
+func (a *attempt) familyName(rotates bool) (n name) {
+	d := sha256.Sum256(append([]byte{boolByte(rotates)}, a.seed[:]...))
+	binary.BigEndian.PutUint32(n[:4], uint32(int64(a.now)/1e9))
+	copy(n[4:], d[:])
+	return n
+}
+
+func (s *Service) family(a *attempt, c *challenge, u User, rotates bool) family {
+	f := family{tenant: c.tenant, client: c.client, userID: u.ID, channel: c.channel, method: a.method,
+		rotates: rotates, at: a.now, used: a.now, end: a.now.Add(s.policy.Session.Absolute),
+		keyID: s.ring.current.id, seed: a.seed}
+	if u.epoch != nil {
+		f.epoch = u.epoch.n
+	}
+	if t := a.grant.Tokens; t != nil && rotates {
+		l := Login{Tenant: c.tenant, Client: c.client, User: u, Identifier: c.identifier()}
+		f.subject, f.audience, f.scope = t.subject(l), t.Audience, strings.Join(t.Scopes, " ")
+	}
+	return f
+}
+
+func (t *TokenRequest) subject(l Login) string {
+	if t.Subject == nil {
+		return l.User.ID
+	}
+	return t.Subject(l)
+}
+
+// grantLater commits the grant of a login that needed the directory first.
+func (s *Service) grantLater(ctx context.Context, a *attempt, c *challenge, l *Login) error {
+	if !s.needsEpoch(a) {
+		return nil
+	}
+	var err error
+	l.User.epoch = nil
+	if l.User.epoch, err = s.epochOf(ctx, a.now, c.tenant, l.User); err != nil {
+		return err
+	}
+	if _, err = s.commit(ctx, a.now, Batch{Puts: s.sessionPuts(a, c, l.User)}); err != nil {
+		return s.failed(ctx, "granting", err)
+	}
+	return nil
+}
+
+// fillGrant makes the tokens of what was committed.
+func (s *Service) fillGrant(ctx context.Context, a *attempt, c *challenge, l *Login) error {
+	owner := s.userName(c.tenant, l.User.ID)
+	if a.grant.Session {
+		f := s.family(a, c, l.User, false)
+		n := a.familyName(false)
+		l.Session = f.session(n, s.policy.Session)
+		l.Session.Token = f.token(s.ring.current, n, owner)
+	}
+	t := a.grant.Tokens
+	if t == nil {
+		return nil
+	}
+	tokens, err := s.sign(a.client, t, *l)
+	if err != nil {
+		_ = s.RevokeSession(ctx, c.tenant, l.User.ID, a.familyName(true).String())
+		return err
+	}
+	if t.has("offline_access") {
+		f := s.family(a, c, l.User, true)
+		tokens.Refresh = f.token(s.ring.current, a.familyName(true), owner)
+	}
+	l.Tokens = tokens
+	return nil
+}
+
+func (f *family) session(n name, p SessionPolicy) *Session {
+	var scopes []string
+	if f.rotates {
+		scopes = strings.Fields(f.scope)
+	}
+	return &Session{ID: n.String(), Tenant: f.tenant, Client: f.client, UserID: f.userID, At: f.at.Time(),
+		Used: f.used.Time(), Expires: f.expires(p).Time(), Scopes: scopes}
+}
+
+// loadFamily loads what a token names, with its owner's epoch, in one trip.
+func (s *Service) loadFamily(ctx context.Context, p presentedToken) (rec Record, f family, e epoch, now Instant, err error) {
+	now = s.now()
+	recs, err := s.store.Load(ctx, now, p.name.key(kindSession), p.owner.key(kindEpoch))
+	if err != nil {
+		return rec, f, e, now, s.failed(ctx, "loading session", err)
+	}
+	if recs[0].Version == (Version{}) {
+		return rec, f, e, now, ErrInvalidToken
+	}
+	if f, err = decodeFamily(recs[0]); err != nil {
+		return rec, f, e, now, err
+	}
+	e, err = decodeEpoch(recs[1])
+	return recs[0], f, e, max(now, f.used), err
+}
+
+// genuine reports whether the token's secret is the one of its counter.
+func (s *Service) genuine(f *family, p presentedToken) bool {
+	key := s.ring.byID[f.keyID]
+	if key == nil || s.userName(f.tenant, f.userID) != p.owner {
+		return false
+	}
+	want := f.secret(key, p.name, p.owner, p.counter)
+	return equal(string(want[:]), p.secret)
+}
+
+// Session returns the session of a token from Login.Session. Using a session keeps it alive.
+// Errors: ErrInvalidToken, and what the Store returns.
+func (s *Service) Session(ctx context.Context, t Secret) (Session, error) {
+	ctx, cancel := s.bounded(ctx)
+	defer cancel()
+	p, ok := openFamilyToken(t)
+	if !ok {
+		return Session{}, ErrInvalidToken
+	}
+	rec, f, e, now, err := s.loadFamily(ctx, p)
+	if err != nil {
+		return Session{}, err
+	}
+	if f.rotates || p.counter != f.counter || !s.genuine(&f, p) || !f.alive(now, e, s.policy.Session) {
+		return Session{}, ErrInvalidToken
+	}
+	if now > f.used.Add(s.policy.Session.Idle/10) {
+		f.used = now
+		// Losing this race or this write only records the use later.
+		_, _ = s.commit(ctx, now, Batch{Puts: []Put{f.put(p.name, p.owner, s.policy.Session, newVersion(), rec.Version)}})
+	}
+	return *f.session(p.name, s.policy.Session), nil
+}
+
+// alive reports whether the family still stands at now.
+func (f *family) alive(now Instant, e epoch, p SessionPolicy) bool {
+	return !f.revoked && f.epoch == e.n && now < f.expires(p)
+}
+
+// newVersion draws a version.
+func newVersion() (v Version) {
+	rand.Read(v[:])
+	return v
+}
+
+// A RefreshRequest presents a refresh token.
+type RefreshRequest struct {
+	Client string // already authenticated if it is confidential
+	Token  Secret
+	Scopes []string // at most those of the family; nil for the same
+}
+
+// Refresh exchanges a refresh token for new tokens. Each refresh token works once; the one
+// before the current is answered with the current one within SessionPolicy.Grace, and any older
+// one revokes its family, because it was stolen or the thief was faster.
+//
+// Errors: ErrInvalidToken (ErrReusedToken among them), *InputError, ErrUnknownClient, ErrBusy, and what
+// the Store returns.
+func (s *Service) Refresh(ctx context.Context, req RefreshRequest) (Tokens, error) {
+	ctx, cancel := s.bounded(ctx)
+	defer cancel()
+	client, err := s.client(ctx, req.Client)
+	if err != nil {
+		return Tokens{}, err
+	}
+	p, ok := openFamilyToken(req.Token)
+	if !ok {
+		return Tokens{}, ErrInvalidToken
+	}
+	for range refreshTries {
+		rec, f, e, now, err := s.loadFamily(ctx, p)
+		if err != nil {
+			return Tokens{}, err
+		}
+		if f.client != client.ID || f.tenant != client.Tenant || !f.rotates || !s.genuine(&f, p) {
+			return Tokens{}, ErrInvalidToken
+		}
+		scopes, err := f.narrow(req.Scopes)
+		if err != nil {
+			return Tokens{}, err
+		}
+		next, write, verdict := decideRefresh(f, e, p.counter, now, s.policy.Session)
+		if write {
+			b := Batch{Puts: []Put{next.put(p.name, p.owner, s.policy.Session, newVersion(), rec.Version)}}
+			if _, err := s.commit(ctx, now, b); errors.Is(err, ErrConflict) {
+				continue
+			} else if err != nil {
+				return Tokens{}, s.failed(ctx, "refreshing", err)
+			}
+		}
+		s.emit(ctx, next.event(p.name, now, verdict))
+		if verdict != nil {
+			return Tokens{}, verdict
+		}
+		return s.refreshed(client, next, p, now, scopes)
+	}
+	return Tokens{}, ErrBusy
+}
+
+const refreshTries = 8
+
+// decideRefresh judges a genuine refresh token by its counter. It returns the family as it
+// should be, whether that must be written, and the answer.
+func decideRefresh(f family, e epoch, counter uint32, now Instant, p SessionPolicy) (family, bool, error) {
+	if !f.alive(now, e, p) {
+		return f, false, ErrInvalidToken
+	}
+	switch {
+	case counter == f.counter:
+		f.counter++
+		f.rotated, f.used = now, now
+		return f, true, nil
+	case counter+1 == f.counter && now < f.rotated.Add(p.Grace):
+		return f, false, nil
+	}
+	f.revoked = true
+	return f, true, ErrReusedToken
+}
+
+// narrow checks that the scopes are among the family's (RFC 6749, 6).
+func (f *family) narrow(scopes []string) ([]string, error) {
+	all := strings.Fields(f.scope)
+	if len(scopes) == 0 {
+		return all, nil
+	}
+	for _, sc := range scopes {
+		if !slices.Contains(all, sc) {
+			return nil, &InputError{"Scopes", "more than was granted"}
+		}
+	}
+	return scopes, nil
+}
+
+func (s *Service) refreshed(client Client, f family, p presentedToken, now Instant, scopes []string) (Tokens, error) {
+	access, life, err := s.signAccess(client, accessClaims{subject: f.subject, audience: f.audience, scopes: scopes,
+		at: f.at, now: now, channel: f.channel, method: f.method})
+	if err != nil {
+		return Tokens{}, err
+	}
+	return Tokens{Access: access, ExpiresIn: life, Scopes: scopes,
+		Refresh: f.token(s.ring.byID[f.keyID], p.name, p.owner)}, nil
+}
+
+func (f *family) event(n name, now Instant, verdict error) Event {
+	e := Event{Type: EventRefreshed, At: now.Time(), Tenant: f.tenant, Client: f.client, UserID: f.userID,
+		Channel: f.channel, Challenge: n.String()}
+	switch {
+	case errors.Is(verdict, ErrReusedToken):
+		e.Type = EventTokenReuse
+	case verdict != nil:
+		e.Type, e.Reason = EventLoginFailed, "refresh token over or revoked"
+	}
+	return e
+}
+
+// Revoke ends the session or refresh family of a token (RFC 7009). A token that is
+// no longer or was never valid is not an error.
+func (s *Service) Revoke(ctx context.Context, t Secret) error {
+	ctx, cancel := s.bounded(ctx)
+	defer cancel()
+	p, ok := openFamilyToken(t)
+	if !ok {
+		return nil
+	}
+	return s.revoke(ctx, p.name, func(f *family) bool { return s.genuine(f, p) })
+}
+
+// RevokeSession ends one session or refresh family of a user by its ID. One that is not
+// there is not an error.
+func (s *Service) RevokeSession(ctx context.Context, tenant, userID, id string) error {
+	ctx, cancel := s.bounded(ctx)
+	defer cancel()
+	var n name
+	if b, err := hex.DecodeString(id); err != nil || copy(n[:], b) != len(n) {
+		return nil
+	}
+	return s.revoke(ctx, n, func(f *family) bool { return f.tenant == tenant && f.userID == userID })
+}
+
+// revoke writes the end of a family if it is the caller's to end.
+func (s *Service) revoke(ctx context.Context, n name, mine func(*family) bool) error {
+	for range refreshTries {
+		now := s.now()
+		recs, err := s.store.Load(ctx, now, n.key(kindSession))
+		if err != nil {
+			return s.failed(ctx, "loading session", err)
+		}
+		if recs[0].Version == (Version{}) {
+			return nil
+		}
+		f, err := decodeFamily(recs[0])
+		if err != nil || f.revoked || !mine(&f) {
+			return err
+		}
+		f.revoked = true
+		owner := s.userName(f.tenant, f.userID)
+		_, err = s.commit(ctx, now, Batch{Puts: []Put{f.put(n, owner, s.policy.Session, newVersion(), recs[0].Version)}})
+		if errors.Is(err, ErrConflict) {
+			continue
+		}
+		if err != nil {
+			return s.failed(ctx, "revoking", err)
+		}
+		s.emit(ctx, Event{Type: EventRevoked, At: now.Time(), Tenant: f.tenant, Client: f.client, UserID: f.userID, Challenge: n.String()})
+		return nil
+	}
+	return ErrBusy
+}
+
+// RevokeUser signs a user out everywhere: every session, every refresh family and every
+// challenge that began before. Access tokens live to their end. Call it too when a user
+// is locked, deleted, or changes an address.
+func (s *Service) RevokeUser(ctx context.Context, tenant, userID string) error {
+	ctx, cancel := s.bounded(ctx)
+	defer cancel()
+	key := s.userName(tenant, userID).key(kindEpoch)
+	for range refreshTries {
+		now := s.now()
+		recs, err := s.store.Load(ctx, now, key)
+		if err != nil {
+			return s.failed(ctx, "loading epoch", err)
+		}
+		e, err := decodeEpoch(recs[0])
+		if err != nil {
+			return err
+		}
+		e = epoch{n: e.n + 1, at: max(now, e.at)}
+		_, err = s.commit(ctx, now, Batch{Puts: []Put{{Was: recs[0].Version,
+			Record: Record{Key: key, Version: newVersion(), Expires: Never, Body: e.encode()}}}})
+		if errors.Is(err, ErrConflict) {
+			continue
+		}
+		if err != nil {
+			return s.failed(ctx, "revoking", err)
+		}
+		s.emit(ctx, Event{Type: EventRevoked, At: now.Time(), Tenant: tenant, UserID: userID, Reason: "everywhere"})
+		return nil
+	}
+	return ErrBusy
+}
+
+// Sessions lists a user's sessions and refresh families for display, at most limit (1 to
+// 1000) at a time. The first page has the cursor "", and so has the answer after the last.
+func (s *Service) Sessions(ctx context.Context, tenant, userID string, limit int, cursor string) ([]Session, string, error) {
+	ctx, cancel := s.bounded(ctx)
+	defer cancel()
+	now := s.now()
+	owner := s.userName(tenant, userID)
+	e, err := s.epochOf(ctx, now, tenant, User{ID: userID})
+	if err != nil {
+		return nil, "", err
+	}
+	recs, next, err := s.store.List(ctx, now, kindSession, string(owner[:]), limit, cursor)
+	if err != nil {
+		return nil, "", s.failed(ctx, "listing sessions", err)
+	}
+	var all []Session
+	for _, rec := range recs {
+		f, err := decodeFamily(rec)
+		if err != nil {
+			return nil, "", err
+		}
+		if f.alive(now, *e, s.policy.Session) {
+			var n name
+			copy(n[:], rec.Key.Name)
+			all = append(all, *f.session(n, s.policy.Session))
+		}
+	}
+	return all, next, nil
+}

@@ -1,0 +1,464 @@
+package passwordless
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"errors"
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/seed62b93bad/passwordless/internal/canon"
+)
+
+// A SendMode says what a message carries.
+type SendMode uint8
+
+// What a message can carry. The code and the link of one challenge are independent
+// secrets, and either uses up both.
+const (
+	SendCode SendMode = iota
+	SendLink
+	SendBoth
+)
+
+func (m SendMode) code() bool { return m != SendLink }
+func (m SendMode) link() bool { return m != SendCode }
+
+// A Caller is where a request came from. Limits, tries and the browser rule
+// depend on it; none of it is trusted as proof.
+type Caller struct {
+	// IP is the end user's address, as far as the handler can know it: the
+	// peer's, or what a trusted proxy named. Required.
+	IP netip.Addr
+	// Device is the value of Login.Device that this browser or app keeps; "" for
+	// none. A known device does not draw on the guess ledger.
+	Device Secret
+	// Browser is the value of Started.Browser that this browser keeps; "" for none.
+	Browser Secret
+}
+
+// A StartRequest asks to prove control of an address.
+type StartRequest struct {
+	Client  string  // the ID of the asking client, already authenticated if it is confidential
+	Channel Channel // must be one that the client may use
+	Address string  // as the person typed it
+	Send    SendMode
+	// Handleless makes a challenge that is found by client, channel and address
+	// instead of a handle, for wires that have none. The next start for the same
+	// three replaces it.
+	Handleless bool
+	// Languages is an Accept-Language value that picks the message's language.
+	Languages string
+	// RedirectURI is where the sign-in goes afterwards; "" or one that the client
+	// registered, byte for byte.
+	RedirectURI string
+	// State is returned with the login, byte for byte; at most 2,048 bytes.
+	State  string
+	Caller Caller
+}
+
+// A Started tells what a start did, equally for addresses that somebody has and
+// that nobody has.
+type Started struct {
+	// Handle names the challenge to Verify and Resend: a secret of whoever started
+	// it. "" if the request was Handleless.
+	Handle Secret
+	// Browser is to be kept by the browser that asked, in a __Host- cookie: links finish only
+	// where it is.
+	Browser    Secret
+	Identifier Identifier // what the address was understood as
+	Expires    time.Time
+	// ResendAfter is how long Resend refuses.
+	ResendAfter time.Duration
+}
+
+// maxState is the longest State, in bytes.
+const maxState = 2048
+
+// ParseIdentifier makes the canonical form of an address, or returns an *InputError
+// that does not repeat it. Two spellings of one mailbox or number have one form.
+func ParseIdentifier(ch Channel, address string) (Identifier, error) {
+	var canonical string
+	var err error
+	switch ch {
+	case Email:
+		canonical, err = canon.Email(address)
+	case SMS:
+		canonical, err = canon.Phone(address)
+	default:
+		return Identifier{}, &InputError{"Channel", "unknown"}
+	}
+	if err != nil {
+		return Identifier{}, &InputError{"Address", err.Error()}
+	}
+	return Identifier{ch, canonical}, nil
+}
+
+// String masks the address: enough for its owner to recognise, not more.
+func (id Identifier) String() string { return canon.Mask(id.Address) }
+
+// Start makes a challenge and sends its message.
+//
+// A repeated start of the same client, address, network and browser within
+// Policy.StartCooldown is answered like the first, with the same handle, and sends nothing.
+//
+// Errors: *InputError, ErrUnknownClient, *LimitedError, *DeliveryError, ErrBusy, and what
+// Store.Commit returns. After any of them but a DeliveryError nothing was sent.
+func (s *Service) Start(ctx context.Context, req StartRequest) (Started, error) {
+	ctx, cancel := s.bounded(ctx)
+	defer cancel()
+	in, err := s.prepareStart(ctx, req)
+	if err != nil {
+		return Started{}, err
+	}
+	if in.suppressed, err = s.suppresses(ctx, in); err != nil {
+		return Started{}, err
+	}
+	for range s.policy.MaxAttempts + s.policy.MaxResends + 2 {
+		b, c := decideStart(in, s.limits)
+		_, err := s.commit(ctx, in.now, b)
+		if err == nil {
+			return in.started(c), s.sendStarted(ctx, in, c)
+		}
+		if again, err := s.startAgain(ctx, in, err); !again {
+			return in.earlier, err
+		}
+	}
+	return Started{}, ErrBusy
+}
+
+// A start is the input of decideStart.
+type start struct {
+	StartRequest
+	client       Client
+	id           Identifier
+	now          Instant
+	key          *macKey
+	seed         digest
+	fresh        [2]Version
+	person       name
+	network      name
+	slot         name // of the challenge, if Handleless
+	cooldown     Key
+	cooldownWas  Version
+	browser      Secret
+	known        bool
+	suppressed   bool
+	long         bool // the ledger or the breaker asks for a longer code
+	tier         tier
+	policy       *Policy
+	digits       codeFormat
+	earlier      Started // the answer of a repeated start
+	reservedOnce bool
+}
+
+// prepareStart checks a request and draws what decideStart needs.
+func (s *Service) prepareStart(ctx context.Context, req StartRequest) (*start, error) {
+	client, err := s.client(ctx, req.Client)
+	if err != nil {
+		return nil, err
+	}
+	id, err := s.checkStart(client, req)
+	if err != nil {
+		return nil, err
+	}
+	in := &start{StartRequest: req, client: client, id: id, now: s.now(),
+		key: s.ring.current, policy: &s.policy, digits: s.digits}
+	in.person = s.personName(client.Tenant, id)
+	in.network = s.networkName(req.Caller.IP)
+	_, in.known = s.knownDevice(req.Caller.Device, client.Tenant, in.person, in.now)
+	if in.known {
+		in.tier = tierKnown
+	}
+	in.draw()
+	in.browser = req.Caller.Browser
+	if !validBrowser(in.browser) {
+		d := in.key.sum("browser", string(in.seed[:]))
+		in.browser = Secret(encoding.EncodeToString(d[:]))
+	}
+	if req.Handleless {
+		in.slot = s.slotName(client, in.person)
+	}
+	in.cooldown = nameOf(s.index.sum("cooldown", client.Tenant, client.ID, string(in.person[:]), string(in.network[:]),
+		string(req.Caller.Browser), string(boolByte(req.Handleless)))).key(kindCooldown)
+	return in, nil
+}
+
+// draw takes all the randomness of a start at once.
+func (in *start) draw() {
+	var random [sha256.Size + 2*len(Version{})]byte
+	rand.Read(random[:]) // never fails since Go 1.24
+	copy(in.seed[:], random[:])
+	copy(in.fresh[0][:], random[sha256.Size:])
+	copy(in.fresh[1][:], random[sha256.Size+len(Version{}):])
+}
+
+// checkStart checks what can be checked without the store.
+func (s *Service) checkStart(client Client, req StartRequest) (Identifier, error) {
+	if !client.Allows(req.Channel) {
+		return Identifier{}, &InputError{"Channel", "not one of the client's"}
+	}
+	id, err := ParseIdentifier(req.Channel, req.Address)
+	if err != nil {
+		return Identifier{}, err
+	}
+	switch {
+	case req.Channel == SMS && !slices.Contains(s.policy.SMSCountries, canon.CallingCode(id.Address)):
+		return Identifier{}, &InputError{"Address", "number of a country that is not served"}
+	case req.Send > SendBoth:
+		return Identifier{}, &InputError{"Send", "unknown"}
+	case req.Channel == SMS && req.Send != SendCode:
+		return Identifier{}, &InputError{"Send", "links are not sent by SMS"}
+	case req.RedirectURI != "" && !client.AllowsRedirect(req.RedirectURI):
+		return Identifier{}, &InputError{"RedirectURI", "not registered"}
+	case len(req.State) > maxState:
+		return Identifier{}, &InputError{"State", "longer than 2,048 bytes"}
+	case !req.Caller.IP.IsValid():
+		return Identifier{}, &InputError{"Caller.IP", "required: limits depend on it"}
+	}
+	return id, nil
+}
+
+// suppresses asks the directory, where the client's policy needs it.
+func (s *Service) suppresses(ctx context.Context, in *start) (bool, error) {
+	if in.client.SignUp == OpenSignUp {
+		return false, nil
+	}
+	u, err := s.users.Find(ctx, in.client.Tenant, in.id)
+	if errors.Is(err, ErrNoUser) {
+		return true, nil
+	}
+	if err != nil {
+		return false, s.failed(ctx, "finding user", err)
+	}
+	return u.Status == UserBlocked, nil
+}
+
+const kindCooldown Kind = "cooldown"
+
+// decideStart makes the challenge, its cooldown and its charges.
+func decideStart(in *start, l *limits) (Batch, challenge) {
+	attempts := orDefault(in.client.MaxAttempts, in.policy.MaxAttempts)
+	c := challenge{
+		state: open, tenant: in.client.Tenant, client: in.client.ID,
+		channel: in.id.Channel, address: in.id.Address, purpose: SignIn,
+		handled: !in.Handleless, suppressed: in.suppressed, send: in.Send,
+		keyID: in.key.id, seed: in.seed, format: in.digits,
+		started: in.now, sent: in.now, expires: in.now.Add(in.life()),
+		tries: splitTries(attempts, !in.Handleless), maxResends: uint8(max(0, in.policy.MaxResends)),
+		stripe: in.seed[0] % l.stripes, person: in.person, network: in.network,
+		browser: sha256.Sum256([]byte(in.browser)), locale: clip(in.Languages, 256),
+		redirect: in.RedirectURI, clientState: in.State,
+	}
+	var b batch
+	if in.long {
+		c.format = longCode
+	} else {
+		l.look(&b, &c, attempts, in.known)
+	}
+	l.chargeSend(&b, &c, in.network, in.tier)
+	b.put(in.putChallenge(&c))
+	if in.policy.StartCooldown > 0 {
+		b.put(in.putCooldown(&c))
+	}
+	return b.done(), c
+}
+
+// life is the shorter of the client's and the channel's.
+func (in *start) life() time.Duration {
+	life := in.policy.EmailLife
+	if in.id.Channel == SMS {
+		life = in.policy.SMSLife
+	}
+	return min(life, orDefault(in.client.CodeLife, life))
+}
+
+// name is the challenge's record name for a seed.
+func (in *start) name(key *macKey, at Instant, seed *digest) (n name, handle []byte) {
+	if in.Handleless {
+		return in.slot, nil
+	}
+	handle = newHandle(key, at, seed)
+	return handleName(handle), handle
+}
+
+func (in *start) putChallenge(c *challenge) Put {
+	n, _ := in.name(in.key, in.now, &in.seed)
+	p := c.put(n, in.now, in.fresh[0], Version{})
+	p.Any = in.Handleless
+	return p
+}
+
+// putCooldown remembers the start for as long as a repeated one is answered with it.
+func (in *start) putCooldown(c *challenge) Put {
+	w := writer{make([]byte, 0, 96)}
+	w.fixed([]byte{cooldownFormat})
+	w.text(c.keyID)
+	w.fixed(c.seed[:])
+	w.at(c.started)
+	w.at(c.expires)
+	return Put{Was: in.cooldownWas, Record: Record{
+		Key: in.cooldown, Version: in.fresh[1], Expires: in.now.Add(in.policy.StartCooldown), Body: w.b}}
+}
+
+const cooldownFormat = 1
+
+// started is the answer to a start that was committed.
+func (in *start) started(c challenge) Started {
+	_, handle := in.name(in.key, in.now, &in.seed)
+	return Started{Handle: Secret(encoding.EncodeToString(handle)), Browser: in.browser, Identifier: in.id,
+		Expires: c.expires.Time(), ResendAfter: in.policy.ResendCooldown}
+}
+
+// startAgain decides whether a start whose commit was refused is tried again: in another
+// tier, with a longer code, or past a cooldown whose challenge is over.
+func (s *Service) startAgain(ctx context.Context, in *start, err error) (bool, error) {
+	var limited *LimitedError
+	switch {
+	case errors.As(err, &limited):
+		return s.easeStart(ctx, in, limited)
+	case errors.Is(err, ErrConflict):
+		return s.cooled(ctx, in)
+	}
+	return false, s.failed(ctx, "starting", err)
+}
+
+// easeStart looks for another way under a limit.
+func (s *Service) easeStart(ctx context.Context, in *start, limited *LimitedError) (bool, error) {
+	switch kind := limited.Bucket.Kind; {
+	case (kind == bucketLedger || kind == bucketFailures) && !in.long:
+		in.long = true
+		s.emit(ctx, in.event(EventLongerCode, string(kind)))
+		return true, nil
+	case kind == bucketSend && in.tier == tierStranger:
+		in.tier = tierReserve
+		return true, nil
+	}
+	s.emit(ctx, in.event(EventLimited, string(limited.Bucket.Kind)))
+	return false, limited
+}
+
+// cooled finds the start that a cooldown remembers. If its challenge is still open,
+// that start is the answer; else the new one goes ahead.
+func (s *Service) cooled(ctx context.Context, in *start) (again bool, err error) {
+	recs, err := s.store.Load(ctx, in.now, in.cooldown)
+	if err != nil {
+		return false, s.failed(ctx, "loading cooldown", err)
+	}
+	rec := recs[0]
+	if rec.Version == (Version{}) {
+		in.cooldownWas = Version{}
+		return true, nil
+	}
+	r, err := openBody(rec, cooldownFormat)
+	if err != nil {
+		return false, err
+	}
+	var seed digest
+	key := s.ring.byID[r.text()]
+	r.fixed(seed[:])
+	at, expires := r.at(), r.at()
+	in.cooldownWas = rec.Version
+	if err := r.finish(kindCooldown); err != nil || key == nil {
+		return err == nil, err
+	}
+	n, handle := in.name(key, at, &seed)
+	alive, err := s.alive(ctx, in, n, seed)
+	if err != nil || !alive {
+		return err == nil, err
+	}
+	d := key.sum("browser", string(seed[:]))
+	in.earlier = Started{Handle: Secret(encoding.EncodeToString(handle)), Browser: Secret(encoding.EncodeToString(d[:])), Identifier: in.id,
+		Expires: expires.Time(), ResendAfter: max(0, time.Duration(at.Add(in.policy.ResendCooldown)-in.now))}
+	if validBrowser(in.Caller.Browser) {
+		in.earlier.Browser = in.Caller.Browser
+	}
+	return false, nil
+}
+
+// alive reports whether the challenge of an earlier start can still be finished.
+func (s *Service) alive(ctx context.Context, in *start, n name, seed digest) (bool, error) {
+	recs, err := s.store.Load(ctx, in.now, n.key(kindChallenge))
+	if err != nil {
+		return false, s.failed(ctx, "loading challenge", err)
+	}
+	if recs[0].Version == (Version{}) {
+		return false, nil
+	}
+	c, err := decodeChallenge(recs[0])
+	return err == nil && c.seed == seed && c.live(in.now, in.client) == open && c.tries[initiator].left() > 0, err
+}
+
+// sendStarted is the effect of a start.
+func (s *Service) sendStarted(ctx context.Context, in *start, c challenge) error {
+	n, _ := in.name(in.key, in.now, &in.seed)
+	kind := EventStarted
+	if c.suppressed {
+		kind = EventSuppressed
+	}
+	s.emit(ctx, in.event(kind, ""))
+	err := s.deliver(ctx, in.client, &c, n, in.key)
+	if err != nil && !err.Accepted {
+		b := s.limits.unsend(&c, in.network)
+		b.Deletes = append(b.Deletes, in.cooldown)
+		_, _ = s.commit(ctx, in.now, b) // best effort: the limits merely stay stricter
+	}
+	if err != nil {
+		return err
+	}
+	return nil
+}
+
+func (in *start) event(t EventType, reason string) Event {
+	return Event{Type: t, At: in.now.Time(), Tenant: in.client.Tenant, Client: in.client.ID,
+		Person: in.person.String(), Channel: in.id.Channel, Reason: reason}
+}
+
+// deliver renders the challenge's message and hands it to the sender, or, if it is
+// suppressed, does the same work and hands it to nobody.
+func (s *Service) deliver(ctx context.Context, client Client, c *challenge, n name, key *macKey) *DeliveryError {
+	m := s.message(client, c, n, key)
+	if err := s.renderer.render(&m, c.locale, c.sent.Time()); err != nil {
+		return &DeliveryError{Err: err}
+	}
+	if c.suppressed {
+		return nil
+	}
+	err := s.sender.Send(ctx, m)
+	if err == nil {
+		return nil
+	}
+	s.emit(ctx, c.event(EventNotSent, n, "sender failed"))
+	return &DeliveryError{Accepted: !errors.Is(err, ErrNotAccepted), Err: err}
+}
+
+// message fills in everything but the rendered parts.
+func (s *Service) message(client Client, c *challenge, n name, key *macKey) Message {
+	m := Message{
+		ID: c.messageID(), Channel: c.channel, To: Secret(c.address), Purpose: c.purpose,
+		Tenant: c.tenant, Client: c.client, AppName: s.appName(client), Expires: c.expires.Time(),
+	}
+	if c.send.code() {
+		m.Code = Secret(key.code(c, n, c.format))
+	}
+	if c.send.link() {
+		d := key.link(c, n)
+		m.Link = Secret(s.pageURL+"link?t=") + token(n, d[:])
+	}
+	if c.channel == Email {
+		d := key.cancel(c, n)
+		m.Cancel = Secret(s.pageURL+"cancel?t=") + token(n, d[:])
+	}
+	return m
+}
+
+// clip cuts text that only chooses among ours.
+func clip(v string, most int) string { return v[:min(len(v), most)] }
+
+// validBrowser reports whether a browser cookie's value could be one of ours.
+func validBrowser(v Secret) bool {
+	_, ok := openToken(v, sha256.Size)
+	return ok
+}

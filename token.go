@@ -1,0 +1,271 @@
+package passwordless
+
+import (
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/elliptic"
+	"crypto/rsa"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math/big"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/golang-jwt/jwt/v5"
+	"github.com/google/uuid"
+)
+
+// A SigningKey signs tokens. Its algorithm follows from its type: *ecdsa.PrivateKey on
+// P-256 is ES256, ed25519.PrivateKey is EdDSA, *rsa.PrivateKey of 3,072 bits or more is RS256.
+//
+// The first key of each algorithm signs; all are published. To rotate, append the
+// new key, wait until clients have fetched the key set, move it to the front, and remove
+// the old one when the last token that it signed is over.
+type SigningKey struct {
+	ID  string // the kid: 1 to 64 printable ASCII bytes, unique
+	Key crypto.Signer
+}
+
+// Format prints the ID alone, for every verb.
+func (k SigningKey) Format(f fmt.State, _ rune) { fmt.Fprintf(f, "SigningKey(%s)", k.ID) }
+
+// A signer is a SigningKey checked.
+type signer struct {
+	id     string
+	alg    Algorithm
+	key    crypto.Signer
+	method jwt.SigningMethod
+}
+
+func newSigner(k SigningKey) (signer, error) {
+	s := signer{id: k.ID, key: k.Key}
+	if !printable(k.ID, 64) {
+		return s, errors.New("ID: want 1 to 64 printable ASCII bytes")
+	}
+	switch key := k.Key.(type) {
+	case *ecdsa.PrivateKey:
+		if key.Curve != elliptic.P256() {
+			return s, errors.New("Key: ECDSA on another curve than P-256")
+		}
+		s.alg, s.method = ES256, jwt.SigningMethodES256
+	case ed25519.PrivateKey:
+		s.alg, s.method = EdDSA, jwt.SigningMethodEdDSA
+	case *rsa.PrivateKey:
+		if key.N.BitLen() < 3072 {
+			return s, errors.New("Key: RSA under 3072 bits")
+		}
+		s.alg, s.method = RS256, jwt.SigningMethodRS256
+	default:
+		return s, fmt.Errorf("Key: %T is not supported", k.Key)
+	}
+	return s, nil
+}
+
+// newSigners checks the keys, and builds the key set of RFC 7517.
+func newSigners(keys []SigningKey) (first map[Algorithm]signer, byID map[string]signer, jwks []byte, err error) {
+	first, byID = map[Algorithm]signer{}, map[string]signer{}
+	set := []any{}
+	var errs []error
+	for i, k := range keys {
+		s, err := newSigner(k)
+		if _, twice := byID[k.ID]; twice && err == nil {
+			err = errors.New("ID: used twice")
+		}
+		if err != nil {
+			errs = append(errs, fmt.Errorf("SigningKeys[%d].%w", i, err))
+			continue
+		}
+		byID[s.id] = s
+		if _, have := first[s.alg]; !have {
+			first[s.alg] = s
+		}
+		set = append(set, s.jwk())
+	}
+	jwks, _ = json.Marshal(map[string]any{"keys": set}) // of strings and maps only
+	return first, byID, jwks, errors.Join(errs...)
+}
+
+// jwk is the public key as a JSON Web Key. No private field can get in: each is named.
+func (s signer) jwk() map[string]string {
+	b64 := base64.RawURLEncoding.EncodeToString
+	k := map[string]string{"kid": s.id, "use": "sig", "alg": string(s.alg)}
+	switch pub := s.key.Public().(type) {
+	case *ecdsa.PublicKey:
+		point, _ := pub.Bytes() // 0x04, x, y; the curve was checked
+		k["kty"], k["crv"] = "EC", "P-256"
+		k["x"], k["y"] = b64(point[1:33]), b64(point[33:])
+	case ed25519.PublicKey:
+		k["kty"], k["crv"], k["x"] = "OKP", "Ed25519", b64(pub)
+	case *rsa.PublicKey:
+		k["kty"], k["n"], k["e"] = "RSA", b64(pub.N.Bytes()), b64(big.NewInt(int64(pub.E)).Bytes())
+	}
+	return k
+}
+
+// JWKS returns the key set that verifies the tokens, as JSON. It holds public keys only. The
+// caller must not change it.
+func (s *Service) JWKS() []byte { return s.jwks }
+
+// Issuer returns the iss claim of the tokens.
+func (s *Service) Issuer() string { return s.issuer }
+
+// The typ of each kind of token keeps them apart (RFC 9068, 2.1; RFC 8725, 3.11).
+const (
+	typAccess = "at+jwt"
+	typID     = "JWT"
+)
+
+// signClaims signs with the client's algorithm.
+func (s *Service) signClaims(client Client, typ string, claims jwt.MapClaims) (Secret, error) {
+	signer, ok := s.signers[client.Signs()]
+	if !ok {
+		return "", fmt.Errorf("passwordless: no signing key for %s", client.Signs())
+	}
+	t := jwt.NewWithClaims(signer.method, claims)
+	t.Header["typ"], t.Header["kid"] = typ, signer.id
+	signed, err := t.SignedString(signer.key)
+	if err != nil {
+		return "", fmt.Errorf("passwordless: signing: %w", err)
+	}
+	return Secret(signed), nil
+}
+
+type accessClaims struct {
+	subject, audience string
+	scopes            []string
+	at, now           Instant
+	channel           Channel
+	method            Method
+}
+
+// signAccess makes an access token (RFC 9068).
+func (s *Service) signAccess(client Client, c accessClaims) (Secret, time.Duration, error) {
+	life := orDefault(client.TokenLife, s.policy.AccessTokenLife)
+	claims := jwt.MapClaims{
+		"iss": s.issuer, "sub": c.subject, "aud": orDefault(c.audience, s.issuer), "client_id": client.ID,
+		"iat": seconds(c.now), "exp": seconds(c.now.Add(life)), "auth_time": seconds(c.at),
+		"jti": uuid.NewString(), "amr": amr(c.channel, c.method),
+	}
+	if len(c.scopes) > 0 {
+		claims["scope"] = strings.Join(c.scopes, " ")
+	}
+	signed, err := s.signClaims(client, typAccess, claims)
+	return signed, life, err
+}
+
+// sign makes the access token of a login, and the ID token if it was asked for.
+func (s *Service) sign(client Client, t *TokenRequest, l Login) (*Tokens, error) {
+	now := InstantOf(l.At)
+	access, life, err := s.signAccess(client, accessClaims{subject: t.subject(l), audience: t.Audience,
+		scopes: t.Scopes, at: now, now: now, channel: l.Identifier.Channel, method: l.Method})
+	if err != nil {
+		return nil, err
+	}
+	tokens := &Tokens{Access: access, ExpiresIn: life, Scopes: t.Scopes}
+	if t.has("openid") {
+		tokens.ID, err = s.signClaims(client, typID, s.idClaims(client, t, l, life))
+	}
+	return tokens, err
+}
+
+// idClaims are the claims of an ID token (OpenID Connect Core, 2 and 5.4).
+func (s *Service) idClaims(client Client, t *TokenRequest, l Login, life time.Duration) jwt.MapClaims {
+	claims := jwt.MapClaims{}
+	if t.Claims != nil {
+		for k, v := range t.Claims(l) {
+			claims[k] = v
+		}
+	}
+	if t.has("email") && l.User.Email != "" {
+		claims["email"], claims["email_verified"] = l.User.Email, l.User.EmailVerified
+	}
+	if t.has("phone") && l.User.Phone != "" {
+		claims["phone_number"], claims["phone_number_verified"] = l.User.Phone, l.User.PhoneVerified
+	}
+	now := InstantOf(l.At)
+	claims["iss"], claims["sub"], claims["aud"] = s.issuer, t.subject(l), client.ID
+	claims["iat"], claims["exp"], claims["auth_time"] = seconds(now), seconds(now.Add(life)), seconds(now)
+	claims["amr"] = amr(l.Identifier.Channel, l.Method)
+	delete(claims, "nonce")
+	if t.Nonce != "" {
+		claims["nonce"] = t.Nonce
+	}
+	return claims
+}
+
+func seconds(i Instant) int64 { return int64(i) / int64(time.Second) }
+
+// amr tells how the person proved who they are: "otp" for a typed code and "sms" for a text
+// message (RFC 8176); "email" is ours, since none is registered. One factor never says "mfa".
+func amr(ch Channel, m Method) []string {
+	how := []string{string(ch)}
+	if m == ByCode {
+		how = append(how, "otp")
+	}
+	return how
+}
+
+// An AccessToken is what a verified access token says.
+type AccessToken struct {
+	Subject, Client string
+	Audience        []string
+	Scopes          []string
+	AuthTime        time.Time
+	Expires         time.Time
+	ID              string // jti
+}
+
+// maxToken is the longest token that is looked at, in bytes.
+const maxToken = 16 << 10
+
+// VerifyAccessToken checks an access token of this service for an audience ("" means the
+// issuer). Only the algorithm of the key that the token names is accepted, with a minute of
+// skew; keys in the token's header are never used (RFC 8725). Every failure is
+// ErrInvalidToken, wrapped.
+func (s *Service) VerifyAccessToken(t Secret, audience string) (AccessToken, error) {
+	if len(t) > maxToken || strings.Count(t.Reveal(), ".") != 2 {
+		return AccessToken{}, ErrInvalidToken
+	}
+	var claims struct {
+		jwt.RegisteredClaims
+		Client   string `json:"client_id"`
+		Scope    string `json:"scope"`
+		AuthTime int64  `json:"auth_time"`
+	}
+	parser := jwt.NewParser(jwt.WithValidMethods(s.algorithms()), jwt.WithIssuer(s.issuer), jwt.WithLeeway(time.Minute),
+		jwt.WithAudience(orDefault(audience, s.issuer)), jwt.WithExpirationRequired(), jwt.WithIssuedAt(),
+		jwt.WithTimeFunc(func() time.Time { return s.now().Time() }), jwt.WithStrictDecoding())
+	if _, err := parser.ParseWithClaims(t.Reveal(), &claims, s.accessKey); err != nil {
+		return AccessToken{}, fmt.Errorf("%w: %w", ErrInvalidToken, err)
+	}
+	if claims.Subject == "" {
+		return AccessToken{}, ErrInvalidToken
+	}
+	return AccessToken{Subject: claims.Subject, Client: claims.Client, Audience: claims.Audience, ID: claims.ID,
+		Scopes: strings.Fields(claims.Scope), AuthTime: time.Unix(claims.AuthTime, 0).UTC(), Expires: claims.ExpiresAt.Time}, nil
+}
+
+// accessKey picks the configured key that a token's header names, if type and algorithm agree.
+func (s *Service) accessKey(t *jwt.Token) (any, error) {
+	kid, _ := t.Header["kid"].(string)
+	signer, ok := s.signersByID[kid]
+	typ, _ := t.Header["typ"].(string)
+	_, critical := t.Header["crit"]
+	if !ok || critical || !strings.EqualFold(typ, typAccess) || t.Method.Alg() != string(signer.alg) {
+		return nil, errors.New("not an access token of a configured key")
+	}
+	return signer.key.Public(), nil
+}
+
+func (s *Service) algorithms() []string {
+	var all []string
+	for alg := range s.signers {
+		all = append(all, string(alg))
+	}
+	slices.Sort(all)
+	return all
+}

@@ -1,0 +1,520 @@
+package passwordless
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"errors"
+	"time"
+
+)
+
+// A VerifyRequest presents a code.
+type VerifyRequest struct {
+	Client string // the ID of the presenting client, already authenticated if it is confidential
+	// Handle names the challenge. Without one, Channel and Address find a
+	// challenge that was started Handleless.
+	Handle  Secret
+	Channel Channel
+	Address string
+	Code    Secret // as typed: spaces, hyphens and case are forgiven
+	Caller  Caller
+	Grant   Grant
+}
+
+// A RedeemRequest presents a link.
+type RedeemRequest struct {
+	Token  Secret // the value of the link's parameter t
+	Caller Caller
+	Grant  Grant
+}
+
+// A Method is how a challenge was finished.
+type Method string
+
+// The methods. Neither resists phishing: what a person types or clicks can be passed on
+// (NIST SP 800-63B-4, 3.2.5).
+const (
+	ByCode Method = "code"
+	ByLink Method = "link"
+)
+
+// A Login is a person who signed in.
+type Login struct {
+	Tenant, Client string
+	User           User
+	Identifier     Identifier // what was proved
+	Method         Method
+	At             time.Time // when it was proved
+	FirstProof     bool      // the identifier had not been proved before
+	KnownDevice    bool      // the device had signed this person in before
+	RedirectURI    string    // of the start
+	State          string    // of the start
+	// Device is for the browser or app to keep and to present as Caller.Device: a
+	// known device does not draw on the guess ledger. It is no proof of anything else.
+	Device Secret
+	// Session is what Grant asked for.
+	Session *Session
+	// Tokens likewise.
+	Tokens *Tokens
+}
+
+// Restricted reports whether the channel is a restricted authenticator (NIST SP
+// 800-63B-4, 3.2.9): offer an alternative and tell the person.
+func (l Login) Restricted() bool { return l.Identifier.Channel == SMS }
+
+// Verify presents a code. The attempt is charged in the commit that reveals the outcome:
+// of concurrent right codes one wins, and of concurrent wrong ones no more than the
+// challenge's attempts are looked at.
+//
+// Errors: *ChallengeError, *AccountError, *InputError, *LimitedError, ErrUnknownClient, ErrBusy,
+// what Store.Commit returns, and errors of Users. On any error nobody is signed in; a
+// code that was right may be used up all the same.
+func (s *Service) Verify(ctx context.Context, req VerifyRequest) (Login, error) {
+	return s.verify(ctx, req, false)
+}
+
+// Check presents a code as Verify does and costs the same attempt, but a right code
+// stays open and signs nobody in. It returns nil if the code is right.
+func (s *Service) Check(ctx context.Context, req VerifyRequest) error {
+	req.Grant = Grant{}
+	_, err := s.verify(ctx, req, true)
+	return err
+}
+
+func (s *Service) verify(ctx context.Context, req VerifyRequest, check bool) (Login, error) {
+	ctx, cancel := s.bounded(ctx)
+	defer cancel()
+	client, err := s.client(ctx, req.Client)
+	if err != nil {
+		return Login{}, err
+	}
+	n, err := s.presented(client, req)
+	if err != nil {
+		return Login{}, err
+	}
+	a, err := s.attempt(n, client, req.Caller, req.Grant, decideGuess)
+	if err != nil {
+		return Login{}, err
+	}
+	a.code, a.check, a.method = req.Code.Reveal(), check, ByCode
+	return s.run(ctx, a)
+}
+
+// presented finds the name of the challenge that a request presents.
+func (s *Service) presented(client Client, req VerifyRequest) (name, error) {
+	if req.Handle != "" {
+		handle, ok := openToken(req.Handle, handleSize)
+		if !ok {
+			return name{}, refuse(ErrUnknownChallenge, 0)
+		}
+		return handleName(handle), nil
+	}
+	id, err := ParseIdentifier(req.Channel, req.Address)
+	if err != nil {
+		return name{}, err
+	}
+	return s.slotName(client, s.personName(client.Tenant, id)), nil
+}
+
+// RedeemLink presents a link's token. Call it for POST only: mail scanners open links.
+//
+// Errors: as Verify, and *OtherBrowserError. A wrong token charges nothing.
+func (s *Service) RedeemLink(ctx context.Context, req RedeemRequest) (Login, error) {
+	ctx, cancel := s.bounded(ctx)
+	defer cancel()
+	n, secret, c, err := s.openLink(ctx, req.Token)
+	if err != nil {
+		return Login{}, err
+	}
+	client, err := s.client(ctx, c.client)
+	if err != nil {
+		return Login{}, err
+	}
+	a, err := s.attempt(n, client, req.Caller, req.Grant, decideLink)
+	if err != nil {
+		return Login{}, err
+	}
+	a.link, a.method = secret, ByLink
+	l, err := s.run(ctx, a)
+	var other *OtherBrowserError
+	if errors.As(err, &other) {
+		other.AppName = s.appName(client)
+		if a.key != nil {
+			other.Code = Secret(a.key.code(&a.last, n, a.last.format))
+		}
+	}
+	return l, err
+}
+
+// A LinkInfo is what a page may show before a link is confirmed.
+type LinkInfo struct {
+	AppName     string
+	Address     string // masked
+	SameBrowser bool   // the browser asked for the link, or any may finish it
+}
+
+// PeekLink tells what a link, or a message's "this was not me" link, is for and changes nothing, so that it can be
+// called for GET. Whoever asks has the link, so it says why a dead one is dead.
+// Errors: *ChallengeError, and what Store.Load returns.
+func (s *Service) PeekLink(ctx context.Context, t Secret, caller Caller) (LinkInfo, error) {
+	ctx, cancel := s.bounded(ctx)
+	defer cancel()
+	n, secret, c, err := s.openLink(ctx, t)
+	if err != nil {
+		return LinkInfo{}, err
+	}
+	g := guess{link: secret, cancel: secret, key: s.ring.byID[c.keyID]}
+	if !c.linkMatches(n, &g) && !c.cancelMatches(n, &g) {
+		return LinkInfo{}, refuse(ErrWrongSecret, 0)
+	}
+	client, err := s.client(ctx, c.client)
+	if err != nil {
+		return LinkInfo{}, err
+	}
+	if st := c.live(max(s.now(), c.touched), client); st != open {
+		return LinkInfo{}, refuse(st.refusal(), 0)
+	}
+	same := s.policy.Browser != SameBrowser || browserDigest(caller.Browser) == c.browser
+	return LinkInfo{AppName: s.appName(client), Address: c.identifier().String(), SameBrowser: same}, nil
+}
+
+// Cancel presents the token of a message's "this was not me" link. Call it for POST
+// only. The challenge is over, and its initiator's network pays for it.
+// Errors: *ChallengeError, and what Store.Commit returns.
+func (s *Service) Cancel(ctx context.Context, t Secret, caller Caller) error {
+	ctx, cancel := s.bounded(ctx)
+	defer cancel()
+	n, secret, c, err := s.openLink(ctx, t)
+	if err != nil {
+		return err
+	}
+	client, err := s.client(ctx, c.client)
+	if err != nil {
+		return err
+	}
+	a, err := s.attempt(n, client, caller, Grant{}, decideCancel)
+	if err != nil {
+		return err
+	}
+	a.cancel = secret
+	_, err = s.run(ctx, a)
+	return err
+}
+
+// openLink splits a link's token and loads the challenge it names.
+func (s *Service) openLink(ctx context.Context, t Secret) (n name, secret string, c challenge, err error) {
+	b, ok := openToken(t, len(n)+sha256.Size)
+	if !ok {
+		return n, "", c, refuse(ErrUnknownChallenge, 0)
+	}
+	copy(n[:], b)
+	recs, err := s.store.Load(ctx, s.now(), n.key(kindChallenge))
+	if err != nil {
+		return n, "", c, s.failed(ctx, "loading challenge", err)
+	}
+	if recs[0].Version == (Version{}) {
+		return n, "", c, refuse(ErrUnknownChallenge, 0)
+	}
+	c, err = decodeChallenge(recs[0])
+	return n, string(b[len(n):]), c, err
+}
+
+// An attempt is one secret on its way through the machine.
+type attempt struct {
+	guess
+	name    name
+	caller  Caller
+	grant   Grant
+	method  Method
+	decide  func(challenge, Record, name, Instant, *guess, *limits) (Batch, verdict)
+	last    challenge // as the last verdict left it
+	now     Instant
+	session Version
+	seed    digest
+}
+
+func (s *Service) attempt(n name, client Client, caller Caller, grant Grant,
+	decide func(challenge, Record, name, Instant, *guess, *limits) (Batch, verdict)) (*attempt, error) {
+	if !caller.IP.IsValid() {
+		return nil, &InputError{"Caller.IP", "required: limits depend on it"}
+	}
+	if err := grant.validate(s); err != nil {
+		return nil, err
+	}
+	a := &attempt{name: n, caller: caller, grant: grant, decide: decide}
+	a.client, a.network, a.browsers = client, s.networkName(caller.IP), s.policy.Browser
+	a.browser = browserDigest(caller.Browser)
+	var random [sha256.Size + 2*len(Version{})]byte
+	rand.Read(random[:])
+	copy(a.seed[:], random[:])
+	copy(a.fresh[:], random[sha256.Size:])
+	copy(a.session[:], random[sha256.Size+len(Version{}):])
+	return a, nil
+}
+
+func browserDigest(v Secret) digest {
+	if !validBrowser(v) {
+		return digest{}
+	}
+	return sha256.Sum256([]byte(v))
+}
+
+// run takes an attempt through load, decide, commit and effect. Conflicts are tried again:
+// each means that another call changed the record, which a challenge
+// allows only so often.
+func (s *Service) run(ctx context.Context, a *attempt) (Login, error) {
+	var who found
+	for range s.policy.MaxAttempts + max(0, s.policy.MaxResends) + 2 {
+		rec, c, err := s.loadChallenge(ctx, a)
+		if err != nil {
+			return Login{}, err
+		}
+		if who, err = s.find(ctx, a, &c, who); err != nil {
+			return Login{}, err
+		}
+		c.suppressed = c.suppressed || who.revoked(&c)
+		b, v := a.decide(c, rec, a.name, a.now, &a.guess, s.limits)
+		a.last = v.next
+		grants := v.matched && a.method != "" && !a.check
+		if grants && who.ready(&c) {
+			b.Puts = append(b.Puts, s.sessionPuts(a, &v.next, who.user)...)
+		}
+		_, err = s.commit(ctx, a.now, b)
+		if err != nil {
+			if again, err := s.runAgain(ctx, a, err); !again {
+				return Login{}, err
+			}
+			continue
+		}
+		if v.event != "" && v.event != EventLogin {
+			s.emit(ctx, v.next.event(v.event, a.name, reason(v.err)))
+		}
+		if v.err != nil || !grants {
+			return Login{}, v.err
+		}
+		return s.admit(ctx, a, &v.next, who)
+	}
+	return Login{}, ErrBusy
+}
+
+func reason(err error) string {
+	var refused *ChallengeError
+	if errors.As(err, &refused) {
+		return refused.Reason.Error()
+	}
+	return ""
+}
+
+// loadChallenge loads what the attempt names, and reads the clock. An unknown name
+// reads as a challenge in no state, so that it takes the same way and costs the same.
+func (s *Service) loadChallenge(ctx context.Context, a *attempt) (Record, challenge, error) {
+	a.now = s.now()
+	recs, err := s.store.Load(ctx, a.now, a.name.key(kindChallenge))
+	if err != nil {
+		return Record{}, challenge{}, s.failed(ctx, "loading challenge", err)
+	}
+	if recs[0].Version == (Version{}) {
+		return recs[0], challenge{}, nil
+	}
+	c, err := decodeChallenge(recs[0])
+	if err != nil {
+		return Record{}, c, err
+	}
+	a.now = max(a.now, c.touched)
+	a.key = s.ring.byID[c.keyID]
+	var device name
+	if device, a.known = s.knownDevice(a.caller.Device, c.tenant, c.person, a.now); a.known {
+		a.device = device
+	}
+	return recs[0], c, nil
+}
+
+// found is what the directory said about the identifier of a challenge.
+type found struct {
+	asked bool
+	user  User
+	none  bool
+}
+
+// ready reports whether the login needs nothing more from the directory, so that its
+// session can be granted in the commit that uses the secret up.
+func (f *found) ready(c *challenge) bool {
+	return !f.none && f.user.Status == UserActive && f.user.Verified(c.identifier())
+}
+
+// revoked reports whether the user was signed out everywhere after the challenge began:
+// then nothing matches it any more.
+func (f *found) revoked(c *challenge) bool {
+	return f.user.epoch != nil && f.user.epoch.n > 0 && c.started <= f.user.epoch.at
+}
+
+// find asks the directory who holds the identifier: once a call, for every guess at a living
+// challenge, before it is compared, so that neither the time of an answer nor a
+// refused commit tells whether the guess was right.
+func (s *Service) find(ctx context.Context, a *attempt, c *challenge, f found) (found, error) {
+	if f.asked || a.method == "" || a.check || c.live(a.now, a.client) != open {
+		return f, nil
+	}
+	f.asked = true
+	u, err := s.users.Find(ctx, c.tenant, c.identifier())
+	if errors.Is(err, ErrNoUser) {
+		f.none = true
+		return f, nil
+	}
+	if err != nil {
+		return f, s.failed(ctx, "finding user", err)
+	}
+	if f.user = u; s.needsEpoch(a) {
+		f.user.epoch, err = s.epochOf(ctx, a.now, c.tenant, u)
+	}
+	return f, err
+}
+
+// runAgain decides whether an attempt whose commit was refused is tried again.
+func (s *Service) runAgain(ctx context.Context, a *attempt, err error) (bool, error) {
+	var limited *LimitedError
+	switch {
+	case errors.Is(err, ErrConflict):
+		return true, nil
+	case !errors.As(err, &limited):
+		return false, s.failed(ctx, "verifying", err)
+	}
+	switch kind := limited.Bucket.Kind; {
+	case kind == bucketFailures && !a.without.breaker:
+		a.without.breaker = true
+		return true, nil
+	case kind == bucketDevice && !a.without.device:
+		a.without.device = true
+		return true, nil
+	case kind == bucketStart && !a.without.nuisance:
+		a.without.nuisance = true
+		return true, nil
+	}
+	s.emit(ctx, Event{Type: EventLimited, At: a.now.Time(), Tenant: a.client.Tenant, Client: a.client.ID,
+		Challenge: a.name.String(), Reason: string(limited.Bucket.Kind)})
+	return false, limited
+}
+
+// admit is the effect of a right secret: it makes the person a user if need be, and signs
+// the tokens. The secret is used up by now, whatever happens here.
+func (s *Service) admit(ctx context.Context, a *attempt, c *challenge, who found) (Login, error) {
+	l := Login{
+		Tenant: c.tenant, Client: c.client, User: who.user, Identifier: c.identifier(), Method: a.method,
+		At: a.now.Time(), KnownDevice: a.known, RedirectURI: c.redirect, State: c.clientState,
+		Device: s.newDevice(c.tenant, c.person, a.now, a.seed),
+	}
+	if !who.ready(c) {
+		if err := s.firstProof(ctx, a, c, &l, who); err != nil {
+			return Login{}, err
+		}
+	}
+	s.emit(ctx, l.event(EventLogin, c, a.name))
+	err := s.fillGrant(ctx, a, c, &l)
+	if err != nil {
+		return Login{}, err
+	}
+	return l, nil
+}
+
+// firstProof handles whoever has not proved this identifier before, in this order: the
+// account may sign in, it is made, what came before is purged, and only
+// then something is granted.
+func (s *Service) firstProof(ctx context.Context, a *attempt, c *challenge, l *Login, who found) error {
+	var err error
+	if who.none {
+		if a.client.SignUp == ClosedSignUp {
+			return ErrNoUser
+		}
+		if l.User, err = s.users.Create(ctx, c.tenant, c.identifier()); err != nil {
+			return s.failed(ctx, "creating user", err)
+		}
+	}
+	if l.User.Status != UserActive {
+		s.emit(ctx, l.event(EventAccountRefused, c, a.name))
+		return &AccountError{Status: l.User.Status}
+	}
+	if !l.User.Verified(c.identifier()) {
+		if err := s.confirm(ctx, a, c, l, who.none); err != nil {
+			return err
+		}
+	}
+	return s.grantLater(ctx, a, c, l)
+}
+
+// confirm ends every session that the account had before its owner came, lets the
+// directory purge the rest, and takes its word on the user.
+func (s *Service) confirm(ctx context.Context, a *attempt, c *challenge, l *Login, created bool) error {
+	if !created {
+		if err := s.RevokeUser(ctx, c.tenant, l.User.ID); err != nil {
+			return err
+		}
+	}
+	u, err := s.users.ConfirmFirstProof(ctx, c.tenant, l.User.ID, c.identifier())
+	if err != nil {
+		return s.failed(ctx, "confirming first proof", err)
+	}
+	if u.ID != l.User.ID || u.Status != UserActive || !u.Verified(c.identifier()) {
+		return &AccountError{Status: u.Status}
+	}
+	l.User, l.FirstProof = u, true
+	s.emit(ctx, l.event(EventFirstProof, c, a.name))
+	return nil
+}
+
+func (c *challenge) event(t EventType, n name, reason string) Event {
+	return Event{Type: t, At: c.touched.Time(), Tenant: c.tenant, Client: c.client, Person: c.person.String(),
+		Challenge: n.String(), Channel: c.channel, Reason: reason}
+}
+
+func (l *Login) event(t EventType, c *challenge, n name) Event {
+	e := c.event(t, n, "")
+	e.At, e.UserID = l.At, l.User.ID
+	return e
+}
+
+// A ResendRequest asks to send a challenge's message again.
+type ResendRequest struct {
+	Client string
+	Handle Secret
+	Caller Caller
+}
+
+// Resend sends the message of a challenge again: by Policy.Resend with the same secrets or
+// with new ones. It gives no more time and no more attempts.
+//
+// Errors: *ChallengeError (ErrTooSoon and ErrNoResends among its reasons), *LimitedError,
+// *DeliveryError, *InputError, ErrUnknownClient, ErrBusy, and what Store.Commit returns.
+func (s *Service) Resend(ctx context.Context, req ResendRequest) (Started, error) {
+	ctx, cancel := s.bounded(ctx)
+	defer cancel()
+	client, err := s.client(ctx, req.Client)
+	if err != nil {
+		return Started{}, err
+	}
+	handle, ok := openToken(req.Handle, handleSize)
+	if !ok {
+		return Started{}, refuse(ErrUnknownChallenge, 0)
+	}
+	a, err := s.attempt(handleName(handle), client, req.Caller, Grant{}, nil)
+	if err != nil {
+		return Started{}, err
+	}
+	in := &resend{client: client, network: a.network, fresh: a.fresh, policy: &s.policy, current: s.ring.current}
+	a.decide = func(c challenge, rec Record, n name, now Instant, g *guess, l *limits) (Batch, verdict) {
+		in.haveKey = g.key != nil
+		if g.known {
+			in.tier = tierKnown
+		}
+		return decideResend(c, rec, n, now, in, l)
+	}
+	if _, err := s.run(ctx, a); err != nil {
+		return Started{}, err
+	}
+	c := a.last
+	if err := s.deliver(ctx, client, &c, a.name, s.ring.byID[c.keyID]); err != nil {
+		return Started{}, err
+	}
+	return Started{Handle: req.Handle, Browser: req.Caller.Browser, Identifier: c.identifier(), Expires: c.expires.Time(),
+		ResendAfter: cooldown(s.policy.ResendCooldown, c.resends)}, nil
+}
