@@ -11,10 +11,10 @@ import (
 )
 
 // ErrUndeliverable is matched by errors of a Sender whose transport works but refuses
-// this message for good: a mailbox that does not exist, a number that takes no messages. Such an
-// error matches ErrNotAccepted too. Trying it again is useless, and it says nothing about the
-// transport, so Retry does not repeat it and Failover does not hold it against the sender.
-var ErrUndeliverable = errors.New("passwordless: message cannot be delivered")
+// this message for good: a mailbox that does not exist, a number that takes no messages. It
+// matches ErrNotAccepted too. Trying again is useless and the refusal says nothing about the
+// transport, so Retry does not repeat the message and Failover does not hold it against the sender.
+var ErrUndeliverable = fmt.Errorf("%w: refused for good", ErrNotAccepted)
 
 // BackgroundOptions are the limits of a BackgroundSender.
 type BackgroundOptions struct {

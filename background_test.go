@@ -47,7 +47,7 @@ func (s *scripted) count() int {
 
 var (
 	errRefused   = fmt.Errorf("%w: refused", passwordless.ErrNotAccepted)
-	errUnknown   = fmt.Errorf("%w: %w", passwordless.ErrNotAccepted, passwordless.ErrUndeliverable)
+	errUnknown   = fmt.Errorf("%w: unknown", passwordless.ErrUndeliverable)
 	errUncertain = errors.New("connection lost")
 )
 

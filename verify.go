@@ -6,7 +6,6 @@ import (
 	"crypto/sha256"
 	"errors"
 	"time"
-
 )
 
 // A VerifyRequest presents a code.

@@ -1,0 +1,173 @@
+package passwordless_test
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/rsa"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/seed62b93bad/passwordless"
+)
+
+func TestInsecureConfigurationIsRefused(t *testing.T) { // OP-1, CG-3, CG-4, CG-6, SK-1, LK-5, TK-7
+	weakRSA, err := rsa.GenerateKey(rand.Reader, 2048)
+	require.NoError(t, err)
+	p384, err := ecdsa.GenerateKey(elliptic.P384(), rand.Reader)
+	require.NoError(t, err)
+	client := func(change func(*passwordless.Client)) func(*passwordless.Config) {
+		return func(c *passwordless.Config) {
+			one := passwordless.Client{ID: "bad", Public: true}
+			change(&one)
+			c.Clients = passwordless.ClientList{one}
+		}
+	}
+	policy := func(change func(*passwordless.Policy)) func(*passwordless.Config) {
+		return func(c *passwordless.Config) { change(&c.Policy) }
+	}
+	for want, change := range map[string]func(*passwordless.Config){
+		"Store: required":                func(c *passwordless.Config) { c.Store = nil },
+		"Sender: required":               func(c *passwordless.Config) { c.Sender = nil },
+		"Clients: required":              func(c *passwordless.Config) { c.Clients = nil },
+		"AppName: want":                  func(c *passwordless.Config) { c.AppName = "two\nlines" },
+		"Issuer: want":                   func(c *passwordless.Config) { c.Issuer = "http://login.example.com/" },
+		"PageURL: want":                  func(c *passwordless.Config) { c.PageURL = "https://login.example.com/signin" },
+		"Keys: at least one":             func(c *passwordless.Config) { c.Keys = nil },
+		"Keys[0].Secret: want":           func(c *passwordless.Config) { c.Keys[0].Secret = c.Keys[0].Secret[:16] },
+		"Keys[1].ID: used twice":         func(c *passwordless.Config) { c.Keys = append(c.Keys, c.Keys[0]) },
+		"Keys[0].ID: want":               func(c *passwordless.Config) { c.Keys[0].ID = "with space" },
+		"IndexKey: want at least":        func(c *passwordless.Config) { c.IndexKey = make([]byte, 64) },
+		"IndexKey: also one of":          func(c *passwordless.Config) { c.IndexKey = c.Keys[0].Secret },
+		"SigningKeys[0].Key: RSA under":  func(c *passwordless.Config) { c.SigningKeys[0].Key = weakRSA },
+		"SigningKeys[0].Key: ECDSA on":   func(c *passwordless.Config) { c.SigningKeys[0].Key = p384 },
+		"SigningKeys[1].ID: used twice":  func(c *passwordless.Config) { c.SigningKeys = append(c.SigningKeys, c.SigningKeys[0]) },
+		"Tenants[1].ID: used twice":      func(c *passwordless.Config) { c.Tenants = []passwordless.Tenant{{ID: "a"}, {ID: "a"}} },
+		"Policy.MaxYearlyRisk: 0.5":      policy(func(p *passwordless.Policy) { p.MaxYearlyRisk = 0.5 }),
+		"Policy.MaxYearlyRisk: 1e-12":    policy(func(p *passwordless.Policy) { p.MaxYearlyRisk = 1e-12 }),
+		"Policy.EmailLife: 11m0s":        policy(func(p *passwordless.Policy) { p.EmailLife = 11 * time.Minute }),
+		"Policy.SMSLife: 30s":            policy(func(p *passwordless.Policy) { p.SMSLife = 30 * time.Second }),
+		"Policy.MaxAttempts: 11":         policy(func(p *passwordless.Policy) { p.MaxAttempts = 11 }),
+		"Policy.MaxResends: 11":          policy(func(p *passwordless.Policy) { p.MaxResends = 11 }),
+		"Policy.ResendCooldown: 9s":      policy(func(p *passwordless.Policy) { p.ResendCooldown = 9 * time.Second }),
+		"Policy.Starts[0]: 0 per 1h":     policy(func(p *passwordless.Policy) { p.Starts = []passwordless.Limit{{Per: time.Hour}} }),
+		"Policy.SMSGlobal: -1 per":       policy(func(p *passwordless.Policy) { p.SMSGlobal = passwordless.Limit{Count: -1, Per: time.Hour} }),
+		"Policy.SMSCountries: 999":       policy(func(p *passwordless.Policy) { p.SMSCountries = []int{999} }),
+		"Policy.Session.Absolute: 8784h": policy(func(p *passwordless.Policy) { p.Session.Absolute = 366 * 24 * time.Hour }),
+		"Policy.Session.Idle: 1000h":     policy(func(p *passwordless.Policy) { p.Session.Idle = 1000 * time.Hour }),
+		"Policy.AccessTokenLife: 25h":    policy(func(p *passwordless.Policy) { p.AccessTokenLife = 25 * time.Hour }),
+		"ID: want 1 to 64 printable":     client(func(c *passwordless.Client) { c.ID = "" }),
+		"Tenant: there is none":          client(func(c *passwordless.Client) { c.Tenant = "nowhere" }),
+		"want either Public or":          client(func(c *passwordless.Client) { c.Public = false }),
+		"TrustForwarded: a public":       client(func(c *passwordless.Client) { c.TrustForwarded = true }),
+		"RedirectURIs[0]":                client(func(c *passwordless.Client) { c.RedirectURIs = []string{"http://example.com/cb"} }),
+		"CodeLife: 11m0s":                client(func(c *passwordless.Client) { c.CodeLife = 11 * time.Minute }),
+		"Algorithm: no signing key for":  client(func(c *passwordless.Client) { c.Algorithm = passwordless.RS256 }),
+		"Channels: unknown channel":      client(func(c *passwordless.Client) { c.Channels = []passwordless.Channel{"fax"} }),
+		"Clients[1]: ID used twice": func(c *passwordless.Config) {
+			c.Clients = append(c.Clients.(passwordless.ClientList)[:1], c.Clients.(passwordless.ClientList)[0])
+		},
+		"ClosedSignUp needs a Sender": func(c *passwordless.Config) {
+			c.Sender = passwordless.SenderFunc(func(context.Context, passwordless.Message) error { return nil })
+		},
+		"Channels: sms needs Policy.SMSC": policy(func(p *passwordless.Policy) { p.SMSCountries = nil }),
+	} {
+		w := newWorld(t)
+		cfg := w.cfg
+		cfg.Keys = append([]passwordless.RingKey(nil), cfg.Keys...)
+		cfg.SigningKeys = append([]passwordless.SigningKey(nil), cfg.SigningKeys...)
+		change(&cfg)
+		_, err := passwordless.New(cfg)
+		require.Error(t, err, want)
+		assert.Contains(t, err.Error(), want)
+	}
+}
+
+func TestNewReportsEveryMistakeAtOnce(t *testing.T) { // OP-1
+	_, err := passwordless.New(passwordless.Config{})
+	require.Error(t, err)
+	for _, part := range []string{"Store", "Sender", "Clients", "AppName", "Issuer", "PageURL", "Keys", "IndexKey"} {
+		assert.Contains(t, err.Error(), part+":")
+	}
+}
+
+func TestNewCopiesWhatItKeeps(t *testing.T) {
+	w := newWorld(t)
+	list := w.cfg.Clients.(passwordless.ClientList)
+	w.cfg.Policy.SMSCountries[0] = 1
+	w.cfg.Keys[0].Secret[0] ^= 1
+	list[0].Public = false
+	started, code := w.start(alice)
+	_, err := w.guess(started.Handle, code)
+	require.NoError(t, err)
+	assert.Equal(t, []int{46, 47}, w.Policy().Policy.SMSCountries)
+}
+
+func TestPolicyTellsEveryLimit(t *testing.T) { // RL-19, OP-2
+	w := newWorld(t)
+	report := w.Policy()
+	assert.Empty(t, report.Deviations, "the defaults are the secure ones")
+	assert.Equal(t, 6, report.CodeDigits)
+	assert.Equal(t, strings.TrimLeft(`
+MaxYearlyRisk      0.0001
+CodeDigits         6
+Ledger             45 guesses at one person's short codes at once, 50 a year
+EmailLife          10m0s
+SMSLife            5m0s
+MaxAttempts        5
+MaxResends         3
+ResendCooldown     30s
+StartCooldown      30s
+EmailSends[0]      3 per 10m0s
+EmailSends[1]      5 per 1h0m0s
+EmailSends[2]      20 per 24h0m0s
+SMSSends[0]        3 per 10m0s
+SMSSends[1]        5 per 1h0m0s
+SMSSends[2]        10 per 24h0m0s
+Starts[0]          10 per 10m0s
+Starts[1]          30 per 1h0m0s
+Starts[2]          100 per 24h0m0s
+Guesses            30 per 5m0s
+GlobalFailures     10000 per 24h0m0s
+SMSPrefix          10 per 1h0m0s
+SMSCountry         500 per 24h0m0s
+SMSGlobal          5000 per 24h0m0s
+SMSUnverified      30 per 24h0m0s
+SMSCountries       [46 47]
+Session.Idle       336h0m0s
+Session.Absolute   720h0m0s
+Session.Grace      10s
+AccessTokenLife    10m0s
+`, "\n"), report.String())
+
+	strict := newWorld(t, func(c *passwordless.Config) {
+		c.Policy.MaxYearlyRisk = 1e-6
+		c.Policy.Browser = passwordless.InsecureAnyBrowser
+	})
+	assert.Equal(t, 8, strict.Policy().CodeDigits)
+	assert.Len(t, strict.Policy().Deviations, 1)
+	_, code := strict.start(alice)
+	assert.Len(t, code, 8)
+}
+
+func TestTenantsAreApart(t *testing.T) { // BD-3, CA-4
+	w := newWorld(t, func(c *passwordless.Config) {
+		c.Tenants = []passwordless.Tenant{{ID: "a"}, {ID: "b", Name: "Bee"}}
+		c.Clients = passwordless.ClientList{{ID: "web", Tenant: "a", Public: true}, {ID: "b-web", Tenant: "b", Public: true}}
+	})
+	started, code := w.start(alice)
+	_, err := w.Verify(t.Context(), passwordless.VerifyRequest{Client: "b-web", Handle: started.Handle, Code: passwordless.Secret(code), Caller: home})
+	require.ErrorIs(t, err, passwordless.ErrUnknownChallenge)
+	l, err := w.guess(started.Handle, code)
+	require.NoError(t, err)
+	_, err = w.Directory().Find(t.Context(), "b", l.Identifier)
+	require.ErrorIs(t, err, passwordless.ErrNoUser)
+	_, err = w.Start(t.Context(), passwordless.StartRequest{Client: "b-web", Channel: passwordless.Email, Address: alice, Caller: home})
+	require.NoError(t, err)
+	assert.Equal(t, "Bee", w.outbox.last().AppName)
+}

@@ -1,0 +1,306 @@
+package passwordless_test
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/seed62b93bad/passwordless"
+)
+
+// start tries to begin a sign-in and returns the refusing limit's kind, if one refuses.
+func (w *world) tryStart(caller passwordless.Caller, ch passwordless.Channel, address string) (passwordless.Started, passwordless.Kind) {
+	w.t.Helper()
+	started, err := w.Start(w.t.Context(), passwordless.StartRequest{Client: "web", Channel: ch, Address: address, Caller: caller})
+	var limited *passwordless.LimitedError
+	if errors.As(err, &limited) {
+		require.Positive(w.t, limited.RetryAfter)
+		return started, limited.Bucket.Kind
+	}
+	require.NoError(w.t, err)
+	return started, ""
+}
+
+// address i of a large pool, each in a network of its own.
+func pool(i int) passwordless.Caller {
+	return from(fmt.Sprintf("198.%d.%d.%d", 18+i>>16&1, i>>8&255, i&255))
+}
+
+func TestAYearOfGuessingStaysUnderTheLedger(t *testing.T) { // RL-4, VF-5, VF-7, advisories 2-4
+	if testing.Short() {
+		t.Skip("a year takes seconds")
+	}
+	w := newWorld(t)
+	short, long, network := 0, 0, 0
+	for range 365 {
+		for range 10 {
+			w.clock.advance(2 * time.Hour)
+			network++
+			caller := pool(network)
+			started, kind := w.tryStart(caller, passwordless.Email, alice)
+			if kind != "" {
+				continue
+			}
+			code := w.outbox.last().Code.Reveal()
+			for range 5 {
+				if _, err := w.guessFrom(caller, started.Handle, wrong(code)); errors.As(err, new(*passwordless.LimitedError)) {
+					continue // not looked at
+				}
+				if len(code) == 6 {
+					short++
+				} else {
+					long++
+				}
+			}
+		}
+		w.clock.advance(4 * time.Hour)
+		started, kind := w.tryStart(home, passwordless.Email, alice)
+		require.Empty(t, kind, "the owner is never locked out (RL-5)")
+		_, err := w.guess(started.Handle, w.outbox.last().Code.Reveal())
+		require.NoError(t, err, "the owner is never locked out (RL-5)")
+	}
+	t.Logf("%d guesses at short codes, %d at long ones", short, long)
+	assert.LessOrEqual(t, short, 95)
+	assert.Greater(t, short, 80, "the ledger is what stopped them")
+	assert.Greater(t, long, 10_000)
+}
+
+func TestAHandlelessSuccessDoesNotRefillTheLedger(t *testing.T) { // RL-4: an attacker must not ride on the owner's successes
+	w := newWorld(t)
+	req := passwordless.StartRequest{Client: "web", Channel: passwordless.Email, Address: alice, Handleless: true, Caller: home}
+	verify := func(caller passwordless.Caller, code string) error {
+		_, err := w.Verify(t.Context(), passwordless.VerifyRequest{Client: "web", Channel: passwordless.Email, Address: alice,
+			Code: passwordless.Secret(code), Caller: caller})
+		return err
+	}
+	evaluated := 0
+	for i := range 200 {
+		w.clock.advance(2 * time.Hour)
+		_, err := w.Start(t.Context(), req)
+		require.NoError(t, err)
+		code := w.outbox.last().Code.Reveal()
+		for range 2 {
+			if err := verify(pool(i), wrong(code)); errors.Is(err, passwordless.ErrWrongSecret) || errors.Is(err, passwordless.ErrExhausted) {
+				if len(code) == 6 {
+					evaluated++
+				}
+			}
+		}
+		require.NoError(t, verify(home, code))
+	}
+	assert.LessOrEqual(t, evaluated, 45+200*2/24/7+1)
+}
+
+func TestAKnownDeviceDoesNotDrawOnTheLedger(t *testing.T) { // RL-5, BD-7
+	w := newWorld(t)
+	device := home
+	device.Device = w.signIn(alice, passwordless.Grant{}).Device
+	for i := range 12 { // an attacker drains the ledger
+		w.clock.advance(time.Hour)
+		started, _ := w.tryStart(pool(i), passwordless.Email, alice)
+		for range 5 {
+			_, _ = w.guessFrom(pool(i), started.Handle, wrong(w.outbox.last().Code.Reveal()))
+		}
+	}
+	w.clock.advance(time.Hour)
+	_, code := w.startFrom(home, alice)
+	assert.Len(t, code, 10, "an unknown device gets a longer code")
+	w.clock.advance(time.Hour)
+	started, code := w.startFrom(device, alice)
+	assert.Len(t, code, 6, "a known one does not")
+	l, err := w.guessFrom(device, started.Handle, code)
+	require.NoError(t, err)
+	assert.True(t, l.KnownDevice)
+	assert.NotEqual(t, device.Device, l.Device, "rotated at each success")
+}
+
+func TestADeviceCookieIsOfOnePersonAndEnds(t *testing.T) { // BD-7
+	w := newWorld(t)
+	device := w.signIn(alice, passwordless.Grant{}).Device
+	for _, c := range []struct {
+		name    string
+		cookie  passwordless.Secret
+		address string
+		wait    time.Duration
+		known   bool
+	}{
+		{"hers", device, alice, time.Hour, true},
+		{"another person", device, "mallory@example.com", time.Hour, false},
+		{"changed", device[:len(device)-3] + "AAA", alice, time.Hour, false},
+		{"cut", device[:30], alice, time.Hour, false},
+		{"too old", device, alice, 180 * 24 * time.Hour, false},
+	} {
+		w.clock.advance(c.wait)
+		caller := home
+		caller.Device = c.cookie
+		started, code := w.startFrom(caller, c.address)
+		l, err := w.guessFrom(caller, started.Handle, code)
+		require.NoError(t, err)
+		assert.Equal(t, c.known, l.KnownDevice, c.name)
+	}
+}
+
+func TestTenFailuresRevokeADevice(t *testing.T) { // BD-7
+	w := newWorld(t)
+	device := home
+	device.Device = w.signIn(alice, passwordless.Grant{}).Device
+	for range 2 {
+		w.clock.advance(time.Hour)
+		started, code := w.startFrom(device, alice)
+		for range 5 {
+			_, err := w.guessFrom(device, started.Handle, wrong(code))
+			require.Error(t, err)
+		}
+	}
+	for left := 45; left > 0; left -= 5 { // from here on the ledger pays, until it is empty
+		w.clock.advance(time.Hour)
+		started, code := w.startFrom(device, alice)
+		require.Len(t, code, 6)
+		for range 5 {
+			_, err := w.guessFrom(device, started.Handle, wrong(code))
+			require.Error(t, err)
+		}
+	}
+	w.clock.advance(time.Hour)
+	started, code := w.startFrom(device, alice)
+	_, err := w.guessFrom(device, started.Handle, code)
+	assert.Error(t, err, "its guesses are not looked at any more")
+}
+
+func TestSpellingsShareABucket(t *testing.T) { // RL-3, advisory 15
+	w := newWorld(t)
+	spellings := map[passwordless.Channel][]string{
+		passwordless.Email: {"a@example.com", "A@example.com", "a@EXAMPLE.com"},
+		passwordless.SMS:   {"+46701111111", "0046701111111", "+46 70-111 11 11"},
+	}
+	for ch, all := range spellings {
+		for i, address := range all {
+			_, kind := w.tryStart(pool(i), ch, address)
+			require.Empty(t, kind)
+		}
+		_, kind := w.tryStart(pool(9), ch, all[0])
+		assert.Empty(t, kind, "a fresh network may use the reserve")
+		_, kind = w.tryStart(pool(10), ch, all[0])
+		assert.Equal(t, passwordless.Kind("send"), kind, "%s: a fourth and fifth message within ten minutes", ch)
+	}
+}
+
+func TestAFloodDoesNotSilenceTheOwner(t *testing.T) { // RL-5, advisory 18
+	w := newWorld(t)
+	device := home
+	device.Device = w.signIn(alice, passwordless.Grant{}).Device
+	w.clock.advance(24 * time.Hour)
+	for i := range 100 {
+		w.clock.advance(time.Minute)
+		w.tryStart(pool(i), passwordless.Email, alice)
+	}
+	started, kind := w.tryStart(device, passwordless.Email, alice)
+	require.Empty(t, kind)
+	_, err := w.guessFrom(device, started.Handle, w.outbox.last().Code.Reveal())
+	require.NoError(t, err)
+}
+
+func TestANetworkIsLimited(t *testing.T) { // RL-1, RL-2, RL-7
+	w := newWorld(t)
+	for i := range 10 {
+		caller := from(fmt.Sprintf("2001:db8:1:2:%x::1", i+1))
+		_, kind := w.tryStart(caller, passwordless.Email, fmt.Sprintf("u%d@example.com", i))
+		require.Empty(t, kind)
+	}
+	_, kind := w.tryStart(from("2001:db8:1:2:ffff::9"), passwordless.Email, "last@example.com")
+	assert.Equal(t, passwordless.Kind("start"), kind, "a /64 is one network")
+	_, kind = w.tryStart(from("2001:db8:1:3::1"), passwordless.Email, "last@example.com")
+	assert.Empty(t, kind)
+
+	started, code := w.start(alice)
+	for range 30 {
+		_, _ = w.guessFrom(attacker, started.Handle, "malformed")
+	}
+	_, err := w.guessFrom(attacker, started.Handle, code)
+	require.ErrorAs(t, err, new(*passwordless.LimitedError))
+	_, err = w.guessFrom(from("::ffff:198.51.100.66"), started.Handle, code)
+	require.ErrorAs(t, err, new(*passwordless.LimitedError), "an IPv4-mapped address is the IPv4 one")
+	_, err = w.guess(started.Handle, code)
+	require.NoError(t, err, "others are not hurt")
+}
+
+func TestLimitsAddUpOverServices(t *testing.T) { // RL-16
+	w := newWorld(t)
+	other := w.second()
+	for i := range 10 {
+		which := w
+		if i%2 == 1 {
+			which = other
+		}
+		_, kind := which.tryStart(home, passwordless.Email, fmt.Sprintf("u%d@example.com", i))
+		require.Empty(t, kind)
+	}
+	_, kind := w.tryStart(home, passwordless.Email, "last@example.com")
+	assert.Equal(t, passwordless.Kind("start"), kind)
+}
+
+func TestPumpingAPrefixStops(t *testing.T) { // RL-9, RL-10
+	w := newWorld(t, func(c *passwordless.Config) { c.Policy.SMSPrefix = passwordless.Limit{Count: 1000, Per: time.Hour} })
+	sent := 0
+	for i := range 200 {
+		w.clock.advance(time.Second)
+		if _, kind := w.tryStart(pool(i), passwordless.SMS, fmt.Sprintf("+46701%06d", i)); kind == "" {
+			sent++
+		} else {
+			require.Equal(t, passwordless.Kind("sms-prefix"), kind)
+		}
+	}
+	assert.InDelta(t, 30, sent, 1, "the breaker for numbers that nobody verifies")
+	for i := range 100 { // a prefix whose numbers answer goes on
+		w.clock.advance(time.Second)
+		started, kind := w.tryStart(pool(1000+i), passwordless.SMS, fmt.Sprintf("+46702%06d", i))
+		require.Empty(t, kind)
+		_, err := w.guessFrom(pool(1000+i), started.Handle, w.outbox.last().Code.Reveal())
+		require.NoError(t, err)
+	}
+}
+
+func TestCountriesAndTheWorldHaveBudgets(t *testing.T) { // RL-9
+	w := newWorld(t, func(c *passwordless.Config) {
+		c.Policy.SMSCountry = passwordless.Limit{Count: 8, Per: 24 * time.Hour}
+		c.Policy.SMSGlobal = passwordless.Limit{Count: 12, Per: 24 * time.Hour}
+	})
+	sent := map[string]int{}
+	for i := range 40 {
+		for _, country := range []string{"+4670", "+4740"} {
+			if _, kind := w.tryStart(pool(i), passwordless.SMS, fmt.Sprintf("%s%02d0000", country, i)); kind == "" {
+				sent[country]++
+			}
+		}
+	}
+	assert.LessOrEqual(t, sent["+4670"], 8)
+	assert.Equal(t, 12, sent["+4670"]+sent["+4740"])
+}
+
+func TestSprayingMakesCodesLong(t *testing.T) { // RL-17
+	w := newWorld(t, func(c *passwordless.Config) {
+		c.Policy.GlobalFailures = passwordless.Limit{Count: 100, Per: 24 * time.Hour}
+	})
+	for i := range 200 {
+		started, kind := w.tryStart(pool(i), passwordless.Email, fmt.Sprintf("u%d@example.com", i))
+		require.Empty(t, kind)
+		code := w.outbox.last().Code.Reveal()
+		_, err := w.guessFrom(pool(i), started.Handle, wrong(code))
+		require.ErrorIs(t, err, passwordless.ErrWrongSecret, "nobody is locked out")
+	}
+	_, code := w.start(alice)
+	assert.Len(t, code, 10)
+	assert.Contains(t, w.events.types(), passwordless.EventLongerCode)
+}
+
+func TestALimitedCallDoesNothingElse(t *testing.T) { // RL-8
+	w := newWorld(t, func(c *passwordless.Config) { c.Policy.Starts = []passwordless.Limit{{Count: 1, Per: time.Hour}} })
+	w.start(alice)
+	_, kind := w.tryStart(home, passwordless.Email, "x@example.com")
+	require.Equal(t, passwordless.Kind("start"), kind)
+	assert.Len(t, w.outbox.messages(), 1)
+}
