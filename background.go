@@ -83,7 +83,7 @@ func (b *BackgroundSender) Send(ctx context.Context, m Message) error {
 	b.queue = append(b.queue, queued{context.WithoutCancel(ctx), m})
 	if b.workers < b.opts.Workers {
 		b.workers++
-		go b.work()
+		go b.work() //nolint:contextcheck // each message brings its own
 	}
 	return nil
 }

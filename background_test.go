@@ -195,7 +195,7 @@ func TestRetry(t *testing.T) {
 				if !errors.Is(err, test.want) || next.count() != test.sends {
 					t.Errorf("got %v after %d sends, want %v after %d", err, next.count(), test.want, test.sends)
 				}
-				if test.want == errUncertain && errors.Is(err, passwordless.ErrNotAccepted) {
+				if errors.Is(test.want, errUncertain) && errors.Is(err, passwordless.ErrNotAccepted) {
 					t.Error("an uncertain send counts as not accepted")
 				}
 				for _, m := range next.sent {
@@ -215,8 +215,8 @@ func TestRetryWaitsLongerEachTime(t *testing.T) {
 		if err := s.Send(t.Context(), message("1")); err != nil {
 			t.Fatal(err)
 		}
-		for i, longest := range []time.Duration{1, 2, 3, 3} {
-			wait, longest := next.at[i+1].Sub(next.at[i]), longest*time.Second
+		for i, longest := range []time.Duration{time.Second, 2 * time.Second, 3 * time.Second, 3 * time.Second} {
+			wait := next.at[i+1].Sub(next.at[i])
 			if wait < longest/2 || wait > longest {
 				t.Errorf("wait %d of %v, want %v to %v", i+1, wait, longest/2, longest)
 			}
@@ -258,7 +258,7 @@ func TestFailover(t *testing.T) {
 			if !errors.Is(err, test.want) || a.count() != test.sends[0] || b.count() != test.sends[1] {
 				t.Errorf("got %v after %d and %d sends", err, a.count(), b.count())
 			}
-			if test.want == errUncertain && errors.Is(err, passwordless.ErrNotAccepted) {
+			if errors.Is(test.want, errUncertain) && errors.Is(err, passwordless.ErrNotAccepted) {
 				t.Error("an uncertain send counts as not accepted")
 			}
 		})

@@ -9,10 +9,11 @@ import (
 //
 // A bucket holds one number a window: the instant, in Unix microseconds, at
 // which that window is full again. A missing bucket, like the number 0, is full.
-// Microseconds and the bounds below keep every sum under 2^53, so that engines
-// whose numbers are binary64 compute the same. The windows of one bucket are
+// Microseconds and the bounds below keep every granted number under 2^53 until the year
+// 2155, so that engines whose numbers are binary64 compute the same. The windows of one bucket are
 // always given in the same order; when a policy adds one, the stored bucket is
-// short and the missing numbers are 0.
+// short and the missing numbers are 0, and a caller that does not know it yet leaves its
+// number as it is.
 type Charge struct {
 	Bucket  Key
 	Windows []Window // 1 to 8

@@ -87,7 +87,8 @@ type Put struct {
 }
 
 // A Batch is what one Commit does, all or nothing. The caller owns it and the
-// slices in it; a Store must not keep or change them after Commit returned.
+// slices in it; a Store must not keep or change them after Commit returned. A batch
+// that may be committed again when its outcome is not known has at least one put.
 //
 // No two charges name the same bucket, no two give-backs, no two puts or deletes
 // the same record. A bucket may be charged and given back to in one batch.
@@ -98,8 +99,9 @@ type Batch struct {
 	Deletes   []Key    // deleting what is not there is not an error
 }
 
-// Levels tells, for each charge of a batch in its order, how full its bucket is
-// after the commit: for each window what [Charge.Take] returns.
+// Levels tells, for each charge of a batch in its order, how full its bucket is:
+// for each window what [Charge.Take] returned, before any give-back. For a batch
+// that was applied before, it tells the buckets as they are.
 type Levels [][]int64
 
 // A Store remembers records and buckets. Implementations translate; they decide
@@ -151,7 +153,8 @@ type Store interface {
 	// at most limit (1 to 1000) and in no particular order, and the cursor of the
 	// next page, "" after the last. The first page has the cursor "". It is for
 	// display: records that are written while a caller pages may be missed or
-	// repeated; all others appear exactly once.
+	// repeated; all others appear exactly once. No owner is empty. A cursor that List did
+	// not return is an error.
 	List(ctx context.Context, now Instant, kind Kind, owner string, limit int, cursor string) ([]Record, string, error)
 
 	// Sweep removes at most limit (1 or more) records and buckets, of those that
@@ -169,7 +172,8 @@ var (
 	// that nothing was written.
 	ErrUnavailable = errors.New("passwordless: store unavailable")
 	// ErrUncertain means that the outcome of a Commit is not known. The same
-	// Batch may be committed again: it is not applied twice.
+	// Batch, if it has a put, may be committed again: it is not applied twice. So
+	// it is when ctx ended during a Commit.
 	ErrUncertain = errors.New("passwordless: outcome of the commit unknown")
 	// ErrInvalidBatch is matched by the errors of Batch.Validate: a mistake of
 	// the caller, nothing was written.

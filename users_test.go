@@ -3,6 +3,13 @@ package passwordless_test
 import (
 	"context"
 	"errors"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"github.com/seed62b93bad/passwordless"
 )
@@ -22,4 +29,153 @@ func (brokenUsers) Create(context.Context, string, passwordless.Identifier) (pas
 
 func (brokenUsers) ConfirmFirstProof(context.Context, string, string, passwordless.Identifier) (passwordless.User, error) {
 	return passwordless.User{}, errBroken
+}
+
+// A table is an application's own users. refuse, if set, is what ConfirmFirstProof answers.
+type table struct {
+	mu     sync.Mutex // guards all
+	all    map[passwordless.Identifier]passwordless.User
+	refuse error
+}
+
+func newTable() *table { return &table{all: map[passwordless.Identifier]passwordless.User{}} }
+
+func (u *table) Find(_ context.Context, _ string, id passwordless.Identifier) (passwordless.User, error) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if found, ok := u.all[id]; ok {
+		return found, nil
+	}
+	return passwordless.User{}, fmt.Errorf("table: %w", passwordless.ErrNoUser)
+}
+
+func (u *table) Create(_ context.Context, _ string, id passwordless.Identifier) (passwordless.User, error) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if _, ok := u.all[id]; !ok {
+		u.all[id] = passwordless.User{ID: fmt.Sprint("u", len(u.all)), Email: id.Address}
+	}
+	return u.all[id], nil
+}
+
+func (u *table) ConfirmFirstProof(_ context.Context, _, _ string, id passwordless.Identifier) (passwordless.User, error) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.refuse != nil {
+		return passwordless.User{}, u.refuse
+	}
+	found := u.all[id]
+	found.EmailVerified = true
+	u.all[id] = found
+	return found, nil
+}
+
+func TestNobodyExistsBeforeProof(t *testing.T) { // AC-1
+	users := newTable()
+	w := newWorld(t, func(c *passwordless.Config) { c.Users = users })
+	started, code := w.start(alice)
+	_, err := w.guess(started.Handle, wrong(code))
+	require.Error(t, err)
+	assert.Empty(t, users.all)
+	_, err = w.guess(started.Handle, code)
+	require.NoError(t, err)
+	assert.Len(t, users.all, 1)
+}
+
+func TestWithoutTheFirstProofsPurgeThereIsNoLogin(t *testing.T) { // AC-2, advisory 13
+	users := newTable()
+	users.refuse = errBroken
+	w := newWorld(t, func(c *passwordless.Config) { c.Users = users })
+	started, code := w.start(alice)
+	_, err := w.Verify(t.Context(), passwordless.VerifyRequest{Client: "web", Handle: started.Handle, Code: passwordless.Secret(code),
+		Caller: home, Grant: passwordless.Grant{Session: true}})
+	require.ErrorIs(t, err, errBroken)
+	sessions, _, err := w.Sessions(t.Context(), "", "u0", 10, "")
+	require.NoError(t, err)
+	assert.Empty(t, sessions)
+}
+
+func TestTheOwnersFirstProofEndsWhatCameBefore(t *testing.T) { // AC-2, AC-4: a squatter's account
+	w := newWorld(t)
+	ctx := t.Context()
+	squatter := w.signIn("squatter@example.com", passwordless.Grant{Session: true})
+	w.clock.advance(time.Second)
+	_, err := w.Directory().Update(ctx, "", squatter.User.ID, func(u *passwordless.User) error {
+		u.Phone = "+46701111111" // planted, never proved
+		return nil
+	})
+	require.NoError(t, err)
+	w.clock.advance(time.Hour)
+	planted := w.signIn("squatter@example.com", passwordless.Grant{Session: true})
+
+	w.clock.advance(time.Hour)
+	started, err := w.Start(ctx, passwordless.StartRequest{Client: "web", Channel: passwordless.SMS, Address: "+46701111111", Caller: home})
+	require.NoError(t, err)
+	l, err := w.Verify(ctx, passwordless.VerifyRequest{Client: "web", Handle: started.Handle, Code: w.outbox.last().Code, Caller: home})
+	require.NoError(t, err)
+	assert.True(t, l.FirstProof)
+	_, err = w.Session(ctx, planted.Session.Token)
+	require.ErrorIs(t, err, passwordless.ErrInvalidToken)
+}
+
+func TestNamesAreUniqueAndFollowTheirUser(t *testing.T) { // ID-12, AC-3
+	w := newWorld(t)
+	ctx, d := t.Context(), w.Directory()
+	erik, err := d.Add(ctx, "", passwordless.User{Email: "Erik@example.com", Username: "erik", Number: 42})
+	require.NoError(t, err)
+	assert.Equal(t, "erik@example.com", erik.Email)
+	for name, u := range map[string]passwordless.User{
+		"e-mail": {Email: "erik@example.com"}, "username": {Username: "erik"}, "number": {Number: 42}, "ID": {ID: erik.ID},
+	} {
+		_, err := d.Add(ctx, "", u)
+		require.ErrorIs(t, err, passwordless.ErrTaken, name)
+	}
+	found, err := d.FindNumber(ctx, "", 42)
+	require.NoError(t, err)
+	assert.Equal(t, erik.ID, found.ID)
+
+	_, err = d.Update(ctx, "", erik.ID, func(u *passwordless.User) error { u.Email = "new@example.com"; return nil })
+	require.NoError(t, err)
+	_, err = d.Find(ctx, "", passwordless.Identifier{Channel: passwordless.Email, Address: "erik@example.com"})
+	require.ErrorIs(t, err, passwordless.ErrNoUser)
+	other, err := d.Add(ctx, "", passwordless.User{Email: "erik@example.com"})
+	require.NoError(t, err, "a freed address is free")
+	assert.NotEqual(t, erik.ID, other.ID)
+
+	require.NoError(t, d.Delete(ctx, "", erik.ID))
+	require.NoError(t, d.Delete(ctx, "", erik.ID))
+	_, err = d.FindUsername(ctx, "", "erik")
+	require.ErrorIs(t, err, passwordless.ErrNoUser)
+	_, err = d.Add(ctx, "", passwordless.User{Username: "erik"})
+	require.NoError(t, err)
+}
+
+func TestConcurrentUpdatesLoseNothing(t *testing.T) {
+	w := newWorld(t)
+	ctx, d := t.Context(), w.Directory()
+	u, err := d.Add(ctx, "", passwordless.User{Email: alice})
+	require.NoError(t, err)
+	var group sync.WaitGroup
+	for range 4 {
+		group.Go(func() {
+			_, err := d.Update(ctx, "", u.ID, func(u *passwordless.User) error { u.Name += "x"; return nil })
+			assert.NoError(t, err)
+		})
+	}
+	group.Wait()
+	u, err = d.Get(ctx, "", u.ID)
+	require.NoError(t, err)
+	assert.Equal(t, "xxxx", u.Name)
+}
+
+func TestABadUserIsNotStored(t *testing.T) {
+	w := newWorld(t)
+	for _, u := range []passwordless.User{
+		{Email: "not an address"}, {Phone: "123"}, {Number: -1}, {EmailVerified: true}, {Status: 99},
+	} {
+		_, err := w.Directory().Add(t.Context(), "", u)
+		require.ErrorAs(t, err, new(*passwordless.InputError), "%+v", u)
+	}
+	_, err := w.Directory().Add(t.Context(), "nowhere", passwordless.User{})
+	require.ErrorAs(t, err, new(*passwordless.InputError))
 }

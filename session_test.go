@@ -1,0 +1,166 @@
+package passwordless_test
+
+import (
+	"errors"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/seed62b93bad/passwordless"
+)
+
+var offline = passwordless.Grant{Tokens: &passwordless.TokenRequest{Scopes: []string{"openid", "email", "offline_access"}}}
+
+func TestASessionLivesWhileItIsUsed(t *testing.T) { // SS-2
+	w := newWorld(t)
+	ctx := t.Context()
+	token := w.signIn(alice, passwordless.Grant{Session: true}).Session.Token
+	for range 4 {
+		w.clock.advance(7 * 24 * time.Hour)
+		_, err := w.Session(ctx, token)
+		require.NoError(t, err)
+	}
+	w.clock.advance(2*24*time.Hour - 1)
+	_, err := w.Session(ctx, token)
+	require.NoError(t, err, "a nanosecond before its absolute end")
+	w.clock.advance(1)
+	_, err = w.Session(ctx, token)
+	require.ErrorIs(t, err, passwordless.ErrInvalidToken)
+
+	idle := w.signIn(alice, passwordless.Grant{Session: true}).Session.Token
+	w.clock.advance(14 * 24 * time.Hour)
+	_, err = w.Session(ctx, idle)
+	require.ErrorIs(t, err, passwordless.ErrInvalidToken, "not used for the idle time")
+}
+
+func TestASessionTokenIsNoRefreshToken(t *testing.T) { // TK-4
+	w := newWorld(t)
+	l := w.signIn(alice, passwordless.Grant{Session: true, Tokens: offline.Tokens})
+	_, err := w.Refresh(t.Context(), passwordless.RefreshRequest{Client: "web", Token: l.Session.Token})
+	require.ErrorIs(t, err, passwordless.ErrInvalidToken)
+	_, err = w.Session(t.Context(), l.Tokens.Refresh)
+	require.ErrorIs(t, err, passwordless.ErrInvalidToken)
+	sessions, next, err := w.Sessions(t.Context(), "", l.User.ID, 10, "")
+	require.NoError(t, err)
+	assert.Empty(t, next)
+	assert.Len(t, sessions, 2)
+}
+
+func TestSignOutEverywhereMissesNobody(t *testing.T) { // SS-6, AC-6, advisory 22
+	for name, users := range map[string]passwordless.Users{"built-in directory": nil, "the application's": newTable()} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, func(c *passwordless.Config) { c.Users = users })
+			ctx := t.Context()
+			l := w.signIn(alice, passwordless.Grant{Session: true, Tokens: offline.Tokens})
+			w.clock.advance(time.Hour)
+			started, code := w.start(alice)
+			w.clock.advance(time.Second)
+			require.NoError(t, w.RevokeUser(ctx, "", l.User.ID))
+			_, err := w.Session(ctx, l.Session.Token)
+			require.ErrorIs(t, err, passwordless.ErrInvalidToken)
+			_, err = w.Refresh(ctx, passwordless.RefreshRequest{Client: "web", Token: l.Tokens.Refresh})
+			require.ErrorIs(t, err, passwordless.ErrInvalidToken)
+			_, err = w.Verify(ctx, passwordless.VerifyRequest{Client: "web", Handle: started.Handle, Code: passwordless.Secret(code),
+				Caller: home, Grant: passwordless.Grant{Session: true}})
+			require.ErrorIs(t, err, passwordless.ErrWrongSecret, "a challenge that began before")
+			sessions, _, err := w.Sessions(ctx, "", l.User.ID, 10, "")
+			require.NoError(t, err)
+			assert.Empty(t, sessions)
+
+			again := w.signIn(alice, passwordless.Grant{Session: true})
+			_, err = w.Session(ctx, again.Session.Token)
+			require.NoError(t, err, "who signs in afterwards is in")
+		})
+	}
+}
+
+func TestConcurrentRefreshesHaveOneChild(t *testing.T) { // TK-9
+	w := newWorld(t)
+	token := w.signIn(alice, offline).Tokens.Refresh
+	other := w.second()
+	children := map[passwordless.Secret]int{}
+	var mu sync.Mutex // guards children
+	var group sync.WaitGroup
+	for i := range 100 {
+		group.Go(func() {
+			which := w
+			if i%2 == 1 {
+				which = other
+			}
+			tokens, err := which.Refresh(t.Context(), passwordless.RefreshRequest{Client: "web", Token: token})
+			if err != nil && !errors.Is(err, passwordless.ErrBusy) {
+				t.Error(err)
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			if err == nil {
+				children[tokens.Refresh]++
+			}
+		})
+	}
+	group.Wait()
+	assert.Len(t, children, 1, "never two live children")
+}
+
+func TestScopesOnlyNarrow(t *testing.T) { // TK-10
+	w := newWorld(t)
+	l := w.signIn(alice, offline)
+	_, err := w.Refresh(t.Context(), passwordless.RefreshRequest{Client: "web", Token: l.Tokens.Refresh, Scopes: []string{"admin"}})
+	require.ErrorAs(t, err, new(*passwordless.InputError))
+	tokens, err := w.Refresh(t.Context(), passwordless.RefreshRequest{Client: "web", Token: l.Tokens.Refresh, Scopes: []string{"email"}})
+	require.NoError(t, err)
+	assert.Equal(t, []string{"email"}, tokens.Scopes)
+	access, err := w.VerifyAccessToken(tokens.Access, "")
+	require.NoError(t, err)
+	assert.Equal(t, []string{"email"}, access.Scopes)
+	assert.Equal(t, l.At.Truncate(time.Second), access.AuthTime, "a refresh is no sign-in (TK-17)")
+}
+
+func TestAChangedFamilyTokenIsInvalid(t *testing.T) { // advisory 9
+	w := newWorld(t)
+	l := w.signIn(alice, passwordless.Grant{Session: true, Tokens: offline.Tokens})
+	for _, token := range []passwordless.Secret{l.Session.Token, l.Tokens.Refresh} {
+		text := token.Reveal()
+		for i := range text {
+			changed := passwordless.Secret(text[:i] + string(text[i]^1) + text[i+1:])
+			_, err := w.Session(t.Context(), changed)
+			require.ErrorIs(t, err, passwordless.ErrInvalidToken)
+			_, err = w.Refresh(t.Context(), passwordless.RefreshRequest{Client: "web", Token: changed})
+			require.ErrorIs(t, err, passwordless.ErrInvalidToken)
+			require.NoError(t, w.Revoke(t.Context(), changed))
+		}
+	}
+	_, err := w.Session(t.Context(), l.Session.Token)
+	require.NoError(t, err)
+	_, err = w.Refresh(t.Context(), passwordless.RefreshRequest{Client: "web", Token: l.Tokens.Refresh})
+	require.NoError(t, err)
+}
+
+func TestOnesOwnSessionsOnly(t *testing.T) { // SS-6
+	w := newWorld(t)
+	ctx := t.Context()
+	l := w.signIn(alice, passwordless.Grant{Session: true})
+	mallory := w.signIn("mallory@example.com", passwordless.Grant{})
+	require.NoError(t, w.RevokeSession(ctx, "", mallory.User.ID, l.Session.ID))
+	_, err := w.Session(ctx, l.Session.Token)
+	require.NoError(t, err)
+	require.NoError(t, w.RevokeSession(ctx, "", l.User.ID, l.Session.ID))
+	_, err = w.Session(ctx, l.Session.Token)
+	require.ErrorIs(t, err, passwordless.ErrInvalidToken)
+	require.NoError(t, w.RevokeSession(ctx, "", l.User.ID, "nonsense"))
+}
+
+func TestKeysRotateUnderSessions(t *testing.T) { // SK-3
+	w := newWorld(t)
+	l := w.signIn(alice, passwordless.Grant{Session: true, Tokens: offline.Tokens})
+	rotated := w.second()
+	rotated.cfg.Keys = []passwordless.RingKey{{ID: "k2", Secret: passwordless.RandomKey()}, w.cfg.Keys[0]}
+	rotated.Service = newService(t, rotated.cfg)
+	_, err := rotated.Session(t.Context(), l.Session.Token)
+	require.NoError(t, err)
+	_, err = rotated.Refresh(t.Context(), passwordless.RefreshRequest{Client: "web", Token: l.Tokens.Refresh})
+	require.NoError(t, err)
+}

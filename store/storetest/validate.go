@@ -1,0 +1,99 @@
+package storetest
+
+import (
+	"strings"
+	"time"
+
+	"github.com/seed62b93bad/passwordless"
+)
+
+const refusesInvalid = "A batch that Batch.Validate refuses is refused with its error."
+
+var validate = []testCase{
+	{
+		name: "invalid batches",
+		says: []string{refusesInvalid, "a mistake of the caller, nothing was written"},
+		run:  invalidBatches,
+	},
+	{
+		name: "before all else",
+		says: []string{refusesInvalid, "Commit applies the batch, all or nothing, in this order"},
+		run: func(k *kit) {
+			r := record("key", "body")
+			good := puts(fresh(r))
+			good.Charges = []passwordless.Charge{charge("bucket", hourly(1, 1))}
+			k.commit(t0, good)
+			bad := good // applied before, and limited; a put of another conflicts
+			bad.Puts = []passwordless.Put{fresh(r), {Record: record("key2", ""), Was: version()}}
+			bad.Deletes = []passwordless.Key{{Kind: "test"}}
+			k.refused(t0, bad, passwordless.ErrInvalidBatch)
+			k.holds(t0, r)
+		},
+	},
+}
+
+// invalidBatches commits batches that each break one rule, and a good put and a
+// good charge with them, which must leave no trace.
+func invalidBatches(k *kit) {
+	for rule, spoil := range rules() {
+		b := puts(fresh(record("good", secret)))
+		b.Charges = []passwordless.Charge{charge("good", hourly(1, 1))}
+		spoil(&b)
+		if b.Validate() == nil {
+			k.fatalf("storetest: Validate allows a batch with %s", rule)
+		}
+		err := k.refused(t0, b, passwordless.ErrInvalidBatch)
+		if want := b.Validate(); err.Error() != want.Error() {
+			k.errorf("a batch with %s: error %q, want %q", rule, err, want)
+		}
+		k.lacks(t0, key("good"))
+		k.isFull(t0, charge("good", hourly(1, 1)))
+	}
+}
+
+// rules returns what breaks each rule of Batch.Validate.
+func rules() map[string]func(b *passwordless.Batch) {
+	put := func(change func(p *passwordless.Put)) func(b *passwordless.Batch) {
+		return func(b *passwordless.Batch) {
+			p := fresh(record("bad", secret))
+			change(&p)
+			b.Puts = append(b.Puts, p)
+		}
+	}
+	charged := func(c passwordless.Charge) func(b *passwordless.Batch) {
+		return func(b *passwordless.Batch) { b.Charges = []passwordless.Charge{c, charge("good", hourly(1, 1))} }
+	}
+	returned := func(c ...passwordless.Charge) func(b *passwordless.Batch) {
+		return func(b *passwordless.Batch) { b.GiveBacks = c }
+	}
+	look := charge("bad", hourly(1, 1))
+	look.Look = true
+	return map[string]func(b *passwordless.Batch){
+		"a put without a version":        put(func(p *passwordless.Put) { p.Record.Version = passwordless.Version{} }),
+		"a put of its own predecessor":   put(func(p *passwordless.Put) { p.Was = p.Record.Version }),
+		"an owner of 65 bytes":           put(func(p *passwordless.Put) { p.Record.Owner = strings.Repeat("x", 65) }),
+		"a body over MaxBody":            put(func(p *passwordless.Put) { p.Record.Body = make([]byte, passwordless.MaxBody+1) }),
+		"an expiry before 1970":          put(func(p *passwordless.Put) { p.Record.Expires = -1 }),
+		"no name":                        put(func(p *passwordless.Put) { p.Record.Key.Name = "" }),
+		"a name of 65 bytes":             put(func(p *passwordless.Put) { p.Record.Key.Name = strings.Repeat("x", 65) }),
+		"no kind":                        put(func(p *passwordless.Put) { p.Record.Key.Kind = "" }),
+		"a kind of 17 bytes":             put(func(p *passwordless.Put) { p.Record.Key.Kind = "seventeen-letters" }),
+		"a kind in capitals":             put(func(p *passwordless.Put) { p.Record.Key.Kind = "Test" }),
+		"two puts of one record":         put(func(p *passwordless.Put) { p.Record.Key = key("good") }),
+		"a put and a delete of a record": func(b *passwordless.Batch) { b.Deletes = []passwordless.Key{key("good")} },
+		"two deletes of one record":      func(b *passwordless.Batch) { b.Deletes = []passwordless.Key{key("bad"), key("bad")} },
+		"a delete without a name":        func(b *passwordless.Batch) { b.Deletes = []passwordless.Key{key("")} },
+		"two charges of one bucket":      charged(charge("good", hourly(1, 1))),
+		"charges out of order":           charged(charge("zzz", hourly(1, 1))),
+		"a charge without windows":       charged(charge("bad")),
+		"a charge with 9 windows":        charged(charge("bad", make([]passwordless.Window, 9)...)),
+		"a cost over the burst":          charged(charge("bad", hourly(1, 2))),
+		"a negative cost":                charged(charge("bad", hourly(1, -1))),
+		"no burst":                       charged(charge("bad", hourly(0, 0))),
+		"a window of nanoseconds":        charged(charge("bad", window(1, time.Nanosecond, 1))),
+		"a window over 100 years":        charged(charge("bad", window(101, 365*24*time.Hour, 1))),
+		"a give-back that looks":         returned(look),
+		"give-backs out of order":        returned(charge("b", hourly(1, 1)), charge("a", hourly(1, 1))),
+		"two give-backs of one bucket":   returned(charge("a", hourly(1, 1)), charge("a", hourly(1, 1))),
+	}
+}
