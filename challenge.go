@@ -119,8 +119,8 @@ func (c *challenge) encode() []byte {
 		w.fixed([]byte{t.used, t.most})
 	}
 	w.fixed([]byte{c.resends, c.maxResends, c.drawn, c.stripe})
-	w.fixed(c.person[:])
-	w.fixed(c.network[:])
+	w.fixed([]byte(c.person))
+	w.fixed([]byte(c.network))
 	w.fixed(c.browser[:])
 	w.text(c.locale)
 	w.text(c.redirect)
@@ -128,11 +128,13 @@ func (c *challenge) encode() []byte {
 	return w.b
 }
 
-func decodeChallenge(rec Record) (c challenge, err error) {
+// decodeChallenge reads a challenge; words are what it probably holds.
+func decodeChallenge(rec Record, words ...string) (c challenge, err error) {
 	r, err := openBody(rec, challengeFormat)
 	if err != nil {
 		return c, err
 	}
+	copy(r.words[:], words)
 	var st [1]byte
 	r.fixed(st[:])
 	c.state = state(st[0])
@@ -155,8 +157,7 @@ func decodeChallenge(rec Record) (c challenge, err error) {
 	var counts [4]byte
 	r.fixed(counts[:])
 	c.resends, c.maxResends, c.drawn, c.stripe = counts[0], counts[1], counts[2], counts[3]
-	r.fixed(c.person[:])
-	r.fixed(c.network[:])
+	c.person, c.network = r.name(), r.name()
 	r.fixed(c.browser[:])
 	c.locale, c.redirect, c.clientState = r.text(), r.text(), r.text()
 	return c, r.finish(rec.Key.Kind)
@@ -173,8 +174,13 @@ func (c *challenge) identifier() Identifier { return Identifier{c.channel, c.add
 
 // messageID names one message of the challenge: another for each send.
 func (c *challenge) messageID() string {
-	sum := sha256.Sum256(append([]byte{c.resends, c.generation}, c.seed[:]...))
-	return hex.EncodeToString(sum[:16])
+	var in [2 + len(c.seed)]byte
+	in[0], in[1] = c.resends, c.generation
+	copy(in[2:], c.seed[:])
+	sum := sha256.Sum256(in[:])
+	var text [32]byte
+	hex.Encode(text[:], sum[:16])
+	return string(text[:])
 }
 
 // live returns the state of the challenge at now for a client of a tenant: open, or
@@ -211,7 +217,7 @@ type guess struct {
 	without  refused
 	check    bool // charge and compare, but leave it open and give no login
 	browsers BrowserPolicy
-	fresh    Version
+	version  Version // of the write
 	key      *macKey // the challenge's ring key; nil if it is gone
 }
 
@@ -230,10 +236,10 @@ func (g *guess) side(c *challenge) int {
 // decideGuess judges a code. What it charges depends on the record and the
 // request, never on whether the code is right; only then may a success give back.
 func decideGuess(c challenge, rec Record, n name, now Instant, g *guess, l *limits) (Batch, verdict) {
-	var b batch
+	b := newBatch()
 	b.charge(l.guesses(g.network))
 	if st := c.live(now, g.client); st != open {
-		v := dead(&b, c, st, rec, n, now, g)
+		v := dead(b, c, st, rec, n, now, g)
 		return b.done(), v
 	}
 	side := g.side(&c)
@@ -245,25 +251,26 @@ func decideGuess(c challenge, rec Record, n name, now Instant, g *guess, l *limi
 		return b.done(), verdict{err: refuse(ErrMalformedCode, c.tries[side].left()), next: c, event: EventLoginFailed}
 	}
 	c.tries[side].used++
-	l.chargeGuess(&b, &c, g)
-	v := verdict{err: refuse(ErrWrongSecret, c.tries[side].left()), event: EventLoginFailed}
-	if g.key != nil && equal(g.key.code(&c, n, c.format), code) && !c.suppressed {
-		v = verdict{matched: true, event: EventLogin}
-	}
+	l.chargeGuess(b, &c, g)
+	v := verdict{event: EventLogin}
+	v.matched = g.key != nil && equal(g.key.code(&c, n, c.format), code) && !c.suppressed
+	left := c.tries[side].left()
 	switch {
 	case v.matched && g.check:
 		// A check spends its attempt and changes nothing else.
 	case v.matched:
 		c.state = consumed
-		l.giveBack(&b, &c, g)
-	case c.tries[side].left() == 0:
+		l.giveBack(b, &c, g)
+	case left > 0:
+		v.event, v.err = EventLoginFailed, refuse(ErrWrongSecret, left)
+	default:
 		v.event, v.err = EventExhausted, refuse(ErrExhausted, 0)
 		if c.tries[initiator].left()+c.tries[stranger].left() == 0 {
 			c.state = exhausted
 		}
 	}
 	v.next = c
-	b.put(v.next.put(n, now, g.fresh, rec.Version))
+	b.put(v.next.put(n, now, g.version, rec.Version))
 	return b.done(), v
 }
 
@@ -273,7 +280,7 @@ func dead(b *batch, c challenge, st state, rec Record, n name, now Instant, g *g
 	v := verdict{err: refuse(st.refusal(), 0), event: EventLoginFailed}
 	if st == expired && c.state == open {
 		c.state = expired
-		b.put(c.put(n, now, g.fresh, rec.Version))
+		b.put(c.put(n, now, g.version, rec.Version))
 	}
 	if st == consumed {
 		v.event = EventSpentSecret
@@ -284,9 +291,9 @@ func dead(b *batch, c challenge, st state, rec Record, n name, now Instant, g *g
 
 // decideLink judges a link's secret. A wrong one has 2^-256 odds and charges nothing.
 func decideLink(c challenge, rec Record, n name, now Instant, g *guess, l *limits) (Batch, verdict) {
-	var b batch
+	b := newBatch()
 	if st := c.live(now, g.client); st != open {
-		v := dead(&b, c, st, rec, n, now, g)
+		v := dead(b, c, st, rec, n, now, g)
 		return b.done(), v
 	}
 	if c.suppressed || !c.linkMatches(n, g) {
@@ -296,8 +303,8 @@ func decideLink(c challenge, rec Record, n name, now Instant, g *guess, l *limit
 		return Batch{}, verdict{err: &OtherBrowserError{}, next: c}
 	}
 	c.state = consumed
-	l.giveBack(&b, &c, g)
-	b.put(c.put(n, now, g.fresh, rec.Version))
+	l.giveBack(b, &c, g)
+	b.put(c.put(n, now, g.version, rec.Version))
 	return b.done(), verdict{matched: true, next: c, event: EventLogin}
 }
 
@@ -320,16 +327,16 @@ func (c *challenge) cancelMatches(n name, g *guess) bool {
 // decideCancel judges "this was not me". It cancels and makes the initiator's
 // network pay for it.
 func decideCancel(c challenge, rec Record, n name, now Instant, g *guess, l *limits) (Batch, verdict) {
-	var b batch
+	b := newBatch()
 	if c.suppressed || !c.cancelMatches(n, g) {
 		return Batch{}, verdict{err: refuse(ErrWrongSecret, 0), next: c}
 	}
 	if st := c.live(now, g.client); st != open {
-		v := dead(&b, c, st, rec, n, now, g)
+		v := dead(b, c, st, rec, n, now, g)
 		return b.done(), v
 	}
 	c.state = cancelled
-	b.put(c.put(n, now, g.fresh, rec.Version))
+	b.put(c.put(n, now, g.version, rec.Version))
 	if !g.without.nuisance {
 		b.charge(l.nuisance(c.network))
 	}
@@ -349,9 +356,9 @@ type resend struct {
 
 // decideResend judges a request to send again. The expiry counts from the first message.
 func decideResend(c challenge, rec Record, n name, now Instant, in *resend, l *limits) (Batch, verdict) {
-	var b batch
+	b := newBatch()
 	if st := c.live(now, in.client); st != open {
-		v := dead(&b, c, st, rec, n, now, &guess{fresh: in.fresh})
+		v := dead(b, c, st, rec, n, now, &guess{version: in.fresh})
 		v.event = ""
 		return b.done(), v
 	}
@@ -367,7 +374,7 @@ func decideResend(c challenge, rec Record, n name, now Instant, in *resend, l *l
 		c.generation++
 		c.keyID = in.current.id
 	}
-	l.chargeSend(&b, &c, in.network, in.tier)
+	l.chargeSend(b, &c, in.network, in.tier)
 	b.put(c.put(n, now, in.fresh, rec.Version))
 	return b.done(), verdict{matched: true, next: c, event: EventResent}
 }

@@ -36,8 +36,9 @@ func boolByte(v bool) byte {
 // A reader takes fields from a body. After the end every field is zero; a
 // field that is cut short is an error, kept until finish.
 type reader struct {
-	b   []byte
-	bad bool
+	b     []byte
+	bad   bool
+	words [2]string // that the record probably repeats: read without a copy
 }
 
 func (r *reader) num() int64 {
@@ -79,9 +80,29 @@ func (r *reader) text() string {
 		r.fail()
 		return ""
 	}
-	s := string(r.b[:n])
+	s := r.intern(r.b[:n])
 	r.b = r.b[n:]
 	return s
+}
+
+// intern makes text of bytes, without a copy for the words that records repeat.
+func (r *reader) intern(b []byte) string {
+	for _, word := range [...]string{string(Email), string(SMS), string(SignIn), r.words[0], r.words[1]} {
+		if string(b) == word {
+			return word
+		}
+	}
+	return string(b)
+}
+
+func (r *reader) name() name {
+	if len(r.b) < nameSize {
+		r.fail()
+		return ""
+	}
+	n := name(r.b[:nameSize])
+	r.b = r.b[nameSize:]
+	return n
 }
 
 func (r *reader) list() []string {

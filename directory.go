@@ -138,7 +138,7 @@ func (d *Directory) Add(ctx context.Context, tenant string, u User) (User, error
 	if err != nil {
 		return User{}, err
 	}
-	var b batch
+	b := newBatch()
 	for _, key := range d.claims(tenant, u) {
 		b.put(Put{Record: Record{Key: key, Version: newVersion(), Expires: Never, Body: []byte(u.ID)}})
 	}
@@ -228,7 +228,7 @@ func (d *Directory) Update(ctx context.Context, tenant, id string, change func(*
 
 // replace is the batch that turns old into u.
 func (d *Directory) replace(tenant string, old, u User, was Version) Batch {
-	var b batch
+	b := newBatch()
 	b.put(Put{Was: was, Record: Record{Key: d.userKey(tenant, u.ID), Version: newVersion(), Expires: Never, Body: encodeUser(u)}})
 	had := map[Key]bool{}
 	for _, key := range d.claims(tenant, old) {

@@ -47,9 +47,11 @@ type Event struct {
 	Reason    string // of a refusal: a fixed phrase, never input
 }
 
-// emit reports an event, if anybody listens.
+// emit reports an event, if anybody listens. It comes with its names in bytes.
 func (s *Service) emit(ctx context.Context, e Event) {
-	if s.events != nil {
-		s.events(ctx, e)
+	if s.events == nil {
+		return
 	}
+	e.Person, e.Challenge = name(e.Person).hex(), name(e.Challenge).hex()
+	s.events(ctx, e)
 }

@@ -130,29 +130,36 @@ func validKeyID(id string) bool {
 	return true
 }
 
-// A name is the Name of a record that is reached by a secret or a slot: 16
+// A name is the Name of a record that is reached by a secret or a slot: nameSize
 // bytes. Names of fresh secrets begin with the time, which keeps an ordered index compact.
-type name [16]byte
+type name string
 
-// String returns the name in hex: a pseudonym for events.
-func (n name) String() string { return hex.EncodeToString(n[:]) }
+const nameSize = 16
 
-func (n name) key(k Kind) Key { return Key{Kind: k, Name: string(n[:])} }
+// hex is the name for people: a pseudonym.
+func (n name) hex() string { return hex.EncodeToString([]byte(n)) }
+
+func (n name) key(k Kind) Key { return Key{Kind: k, Name: string(n)} }
 
 // nameOf cuts a digest to a name.
-func nameOf(d digest) (n name) {
-	copy(n[:], d[:])
-	return n
+func nameOf(d digest) name { return name(d[:nameSize]) }
+
+// timedName is a name that begins with an instant's four bytes of seconds.
+func timedName(seconds []byte, d digest) name {
+	var n [nameSize]byte
+	copy(n[:4], seconds)
+	copy(n[4:], d[:])
+	return name(n[:])
+}
+
+// appendSeconds appends the time bytes of names and handles.
+func appendSeconds(b []byte, at Instant) []byte {
+	return binary.BigEndian.AppendUint32(b, uint32(int64(at)/1e9))
 }
 
 // handleName is the name of what a handle opens: its four time bytes and
 // twelve bytes of its hash, so that the name alone opens nothing.
-func handleName(handle []byte) (n name) {
-	sum := sha256.Sum256(handle)
-	copy(n[:4], handle)
-	copy(n[4:], sum[:])
-	return n
-}
+func handleName(handle []byte) name { return timedName(handle[:4], sha256.Sum256(handle)) }
 
 // handleSize is the size of a decoded handle: four bytes of time, 32 of secret.
 const handleSize = 36
@@ -160,7 +167,7 @@ const handleSize = 36
 // newHandle derives a handle from a seed. Deriving rather than drawing it lets the same
 // start be answered twice without the handle being stored.
 func newHandle(k *macKey, now Instant, seed *digest) []byte {
-	h := binary.BigEndian.AppendUint32(make([]byte, 0, handleSize), uint32(int64(now)/1e9))
+	h := appendSeconds(make([]byte, 0, handleSize), now)
 	d := k.sum("handle", string(seed[:]))
 	return append(h, d[:]...)
 }
@@ -196,7 +203,8 @@ func (f codeFormat) space() uint64 {
 // spell writes number n, below space, as a code with leading zeros kept.
 func (f codeFormat) spell(n uint64) string {
 	alphabet := f.alphabet()
-	code := make([]byte, f.length)
+	var room [16]byte
+	code := room[:f.length]
 	for i := f.length - 1; i >= 0; i-- {
 		code[i] = alphabet[n%uint64(len(alphabet))]
 		n /= uint64(len(alphabet))
@@ -239,7 +247,7 @@ func (k *macKey) code(c *challenge, n name, f codeFormat) string {
 // bound derives 32 bytes for one use of a challenge, bound as code says.
 func (k *macKey) bound(label string, c *challenge, n name, round byte) digest {
 	return k.sum(label, c.tenant, c.client, string(c.channel), c.address, string(c.purpose),
-		string(n[:]), string([]byte{c.generation, round}), string(c.seed[:]))
+		string(n), string([]byte{c.generation, round}), string(c.seed[:]))
 }
 
 // Link and cancel secrets are 256 bits each, derived apart from the code and from
@@ -257,13 +265,21 @@ func equal(a, b string) bool {
 // spelling each, so that a changed token never equals another.
 var encoding = base64.RawURLEncoding.Strict()
 
-// token joins a record's name and a secret into what a person or client holds.
-func token(n name, parts ...[]byte) Secret {
-	b := n[:]
+// maxTokenSize is the size of the largest decoded token.
+const maxTokenSize = familyTokenSize
+
+// token joins a record's name and secrets into what a person or client holds.
+func token(n name, parts ...[]byte) Secret { return tokenAfter("", n, parts...) }
+
+// tokenAfter is a token behind a prefix: a link.
+func tokenAfter(prefix string, n name, parts ...[]byte) Secret {
+	var raw [maxTokenSize]byte
+	b := append(raw[:0], n...)
 	for _, p := range parts {
 		b = append(b, p...)
 	}
-	return Secret(encoding.EncodeToString(b))
+	var text [256]byte
+	return Secret(encoding.AppendEncode(append(text[:0], prefix...), b))
 }
 
 // openToken decodes a token of exactly size bytes.

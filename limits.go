@@ -44,8 +44,9 @@ type limits struct {
 	start     []Window
 	startMore []Window // what a cancelled challenge costs its initiator's network
 	guess     []Window
-	ledger    [2][]Window // a guess of an unknown device, and of a known one
-	ledgerAll []Window    // gives every consecutive failure back
+	ledger    [2][]Window               // a guess of an unknown device, and of a known one
+	looks     [2][maxTries + 1][]Window // whether so many guesses are left, for an unknown device and a known one
+	backs     [maxTries + 1][]Window    // gives every consecutive failure back, and so many guesses
 	device    []Window
 	deviceAll []Window
 	failures  []Window
@@ -57,6 +58,9 @@ type limits struct {
 	stripes   uint8
 	attempts  int
 }
+
+// maxTries is the most attempts that a challenge can have.
+const maxTries = 10
 
 // Windows of the buckets that no policy changes.
 var (
@@ -75,7 +79,6 @@ func newLimits(p Policy) *limits {
 	l := &limits{
 		guess:     []Window{p.Guesses.window(1, 0)},
 		ledger:    [2][]Window{{ledgerWindow.cost(1), failuresWindow.cost(1)}, {ledgerWindow, failuresWindow.cost(1)}},
-		ledgerAll: []Window{ledgerWindow, failuresWindow.cost(maxFailures)},
 		device:    []Window{deviceWindow.cost(1)},
 		deviceAll: []Window{deviceWindow.cost(deviceWindow.Burst)},
 		prefix:    []Window{p.SMSPrefix.window(1, 0), p.SMSUnverified.window(1, 0)},
@@ -88,6 +91,11 @@ func newLimits(p Policy) *limits {
 	for _, s := range p.Starts {
 		l.start = append(l.start, s.window(1, 0))
 		l.startMore = append(l.startMore, s.window(min(3, int64(s.Count)), 0))
+	}
+	for n := range int64(maxTries + 1) {
+		l.looks[0][n] = []Window{ledgerWindow.cost(n), failuresWindow.cost(n)}
+		l.looks[1][n] = []Window{ledgerWindow, failuresWindow.cost(n)}
+		l.backs[n] = []Window{ledgerWindow.cost(n), failuresWindow.cost(maxFailures)}
 	}
 	l.failures = []Window{l.striped(p.GlobalFailures)}
 	l.country = []Window{l.striped(p.SMSCountry)}
@@ -107,7 +115,7 @@ func sendWindows(sends []Limit) (all [tiers][]Window) {
 // stripesOf is how many rows a shared bucket is spread over, so that commits do
 // not queue on one: enough that each stripe still holds at least ten.
 func stripesOf(limits ...Limit) uint8 {
-	n := 16
+	n := maxStripes
 	for _, l := range limits {
 		n = min(n, max(1, l.Count/10))
 	}
@@ -120,8 +128,15 @@ func (l *limits) striped(limit Limit) Window {
 	return limit.window(1, 0)
 }
 
-// stripeName names a stripe of a shared bucket.
-func stripeName(of string, stripe uint8) string { return of + "#" + string('a'+rune(stripe%16)) }
+// allStripes are the names of the stripes of what is shared by all.
+const maxStripes = 16
+
+var allStripes = [maxStripes]string{"0", "1", "2", "3", "4", "5", "6", "7", "8", "9", "a", "b", "c", "d", "e", "f"}
+
+// countryStripe names a stripe of a country's bucket.
+func countryStripe(number string, stripe uint8) string {
+	return strconv.Itoa(canon.CallingCode(number)) + "#" + allStripes[stripe%maxStripes]
+}
 
 func (l *limits) guesses(network name) Charge {
 	return Charge{Bucket: network.key(bucketGuess), Windows: l.guess}
@@ -151,7 +166,7 @@ func (l *limits) chargeGuess(b *batch, c *challenge, g *guess) {
 }
 
 func (l *limits) breaker(stripe uint8) Charge {
-	return Charge{Bucket: Key{bucketFailures, stripeName("all", stripe)}, Windows: l.failures}
+	return Charge{Bucket: Key{bucketFailures, allStripes[stripe%maxStripes]}, Windows: l.failures}
 }
 
 // giveBack returns what a challenge that ends in success was charged: the
@@ -159,9 +174,9 @@ func (l *limits) breaker(stripe uint8) Charge {
 // whoever started it. A guess at a challenge without one may have been a stranger's, who
 // must not ride on the owner's successes.
 func (l *limits) giveBack(b *batch, c *challenge, g *guess) {
-	back := l.ledgerAll
-	if c.handled && c.drawn > 0 {
-		back = []Window{ledgerWindow.cost(int64(c.drawn)), failuresWindow.cost(maxFailures)}
+	back := l.backs[0]
+	if c.handled {
+		back = l.backs[min(c.drawn, maxTries)]
 	}
 	b.giveBack(Charge{Bucket: c.person.key(bucketLedger), Windows: back, Durable: true})
 	if g.known && !g.without.device {
@@ -184,15 +199,15 @@ func (l *limits) chargeSend(b *batch, c *challenge, network name, t tier) {
 	}
 	if c.channel == SMS {
 		b.charge(Charge{Bucket: Key{bucketSMSPrefix, prefixOf(c.address)}, Windows: l.prefix, Durable: true})
-		b.charge(Charge{Bucket: Key{bucketCountry, stripeName(strconv.Itoa(canon.CallingCode(c.address)), c.stripe)}, Windows: l.country, Durable: true})
-		b.charge(Charge{Bucket: Key{bucketSMS, stripeName("all", c.stripe)}, Windows: l.all, Durable: true})
+		b.charge(Charge{Bucket: Key{bucketCountry, countryStripe(c.address, c.stripe)}, Windows: l.country, Durable: true})
+		b.charge(Charge{Bucket: Key{bucketSMS, allStripes[c.stripe%maxStripes]}, Windows: l.all, Durable: true})
 	}
 }
 
 // unsend gives back what a message cost that surely was not taken.
 func (l *limits) unsend(c *challenge, network name) Batch {
-	var charged, b batch
-	l.chargeSend(&charged, c, network, tierStranger)
+	charged, b := newBatch(), newBatch()
+	l.chargeSend(charged, c, network, tierStranger)
 	for _, charge := range charged.Charges {
 		b.giveBack(charge)
 	}
@@ -201,30 +216,34 @@ func (l *limits) unsend(c *challenge, network name) Batch {
 
 // look asks whether short codes of a new challenge keep the promise.
 func (l *limits) look(b *batch, c *challenge, attempts int, known bool) {
-	ledger := ledgerWindow.cost(int64(attempts))
-	if known {
-		ledger.Cost = 0
-	}
 	b.charge(Charge{Bucket: c.person.key(bucketLedger), Durable: true, Look: true,
-		Windows: []Window{ledger, failuresWindow.cost(int64(attempts))}})
+		Windows: l.looks[boolByte(known)][min(attempts, maxTries)]})
 	breaker := l.breaker(c.stripe)
 	breaker.Look = true
 	b.charge(breaker)
 }
 
 // reserveName joins a person and a network; both are keyed pseudonyms already.
-func reserveName(person, network name) (n name) {
-	for i := range n {
-		n[i] = person[i] ^ network[len(n)-1-i]
-	}
-	return n
-}
+func reserveName(person, network name) name { return person + network }
 
 // prefixOf is a number without its last four digits: a range that pumping dials through.
 func prefixOf(number string) string { return number[:max(1, len(number)-4)] }
 
 // A batch collects what a decision commits, in the order that the contract wants.
-type batch struct{ Batch }
+type batch struct {
+	Batch
+	room struct { // for what most decisions need, in one allocation
+		charges   [6]Charge
+		giveBacks [4]Charge
+		puts      [3]Put
+	}
+}
+
+func newBatch() *batch {
+	b := &batch{}
+	b.Charges, b.GiveBacks, b.Puts = b.room.charges[:0], b.room.giveBacks[:0], b.room.puts[:0]
+	return b
+}
 
 func (b *batch) charge(c Charge)   { b.Charges = append(b.Charges, c) }
 func (b *batch) giveBack(c Charge) { b.GiveBacks = append(b.GiveBacks, c) }

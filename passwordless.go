@@ -338,12 +338,14 @@ func (s *Service) personName(tenant string, id Identifier) name {
 func (s *Service) userName(tenant, id string) name { return s.indexed("user", tenant, id) }
 
 func (s *Service) networkName(ip netip.Addr) name {
-	return s.indexed("network", canon.Network(ip).String())
+	network := canon.Network(ip)
+	a := network.Addr().As16()
+	return s.indexed("network", string(a[:]))
 }
 
 // slotName is where a handleless challenge of a client and a person is.
 func (s *Service) slotName(c Client, person name) name {
-	return s.indexed("slot", c.Tenant, c.ID, string(person[:]))
+	return s.indexed("slot", c.Tenant, c.ID, string(person))
 }
 
 // A device cookie is an ID, an expiry and a MAC that binds them to a person: a token, but
@@ -354,11 +356,11 @@ const (
 )
 
 func (s *Service) newDevice(tenant string, person name, now Instant, seed digest) Secret {
-	id := s.ring.current.sum("device id", string(seed[:]))
-	body := writer{append([]byte(nil), id[:16]...)}
-	body.b = appendInstant(body.b, now.Add(deviceLife))
-	mac := s.ring.current.sum("device", tenant, string(person[:]), string(body.b))
-	return Secret(encoding.EncodeToString(append(body.b, mac[:]...)))
+	id := nameOf(s.ring.current.sum("device id", string(seed[:])))
+	var room [8]byte
+	ends := appendInstant(room[:0], now.Add(deviceLife))
+	mac := s.ring.current.sum("device", tenant, string(person), string(id), string(ends))
+	return token(id, ends, mac[:])
 }
 
 // knownDevice checks a device cookie for a person and returns the name of its bucket.
@@ -367,12 +369,12 @@ func (s *Service) knownDevice(device Secret, tenant string, person name, now Ins
 	if !ok {
 		return n, false
 	}
-	copy(n[:], b)
+	n = name(b[:nameSize])
 	if now >= readInstant(b[16:]) {
 		return n, false
 	}
 	for _, key := range s.ring.byID {
-		mac := key.sum("device", tenant, string(person[:]), string(b[:24]))
+		mac := key.sum("device", tenant, string(person), string(b[:16]), string(b[16:24]))
 		if equal(string(mac[:]), string(b[24:])) {
 			return n, true
 		}

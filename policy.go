@@ -166,7 +166,7 @@ func (p Policy) validate() error {
 	bad(possible && p.MaxYearlyRisk <= 1e-2 && !math.IsNaN(p.MaxYearlyRisk), "MaxYearlyRisk: %g is outside 1e-7 to 1e-2", p.MaxYearlyRisk)
 	bad(between(p.EmailLife, time.Minute, 10*time.Minute), "EmailLife: %v is outside 1 to 10 minutes", p.EmailLife)
 	bad(between(p.SMSLife, time.Minute, 10*time.Minute), "SMSLife: %v is outside 1 to 10 minutes", p.SMSLife)
-	bad(between(p.MaxAttempts, 1, 10), "MaxAttempts: %d is outside 1 to 10", p.MaxAttempts)
+	bad(between(p.MaxAttempts, 1, maxTries), "MaxAttempts: %d is outside 1 to 10", p.MaxAttempts)
 	bad(p.MaxResends <= 10, "MaxResends: %d is over 10", p.MaxResends)
 	bad(p.ResendCooldown >= 10*time.Second, "ResendCooldown: %v is under 10 s", p.ResendCooldown)
 	bad(p.StartCooldown <= time.Minute, "StartCooldown: %v is over a minute, the shortest life of a code", p.StartCooldown)

@@ -48,8 +48,12 @@ const maxSpan = int64(100 * 365 * 24 * time.Hour / time.Microsecond)
 // looks, the next state is the state. Take allocates the next state; full is not
 // changed.
 func (c Charge) Take(now Instant, full []int64) ([]int64, error) {
-	next := make([]int64, max(len(c.Windows), len(full)))
-	copy(next, full)
+	return c.AppendTake(nil, now, full)
+}
+
+// AppendTake is Take into a slice of the caller's: it appends the next state to into.
+func (c Charge) AppendTake(into []int64, now Instant, full []int64) ([]int64, error) {
+	into, next := extend(into, c, full)
 	at := now.Micros()
 	var wait int64
 	for i, w := range c.Windows {
@@ -66,23 +70,35 @@ func (c Charge) Take(now Instant, full []int64) ([]int64, error) {
 	if wait > 0 {
 		copy(next, full)
 		clear(next[len(full):])
-		return next, &LimitedError{Bucket: c.Bucket, RetryAfter: time.Duration(wait) * time.Microsecond}
+		return into, &LimitedError{Bucket: c.Bucket, RetryAfter: time.Duration(wait) * time.Microsecond}
 	}
-	return next, nil
+	return into, nil
+}
+
+// extend appends a copy of the state, as long as the windows need, and returns it too.
+func extend(into []int64, c Charge, full []int64) (all, state []int64) {
+	from := len(into)
+	into = append(into, full...)
+	for len(into)-from < len(c.Windows) {
+		into = append(into, 0)
+	}
+	return into, into[from:]
 }
 
 // Give is the arithmetic of a give-back: each number is moved back by Cost*Every.
 // It need not stop at now, since Take charges from the later of the two.
 // Give allocates its result; full is not changed.
-func (c Charge) Give(full []int64) []int64 {
-	next := make([]int64, max(len(c.Windows), len(full)))
-	copy(next, full)
+func (c Charge) Give(full []int64) []int64 { return c.AppendGive(nil, full) }
+
+// AppendGive is Give into a slice of the caller's: it appends the next state to into.
+func (c Charge) AppendGive(into, full []int64) []int64 {
+	into, next := extend(into, c, full)
 	for i, w := range c.Windows {
 		if w.Cost > 0 {
 			next[i] = max(0, next[i]-w.Cost*w.Every.Microseconds())
 		}
 	}
-	return next
+	return into
 }
 
 // Left returns how many of cost 1 the bucket would still grant at now: the least

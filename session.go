@@ -140,22 +140,22 @@ func decodeFamily(rec Record) (f family, err error) {
 func (f *family) expires(p SessionPolicy) Instant { return min(f.end, f.used.Add(p.Idle)) }
 
 func (f *family) put(n, owner name, p SessionPolicy, fresh, was Version) Put {
-	return Put{Was: was, Record: Record{Key: n.key(kindSession), Version: fresh, Owner: string(owner[:]),
+	return Put{Was: was, Record: Record{Key: n.key(kindSession), Version: fresh, Owner: string(owner),
 		Expires: f.expires(p), Body: f.encode()}}
 }
 
 // A family token is the record's name, its owner's, a counter and a secret. The owner's name
 // lets one Load fetch the owner's epoch too.
-const familyTokenSize = 16 + 16 + 4 + sha256.Size
+const familyTokenSize = 2*nameSize + 4 + sha256.Size
 
 func (f *family) token(key *macKey, n, owner name) Secret {
 	count := binary.BigEndian.AppendUint32(nil, f.counter)
 	d := f.secret(key, n, owner, f.counter)
-	return token(n, owner[:], count, d[:])
+	return token(n, []byte(owner), count, d[:])
 }
 
 func (f *family) secret(key *macKey, n, owner name, counter uint32) digest {
-	return key.sum("family", f.tenant, f.client, f.userID, string(n[:]), string(owner[:]),
+	return key.sum("family", f.tenant, f.client, f.userID, string(n), string(owner),
 		string(binary.BigEndian.AppendUint32(nil, counter)), string(f.seed[:]))
 }
 
@@ -171,8 +171,7 @@ func openFamilyToken(t Secret) (p presentedToken, ok bool) {
 	if !ok {
 		return p, false
 	}
-	copy(p.name[:], b)
-	copy(p.owner[:], b[16:])
+	p.name, p.owner = name(b[:nameSize]), name(b[nameSize:2*nameSize])
 	p.counter = binary.BigEndian.Uint32(b[32:])
 	p.secret = string(b[36:])
 	return p, true
@@ -235,11 +234,11 @@ func (s *Service) sessionPuts(a *attempt, c *challenge, u User) (puts []Put) {
 	owner := s.userName(c.tenant, u.ID)
 	if a.grant.Session {
 		f := s.family(a, c, u, false)
-		puts = append(puts, f.put(a.familyName(false), owner, s.policy.Session, a.session, Version{}))
+		puts = append(puts, f.put(a.familyName(false), owner, s.policy.Session, a.fresh[1], Version{}))
 	}
 	if a.grant.Tokens.has("offline_access") {
 		f := s.family(a, c, u, true)
-		fresh := a.session
+		fresh := a.fresh[1]
 		fresh[0] ^= 1 // another version than the session's
 		puts = append(puts, f.put(a.familyName(true), owner, s.policy.Session, fresh, Version{}))
 	}
@@ -247,11 +246,8 @@ func (s *Service) sessionPuts(a *attempt, c *challenge, u User) (puts []Put) {
 }
 
 // familyName names the session or the refresh family that an attempt grants.
-func (a *attempt) familyName(rotates bool) (n name) {
-	d := sha256.Sum256(append([]byte{boolByte(rotates)}, a.seed[:]...))
-	binary.BigEndian.PutUint32(n[:4], uint32(int64(a.now)/1e9))
-	copy(n[4:], d[:])
-	return n
+func (a *attempt) familyName(rotates bool) name {
+	return timedName(appendSeconds(nil, a.now), sha256.Sum256(append([]byte{boolByte(rotates)}, a.seed[:]...)))
 }
 
 func (s *Service) family(a *attempt, c *challenge, u User, rotates bool) family {
@@ -306,7 +302,7 @@ func (s *Service) fillGrant(ctx context.Context, a *attempt, c *challenge, l *Lo
 	}
 	tokens, err := s.sign(a.client, t, *l)
 	if err != nil {
-		_ = s.RevokeSession(ctx, c.tenant, l.User.ID, a.familyName(true).String())
+		_ = s.RevokeSession(ctx, c.tenant, l.User.ID, a.familyName(true).hex())
 		return err
 	}
 	if t.has("offline_access") {
@@ -322,7 +318,7 @@ func (f *family) session(n name, p SessionPolicy) *Session {
 	if f.rotates {
 		scopes = strings.Fields(f.scope)
 	}
-	return &Session{ID: n.String(), Tenant: f.tenant, Client: f.client, UserID: f.userID, At: f.at.Time(),
+	return &Session{ID: n.hex(), Tenant: f.tenant, Client: f.client, UserID: f.userID, At: f.at.Time(),
 		Used: f.used.Time(), Expires: f.expires(p).Time(), Scopes: scopes}
 }
 
@@ -488,7 +484,7 @@ func (s *Service) refreshed(client Client, f family, p presentedToken, now Insta
 
 func (f *family) event(n name, now Instant, verdict error) Event {
 	e := Event{Type: EventRefreshed, At: now.Time(), Tenant: f.tenant, Client: f.client, UserID: f.userID,
-		Channel: f.channel, Challenge: n.String()}
+		Channel: f.channel, Challenge: string(n)}
 	switch {
 	case errors.Is(verdict, ErrReusedToken):
 		e.Type = EventTokenReuse
@@ -515,11 +511,11 @@ func (s *Service) Revoke(ctx context.Context, t Secret) error {
 func (s *Service) RevokeSession(ctx context.Context, tenant, userID, id string) error {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
-	var n name
-	if b, err := hex.DecodeString(id); err != nil || copy(n[:], b) != len(n) {
+	n, err := hex.DecodeString(id)
+	if err != nil || len(n) != nameSize {
 		return nil
 	}
-	return s.revoke(ctx, n, func(f *family) bool { return f.tenant == tenant && f.userID == userID })
+	return s.revoke(ctx, name(n), func(f *family) bool { return f.tenant == tenant && f.userID == userID })
 }
 
 // revoke writes the end of a family if it is the caller's to end.
@@ -546,7 +542,7 @@ func (s *Service) revoke(ctx context.Context, n name, mine func(*family) bool) e
 		if err != nil {
 			return s.failed(ctx, "revoking", err)
 		}
-		s.emit(ctx, Event{Type: EventRevoked, At: now.Time(), Tenant: f.tenant, Client: f.client, UserID: f.userID, Challenge: n.String()})
+		s.emit(ctx, Event{Type: EventRevoked, At: now.Time(), Tenant: f.tenant, Client: f.client, UserID: f.userID, Challenge: string(n)})
 		return nil
 	}
 	return ErrBusy
@@ -595,7 +591,7 @@ func (s *Service) Sessions(ctx context.Context, tenant, userID string, limit int
 	if err != nil {
 		return nil, "", err
 	}
-	recs, next, err := s.store.List(ctx, now, kindSession, string(owner[:]), limit, cursor)
+	recs, next, err := s.store.List(ctx, now, kindSession, string(owner), limit, cursor)
 	if err != nil {
 		return nil, "", s.failed(ctx, "listing sessions", err)
 	}
@@ -606,9 +602,7 @@ func (s *Service) Sessions(ctx context.Context, tenant, userID string, limit int
 			return nil, "", err
 		}
 		if f.alive(now, *e, s.policy.Session) {
-			var n name
-			copy(n[:], rec.Key.Name)
-			all = append(all, *f.session(n, s.policy.Session))
+			all = append(all, *f.session(name(rec.Key.Name), s.policy.Session))
 		}
 	}
 	return all, next, nil

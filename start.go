@@ -132,26 +132,25 @@ func (s *Service) Start(ctx context.Context, req StartRequest) (Started, error) 
 // A start is the input of decideStart.
 type start struct {
 	StartRequest
-	client       Client
-	id           Identifier
-	now          Instant
-	key          *macKey
-	seed         digest
-	fresh        [2]Version
-	person       name
-	network      name
-	slot         name // of the challenge, if Handleless
-	cooldown     Key
-	cooldownWas  Version
-	browser      Secret
-	known        bool
-	suppressed   bool
-	long         bool // the ledger or the breaker asks for a longer code
-	tier         tier
-	policy       *Policy
-	digits       codeFormat
-	earlier      Started // the answer of a repeated start
-	reservedOnce bool
+	client Client
+	id     Identifier
+	now    Instant
+	key    *macKey
+	draw
+	person      name
+	network     name
+	name        name   // of the challenge's record
+	handle      []byte // nil if Handleless
+	cooldown    Key
+	cooldownWas Version
+	browser     Secret
+	known       bool
+	suppressed  bool
+	long        bool // the ledger or the breaker asks for a longer code
+	tier        tier
+	policy      *Policy
+	digits      codeFormat
+	earlier     Started // the answer of a repeated start
 }
 
 // prepareStart checks a request and draws what decideStart needs.
@@ -172,27 +171,31 @@ func (s *Service) prepareStart(ctx context.Context, req StartRequest) (*start, e
 	if in.known {
 		in.tier = tierKnown
 	}
-	in.draw()
+	in.take()
 	in.browser = req.Caller.Browser
 	if !validBrowser(in.browser) {
 		d := in.key.sum("browser", string(in.seed[:]))
-		in.browser = Secret(encoding.EncodeToString(d[:]))
+		in.browser = token("", d[:])
 	}
-	if req.Handleless {
-		in.slot = s.slotName(client, in.person)
-	}
-	in.cooldown = nameOf(s.index.sum("cooldown", client.Tenant, client.ID, string(in.person[:]), string(in.network[:]),
+	in.handle, in.name = in.find(in.key, in.now, &in.seed, s)
+	in.cooldown = nameOf(s.index.sum("cooldown", client.Tenant, client.ID, string(in.person), string(in.network),
 		string(req.Caller.Browser), string(boolByte(req.Handleless)))).key(kindCooldown)
 	return in, nil
 }
 
-// draw takes all the randomness of a start at once.
-func (in *start) draw() {
-	var random [sha256.Size + 2*len(Version{})]byte
-	rand.Read(random[:]) // never fails since Go 1.24
-	copy(in.seed[:], random[:])
-	copy(in.fresh[0][:], random[sha256.Size:])
-	copy(in.fresh[1][:], random[sha256.Size+len(Version{}):])
+// A draw is all the randomness of one call, taken at once: decisions draw none.
+type draw struct {
+	seed  digest
+	fresh [2]Version
+	raw   [sha256.Size + 2*len(Version{})]byte
+}
+
+// take fills the draw from the system's source, which cannot fail (crypto/rand, since Go 1.24).
+func (d *draw) take() {
+	rand.Read(d.raw[:])
+	copy(d.seed[:], d.raw[:])
+	copy(d.fresh[0][:], d.raw[sha256.Size:])
+	copy(d.fresh[1][:], d.raw[sha256.Size+len(Version{}):])
 }
 
 // checkStart checks what can be checked without the store.
@@ -252,13 +255,13 @@ func decideStart(in *start, l *limits) (Batch, challenge) {
 		browser: sha256.Sum256([]byte(in.browser)), locale: clip(in.Languages, 256),
 		redirect: in.RedirectURI, clientState: in.State,
 	}
-	var b batch
+	b := newBatch()
 	if in.long {
 		c.format = longCode
 	} else {
-		l.look(&b, &c, attempts, in.known)
+		l.look(b, &c, attempts, in.known)
 	}
-	l.chargeSend(&b, &c, in.network, in.tier)
+	l.chargeSend(b, &c, in.network, in.tier)
 	b.put(in.putChallenge(&c))
 	if in.policy.StartCooldown > 0 {
 		b.put(in.putCooldown(&c))
@@ -275,18 +278,17 @@ func (in *start) life() time.Duration {
 	return min(life, orDefault(in.client.CodeLife, life))
 }
 
-// name is the challenge's record name for a seed.
-func (in *start) name(key *macKey, at Instant, seed *digest) (n name, handle []byte) {
+// find returns the handle, if any, and the record name of the challenge made with a seed.
+func (in *start) find(key *macKey, at Instant, seed *digest, s *Service) ([]byte, name) {
 	if in.Handleless {
-		return in.slot, nil
+		return nil, s.slotName(in.client, in.person)
 	}
-	handle = newHandle(key, at, seed)
-	return handleName(handle), handle
+	handle := newHandle(key, at, seed)
+	return handle, handleName(handle)
 }
 
 func (in *start) putChallenge(c *challenge) Put {
-	n, _ := in.name(in.key, in.now, &in.seed)
-	p := c.put(n, in.now, in.fresh[0], Version{})
+	p := c.put(in.name, in.now, in.fresh[0], Version{})
 	p.Any = in.Handleless
 	return p
 }
@@ -307,8 +309,7 @@ const cooldownFormat = 1
 
 // started is the answer to a start that was committed.
 func (in *start) started(c challenge) Started {
-	_, handle := in.name(in.key, in.now, &in.seed)
-	return Started{Handle: Secret(encoding.EncodeToString(handle)), Browser: in.browser, Identifier: in.id,
+	return Started{Handle: token("", in.handle), Browser: in.browser, Identifier: in.id,
 		Expires: c.expires.Time(), ResendAfter: in.policy.ResendCooldown}
 }
 
@@ -364,13 +365,13 @@ func (s *Service) cooled(ctx context.Context, in *start) (again bool, err error)
 	if err := r.finish(kindCooldown); err != nil || key == nil {
 		return err == nil, err
 	}
-	n, handle := in.name(key, at, &seed)
+	handle, n := in.find(key, at, &seed, s)
 	alive, err := s.alive(ctx, in, n, seed)
 	if err != nil || !alive {
 		return err == nil, err
 	}
 	d := key.sum("browser", string(seed[:]))
-	in.earlier = Started{Handle: Secret(encoding.EncodeToString(handle)), Browser: Secret(encoding.EncodeToString(d[:])), Identifier: in.id,
+	in.earlier = Started{Handle: token("", handle), Browser: token("", d[:]), Identifier: in.id,
 		Expires: expires.Time(), ResendAfter: max(0, time.Duration(at.Add(in.policy.ResendCooldown)-in.now))}
 	if validBrowser(in.Caller.Browser) {
 		in.earlier.Browser = in.Caller.Browser
@@ -393,13 +394,12 @@ func (s *Service) alive(ctx context.Context, in *start, n name, seed digest) (bo
 
 // sendStarted is the effect of a start.
 func (s *Service) sendStarted(ctx context.Context, in *start, c challenge) error {
-	n, _ := in.name(in.key, in.now, &in.seed)
 	kind := EventStarted
 	if c.suppressed {
 		kind = EventSuppressed
 	}
 	s.emit(ctx, in.event(kind, ""))
-	err := s.deliver(ctx, in.client, &c, n, in.key)
+	err := s.deliver(ctx, in.client, &c, in.name, in.key)
 	if err != nil && !err.Accepted {
 		b := s.limits.unsend(&c, in.network)
 		b.Deletes = append(b.Deletes, in.cooldown)
@@ -413,7 +413,7 @@ func (s *Service) sendStarted(ctx context.Context, in *start, c challenge) error
 
 func (in *start) event(t EventType, reason string) Event {
 	return Event{Type: t, At: in.now.Time(), Tenant: in.client.Tenant, Client: in.client.ID,
-		Person: in.person.String(), Channel: in.id.Channel, Reason: reason}
+		Person: string(in.person), Channel: in.id.Channel, Reason: reason}
 }
 
 // deliver renders the challenge's message and hands it to the sender, or, if it is
@@ -445,11 +445,11 @@ func (s *Service) message(client Client, c *challenge, n name, key *macKey) Mess
 	}
 	if c.send.link() {
 		d := key.link(c, n)
-		m.Link = Secret(s.pageURL+"link?t=") + token(n, d[:])
+		m.Link = tokenAfter(s.pageURL+"link?t=", n, d[:])
 	}
 	if c.channel == Email {
 		d := key.cancel(c, n)
-		m.Cancel = Secret(s.pageURL+"cancel?t=") + token(n, d[:])
+		m.Cancel = tokenAfter(s.pageURL+"cancel?t=", n, d[:])
 	}
 	return m
 }

@@ -1,4 +1,4 @@
-package passwordless
+package passwordless //nolint:testpackage // it opens the renderer to the tests, which are outside
 
 import (
 	"io/fs"

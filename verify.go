@@ -2,7 +2,6 @@ package passwordless
 
 import (
 	"context"
-	"crypto/rand"
 	"crypto/sha256"
 	"errors"
 	"time"
@@ -105,13 +104,13 @@ func (s *Service) presented(client Client, req VerifyRequest) (name, error) {
 	if req.Handle != "" {
 		handle, ok := openToken(req.Handle, handleSize)
 		if !ok {
-			return name{}, refuse(ErrUnknownChallenge, 0)
+			return "", refuse(ErrUnknownChallenge, 0)
 		}
 		return handleName(handle), nil
 	}
 	id, err := ParseIdentifier(req.Channel, req.Address)
 	if err != nil {
-		return name{}, err
+		return "", err
 	}
 	return s.slotName(client, s.personName(client.Tenant, id)), nil
 }
@@ -203,11 +202,11 @@ func (s *Service) Cancel(ctx context.Context, t Secret, caller Caller) error {
 
 // openLink splits a link's token and loads the challenge it names.
 func (s *Service) openLink(ctx context.Context, t Secret) (n name, secret string, c challenge, err error) {
-	b, ok := openToken(t, len(n)+sha256.Size)
+	b, ok := openToken(t, nameSize+sha256.Size)
 	if !ok {
 		return n, "", c, refuse(ErrUnknownChallenge, 0)
 	}
-	copy(n[:], b)
+	n = name(b[:nameSize])
 	recs, err := s.store.Load(ctx, s.now(), n.key(kindChallenge))
 	if err != nil {
 		return n, "", c, s.failed(ctx, "loading challenge", err)
@@ -216,21 +215,20 @@ func (s *Service) openLink(ctx context.Context, t Secret) (n name, secret string
 		return n, "", c, refuse(ErrUnknownChallenge, 0)
 	}
 	c, err = decodeChallenge(recs[0])
-	return n, string(b[len(n):]), c, err
+	return n, string(b[nameSize:]), c, err
 }
 
 // An attempt is one secret on its way through the machine.
 type attempt struct {
 	guess
-	name    name
-	caller  Caller
-	grant   Grant
-	method  Method
-	decide  func(challenge, Record, name, Instant, *guess, *limits) (Batch, verdict)
-	last    challenge // as the last verdict left it
-	now     Instant
-	session Version
-	seed    digest
+	name   name
+	caller Caller
+	grant  Grant
+	method Method
+	decide func(challenge, Record, name, Instant, *guess, *limits) (Batch, verdict)
+	last   challenge // as the last verdict left it
+	now    Instant
+	draw
 }
 
 func (s *Service) attempt(n name, client Client, caller Caller, grant Grant,
@@ -244,11 +242,8 @@ func (s *Service) attempt(n name, client Client, caller Caller, grant Grant,
 	a := &attempt{name: n, caller: caller, grant: grant, decide: decide}
 	a.client, a.network, a.browsers = client, s.networkName(caller.IP), s.policy.Browser
 	a.browser = browserDigest(caller.Browser)
-	var random [sha256.Size + 2*len(Version{})]byte
-	rand.Read(random[:])
-	copy(a.seed[:], random[:])
-	copy(a.fresh[:], random[sha256.Size:])
-	copy(a.session[:], random[sha256.Size+len(Version{}):])
+	a.take()
+	a.version = a.fresh[0]
 	return a, nil
 }
 
@@ -316,7 +311,7 @@ func (s *Service) loadChallenge(ctx context.Context, a *attempt) (Record, challe
 	if recs[0].Version == (Version{}) {
 		return recs[0], challenge{}, nil
 	}
-	c, err := decodeChallenge(recs[0])
+	c, err := decodeChallenge(recs[0], a.client.ID, s.ring.current.id)
 	if err != nil {
 		return Record{}, c, err
 	}
@@ -391,7 +386,7 @@ func (s *Service) runAgain(ctx context.Context, a *attempt, err error) (bool, er
 		return true, nil
 	}
 	s.emit(ctx, Event{Type: EventLimited, At: a.now.Time(), Tenant: a.client.Tenant, Client: a.client.ID,
-		Challenge: a.name.String(), Reason: string(limited.Bucket.Kind)})
+		Challenge: string(a.name), Reason: string(limited.Bucket.Kind)})
 	return false, limited
 }
 
@@ -462,8 +457,8 @@ func (s *Service) confirm(ctx context.Context, a *attempt, c *challenge, l *Logi
 }
 
 func (c *challenge) event(t EventType, n name, reason string) Event {
-	return Event{Type: t, At: c.touched.Time(), Tenant: c.tenant, Client: c.client, Person: c.person.String(),
-		Challenge: n.String(), Channel: c.channel, Reason: reason}
+	return Event{Type: t, At: c.touched.Time(), Tenant: c.tenant, Client: c.client, Person: string(c.person),
+		Challenge: string(n), Channel: c.channel, Reason: reason}
 }
 
 func (l *Login) event(t EventType, c *challenge, n name) Event {
@@ -499,7 +494,7 @@ func (s *Service) Resend(ctx context.Context, req ResendRequest) (Started, error
 	if err != nil {
 		return Started{}, err
 	}
-	in := &resend{client: client, network: a.network, fresh: a.fresh, policy: &s.policy, current: s.ring.current}
+	in := &resend{client: client, network: a.network, fresh: a.fresh[0], policy: &s.policy, current: s.ring.current}
 	a.decide = func(c challenge, rec Record, n name, now Instant, g *guess, l *limits) (Batch, verdict) {
 		in.haveKey = g.key != nil
 		if g.known {

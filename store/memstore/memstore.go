@@ -150,13 +150,18 @@ func (s *Store) take(now passwordless.Instant, charges []passwordless.Charge) (p
 	if len(charges) == 0 {
 		return nil, nil
 	}
-	levels := make(passwordless.Levels, len(charges))
+	room := new(struct { // for what most batches need, in one allocation
+		levels [6][]int64
+		states [16]int64
+	})
+	levels, states := append(passwordless.Levels(room.levels[:0]), make([][]int64, len(charges))...), room.states[:0]
 	for i, c := range charges {
-		next, err := c.Take(now, s.buckets[c.Bucket].state())
-		if err != nil {
+		from := len(states)
+		var err error
+		if states, err = c.AppendTake(states, now, s.buckets[c.Bucket].state()); err != nil {
 			return nil, err
 		}
-		levels[i] = next
+		levels[i] = states[from:len(states):len(states)]
 	}
 	return levels, nil
 }
@@ -193,7 +198,8 @@ func (s *Store) write(b passwordless.Batch, levels passwordless.Levels) {
 	}
 	for _, c := range b.GiveBacks {
 		if state := s.buckets[c.Bucket].state(); state != nil {
-			s.fill(c.Bucket, c.Give(state))
+			var room [8]int64
+			s.fill(c.Bucket, c.AppendGive(room[:0], state))
 		}
 	}
 	for i := range b.Puts {
