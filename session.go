@@ -7,6 +7,7 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -71,6 +72,18 @@ type Tokens struct {
 	Refresh   Secret // "" without the scope offline_access
 	ExpiresIn time.Duration
 	Scopes    []string
+}
+
+// Format keeps the token secret even where fmt would print a pointer's target field by field.
+func (s Session) Format(f fmt.State, verb rune) {
+	type fields Session
+	fmt.Fprintf(f, fmt.FormatString(f, verb), fields(s))
+}
+
+// Format keeps the tokens secret likewise.
+func (t Tokens) Format(f fmt.State, verb rune) {
+	type fields Tokens
+	fmt.Fprintf(f, fmt.FormatString(f, verb), fields(t))
 }
 
 // The family machine: one record holds a session or a refresh token family.

@@ -1,0 +1,167 @@
+package passwordless_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/seed62b93bad/passwordless"
+)
+
+func TestSecretsDoNotPrint(t *testing.T) { // SK-7, PR-2
+	secret, key := passwordless.Secret("canary-text"), passwordless.SecretBytes("canary-bytes")
+	m := passwordless.Message{To: secret, Code: secret, Link: secret, Cancel: secret, Subject: secret, Text: secret, HTML: secret}
+	other := &passwordless.OtherBrowserError{Code: secret}
+	var out bytes.Buffer
+	for _, v := range []any{secret, &secret, key, m, &m, other, *other, []any{secret}, map[string]any{"k": secret},
+		passwordless.RingKey{ID: "k", Secret: key}, passwordless.Caller{Device: secret, Browser: secret},
+		passwordless.Started{Handle: secret, Browser: secret}, passwordless.Login{Device: secret, Session: &passwordless.Session{Token: secret}},
+		passwordless.Tokens{Access: secret, ID: secret, Refresh: secret}, passwordless.VerifyRequest{Handle: secret, Code: secret},
+		passwordless.RedeemRequest{Token: secret}, passwordless.RefreshRequest{Token: secret},
+		passwordless.Config{Keys: []passwordless.RingKey{{Secret: key}}, IndexKey: key}} {
+		for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%d", "%T %[1]v", "%5.2f"} {
+			fmt.Fprintf(&out, verb+"\n", v)
+		}
+		if text, err := json.Marshal(v); err == nil {
+			out.Write(text)
+		}
+		slog.New(slog.NewJSONHandler(&out, nil)).Info("m", "v", v)
+		slog.New(slog.NewTextHandler(&out, nil)).Info("m", "v", v)
+	}
+	for _, canary := range []string{"canary", hex.EncodeToString([]byte("canary")), fmt.Sprint([]byte("canary"))[1:18], base64.StdEncoding.EncodeToString([]byte("canary"))} {
+		at := strings.Index(out.String(), canary)
+		assert.Negative(t, at, "%q", clip(out.String(), at))
+	}
+	assert.Positive(t, strings.Count(out.String(), "[redacted]"))
+	assert.Empty(t, passwordless.Secret("").String())
+}
+
+// clip shows what stands around a place.
+func clip(text string, at int) string { return text[max(0, at-60):min(len(text), max(0, at+60))] }
+
+// A spy is a Store that remembers everything that was ever written.
+type spy struct {
+	passwordless.Store
+	mu   sync.Mutex // guards dump
+	dump bytes.Buffer
+}
+
+func (s *spy) Commit(ctx context.Context, now passwordless.Instant, b passwordless.Batch) (passwordless.Levels, error) {
+	s.mu.Lock()
+	for _, p := range b.Puts {
+		fmt.Fprintf(&s.dump, "%s|%s|%s|%s\n", p.Record.Key.Kind, p.Record.Key.Name, p.Record.Owner, p.Record.Body)
+	}
+	for _, c := range append(b.Charges, b.GiveBacks...) {
+		fmt.Fprintf(&s.dump, "%s|%s\n", c.Bucket.Kind, c.Bucket.Name)
+	}
+	s.mu.Unlock()
+	return s.Store.Commit(ctx, now, b)
+}
+
+func TestADumpOfTheStoreOpensNothing(t *testing.T) { // SK-1, SK-2, advisory 24
+	store := &spy{}
+	var events bytes.Buffer
+	w := newWorld(t, func(c *passwordless.Config) {
+		store.Store = c.Store
+		c.Store = store
+		c.Events = func(_ context.Context, e passwordless.Event) { fmt.Fprintf(&events, "%+v\n", e) }
+	})
+	ctx := t.Context()
+	started, link, cancel := w.startLink(passwordless.SendBoth)
+	code := w.outbox.last().Code
+	w.clock.advance(time.Minute)
+	_, err := w.Resend(ctx, passwordless.ResendRequest{Client: "web", Handle: started.Handle, Caller: home})
+	require.NoError(t, err)
+	_, wrongErr := w.guess(started.Handle, wrong(code.Reveal()))
+	l, err := w.Verify(ctx, passwordless.VerifyRequest{Client: "web", Handle: started.Handle, Code: code, Caller: home,
+		Grant: passwordless.Grant{Session: true, Tokens: offline.Tokens}})
+	require.NoError(t, err)
+	refreshed, err := w.Refresh(ctx, passwordless.RefreshRequest{Client: "web", Token: l.Tokens.Refresh})
+	require.NoError(t, err)
+
+	dump := store.dump.String()
+	for name, secret := range map[string]passwordless.Secret{
+		"handle": started.Handle, "browser": started.Browser, "link": link, "cancel": cancel, "device": l.Device, "code": code,
+		"session": l.Session.Token, "refresh": l.Tokens.Refresh, "next refresh": refreshed.Refresh, "access": l.Tokens.Access, "id": l.Tokens.ID,
+		"ring key": passwordless.Secret(w.cfg.Keys[0].Secret), "index key": passwordless.Secret(w.cfg.IndexKey),
+	} {
+		raw, _ := base64.RawURLEncoding.DecodeString(secret.Reveal())
+		for _, where := range []string{dump, events.String(), fmt.Sprint(wrongErr)} {
+			assert.NotContains(t, where, secret.Reveal(), name)
+			if len(raw) >= 32 {
+				assert.NotContains(t, where, string(raw[len(raw)-32:]), name)
+				assert.NotContains(t, where, hex.EncodeToString(raw), name)
+			}
+		}
+	}
+	assert.NotContains(t, events.String(), "alice", "no address in events (PR-2, PR-3)")
+	guessOffline(t, dump, started)
+}
+
+// guessOffline tries every code in every way that a thief of the store would: whatever it
+// hashes to, alone or with what the dump holds, must not be in the dump.
+func guessOffline(t *testing.T, dump string, started passwordless.Started) {
+	windows := map[[8]byte]bool{}
+	for i := range len(dump) - 8 {
+		windows[[8]byte([]byte(dump[i:i+8]))] = true
+	}
+	_, body, _ := strings.Cut(dump, "challenge|")
+	body = body[:200]
+	handle := started.Handle.Reveal()
+	mac := hmac.New(sha256.New, []byte(body[20:52]))
+	found := 0
+	for n := range 1_000_000 {
+		code := fmt.Sprintf("%06d", n)
+		for _, in := range []string{code, alice + code, code + alice, code + handle, handle + code} {
+			sum := sha256.Sum256([]byte(in))
+			if windows[[8]byte(sum[:8])] {
+				found++
+			}
+		}
+		mac.Reset()
+		mac.Write([]byte(code))
+		if windows[[8]byte(mac.Sum(nil)[:8])] {
+			found++
+		}
+	}
+	assert.Zero(t, found)
+}
+
+func TestCodesAreUniform(t *testing.T) { // CG-2, CG-13, advisory 23
+	if testing.Short() {
+		t.Skip("a hundred thousand sign-ins take seconds")
+	}
+	const n = 100_000
+	w := newWorld(t, unlimited, bare)
+	var counts [6][10]int
+	for i := range n {
+		w.clock.advance(time.Minute)
+		_, err := w.Start(t.Context(), passwordless.StartRequest{Client: "web", Channel: passwordless.Email, Address: addresses[i%len(addresses)], Caller: home})
+		require.NoError(t, err)
+		for at, digit := range w.outbox.last().Code.Reveal() {
+			counts[at][digit-'0']++
+		}
+		w.outbox.all = w.outbox.all[:0]
+	}
+	for at, digits := range counts {
+		chi := 0.0
+		for _, count := range digits {
+			d := float64(count) - n/10
+			chi += d * d / (n / 10)
+		}
+		assert.Less(t, chi, 40.0, "position %d: %v", at, digits) // 9 degrees of freedom: over 40 once in 130,000
+	}
+}

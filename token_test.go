@@ -1,0 +1,173 @@
+package passwordless_test
+
+import (
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/golang-jwt/jwt/v5"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/seed62b93bad/passwordless"
+)
+
+// parts decodes a token's header and claims without checking anything.
+func parts(t *testing.T, token passwordless.Secret) (header, claims map[string]any) {
+	t.Helper()
+	pieces := strings.Split(token.Reveal(), ".")
+	require.Len(t, pieces, 3)
+	for i, into := range []*map[string]any{&header, &claims} {
+		text, err := base64.RawURLEncoding.DecodeString(pieces[i])
+		require.NoError(t, err)
+		require.NoError(t, json.Unmarshal(text, into))
+	}
+	return header, claims
+}
+
+func TestTokensSayWhatWasProved(t *testing.T) { // TK-4, TK-11, TK-16, TK-17, SS-3
+	w := newWorld(t)
+	l := w.signIn(alice, passwordless.Grant{Tokens: &passwordless.TokenRequest{Scopes: []string{"openid", "email"}, Audience: "https://api.example.com", Nonce: "n-1",
+		Subject: func(l passwordless.Login) string { return "email|" + l.User.ID },
+		Claims: func(passwordless.Login) map[string]any {
+			return map[string]any{"nickname": "al", "sub": "forged", "nonce": "forged"}
+		}}})
+	assert.Empty(t, l.Tokens.Refresh)
+	assert.Equal(t, 10*time.Minute, l.Tokens.ExpiresIn)
+
+	header, claims := parts(t, l.Tokens.ID)
+	assert.Equal(t, map[string]any{"alg": "ES256", "kid": "s1", "typ": "JWT"}, header)
+	at := float64(l.At.Unix())
+	assert.Equal(t, map[string]any{"iss": "https://login.example.com/", "sub": "email|" + l.User.ID, "aud": "web", "iat": at, "exp": at + 600,
+		"auth_time": at, "nonce": "n-1", "email": alice, "email_verified": true, "nickname": "al", "amr": []any{"email", "otp"}}, claims)
+
+	header, claims = parts(t, l.Tokens.Access)
+	assert.Equal(t, "at+jwt", header["typ"])
+	assert.Equal(t, "https://api.example.com", claims["aud"])
+	assert.NotContains(t, claims, "email")
+	assert.False(t, l.Restricted())
+
+	access, err := w.VerifyAccessToken(l.Tokens.Access, "https://api.example.com")
+	require.NoError(t, err)
+	assert.Equal(t, []string{"openid", "email"}, access.Scopes)
+	for name, token := range map[string]passwordless.Secret{"for another audience": l.Tokens.Access, "an ID token": l.Tokens.ID} {
+		_, err = w.VerifyAccessToken(token, "web")
+		require.ErrorIs(t, err, passwordless.ErrInvalidToken, name)
+	}
+}
+
+func TestOnlyOurOwnTokensPass(t *testing.T) { // TK-1, TK-2, TK-3, TK-5, TK-6, CVE-2018-0114
+	w := newWorld(t)
+	key := w.cfg.SigningKeys[0].Key.(*ecdsa.PrivateKey)
+	stranger := ecKey(t)
+	public, err := x509.MarshalPKIXPublicKey(key.Public())
+	require.NoError(t, err)
+	now := w.clock.Now()
+	claims := func(change map[string]any) jwt.MapClaims {
+		c := jwt.MapClaims{"iss": "https://login.example.com/", "sub": "u", "aud": "https://login.example.com/",
+			"iat": now.Unix(), "exp": now.Add(time.Minute).Unix()}
+		for k, v := range change {
+			if v == nil {
+				delete(c, k)
+			} else {
+				c[k] = v
+			}
+		}
+		return c
+	}
+	make := func(method jwt.SigningMethod, key any, header map[string]any, change map[string]any) string {
+		token := jwt.NewWithClaims(method, claims(change))
+		token.Header["typ"], token.Header["kid"] = "at+jwt", "s1"
+		for k, v := range header {
+			token.Header[k] = v
+		}
+		signed, err := token.SignedString(key)
+		require.NoError(t, err)
+		return signed
+	}
+	good := make(jwt.SigningMethodES256, key, nil, nil)
+	_, err = w.VerifyAccessToken(passwordless.Secret(good), "")
+	require.NoError(t, err)
+	head, rest, _ := strings.Cut(good, ".")
+	for name, token := range map[string]string{
+		"HS256 with the public key": make(jwt.SigningMethodHS256, public, nil, nil),
+		"none":                      make(jwt.SigningMethodNone, jwt.UnsafeAllowNoneSignatureType, nil, nil),
+		"nOnE":                      make(jwt.SigningMethodNone, jwt.UnsafeAllowNoneSignatureType, map[string]any{"alg": "nOnE"}, nil),
+		"another key":               make(jwt.SigningMethodES256, stranger, nil, nil),
+		"embedded key":              make(jwt.SigningMethodES256, stranger, map[string]any{"jwk": "…", "kid": "x"}, nil),
+		"kid path":                  make(jwt.SigningMethodES256, key, map[string]any{"kid": "../../s1"}, nil),
+		"kid missing":               make(jwt.SigningMethodES256, key, map[string]any{"kid": 1}, nil),
+		"critical extension":        make(jwt.SigningMethodES256, key, map[string]any{"crit": []string{"x"}}, nil),
+		"another typ":               make(jwt.SigningMethodES256, key, map[string]any{"typ": "JWT"}, nil),
+		"another issuer":            make(jwt.SigningMethodES256, key, nil, map[string]any{"iss": "https://login.example.com"}),
+		"another audience":          make(jwt.SigningMethodES256, key, nil, map[string]any{"aud": []string{"x"}}),
+		"over":                      make(jwt.SigningMethodES256, key, nil, map[string]any{"exp": now.Add(-2 * time.Minute).Unix()}),
+		"without an end":            make(jwt.SigningMethodES256, key, nil, map[string]any{"exp": nil}),
+		"not yet":                   make(jwt.SigningMethodES256, key, nil, map[string]any{"nbf": now.Add(2 * time.Minute).Unix()}),
+		"from the future":           make(jwt.SigningMethodES256, key, nil, map[string]any{"iat": now.Add(2 * time.Minute).Unix()}),
+		"nobody":                    make(jwt.SigningMethodES256, key, nil, map[string]any{"sub": ""}),
+		"a million dots":            strings.Repeat(".", 1_000_000),
+		"too long":                  head + "." + strings.Repeat("A", 20_000) + ".A",
+		"JSON serialisation":        fmt.Sprintf(`{"payload":%q}`, rest),
+		"four parts":                good + ".x",
+		"a changed signature":       good[:len(good)-4] + "AAAA",
+		"padded":                    good + "=",
+		"empty":                     "",
+	} {
+		_, err := w.VerifyAccessToken(passwordless.Secret(token), "")
+		require.ErrorIs(t, err, passwordless.ErrInvalidToken, name)
+	}
+}
+
+func TestTheKeySetIsPublicAndRotates(t *testing.T) { // TK-20
+	_, edwards, err := ed25519.GenerateKey(rand.Reader)
+	require.NoError(t, err)
+	rsaKey, err := rsa.GenerateKey(rand.Reader, 3072)
+	require.NoError(t, err)
+	w := newWorld(t, func(c *passwordless.Config) {
+		c.SigningKeys = append(c.SigningKeys, passwordless.SigningKey{ID: "r1", Key: rsaKey}, passwordless.SigningKey{ID: "e1", Key: edwards})
+		c.Clients = passwordless.ClientList{{ID: "web", Public: true, Algorithm: passwordless.RS256}, {ID: "ed", Public: true, Algorithm: passwordless.EdDSA}}
+	})
+	assert.Equal(t, []string{`client "web": RS256`}, w.Policy().Deviations)
+	var set struct{ Keys []map[string]string }
+	require.NoError(t, json.Unmarshal(w.JWKS(), &set))
+	require.Len(t, set.Keys, 3)
+	for _, key := range set.Keys {
+		for field := range key {
+			assert.Contains(t, []string{"kid", "use", "alg", "kty", "crv", "x", "y", "n", "e"}, field)
+		}
+	}
+	before := w.signIn(alice, offline)
+	header, _ := parts(t, before.Tokens.ID)
+	assert.Equal(t, "RS256", header["alg"])
+
+	newer, err := rsa.GenerateKey(rand.Reader, 3072)
+	require.NoError(t, err)
+	rotated := w.second()
+	rotated.cfg.SigningKeys = append([]passwordless.SigningKey{{ID: "r2", Key: newer}}, w.cfg.SigningKeys...)
+	rotated.Service = newService(t, rotated.cfg)
+	_, err = rotated.VerifyAccessToken(before.Tokens.Access, "")
+	require.NoError(t, err, "an old key verifies while it is published")
+	after := rotated.signIn(alice, offline)
+	header, _ = parts(t, after.Tokens.ID)
+	assert.Equal(t, "r2", header["kid"])
+	_, err = w.VerifyAccessToken(after.Tokens.Access, "")
+	require.ErrorIs(t, err, passwordless.ErrInvalidToken)
+}
+
+func TestTokensNeedKeys(t *testing.T) {
+	w := newWorld(t, func(c *passwordless.Config) { c.SigningKeys = nil })
+	started, code := w.start(alice)
+	_, err := w.Verify(t.Context(), passwordless.VerifyRequest{Client: "web", Handle: started.Handle, Code: passwordless.Secret(code), Caller: home, Grant: offline})
+	require.ErrorAs(t, err, new(*passwordless.InputError))
+	_, err = w.guess(started.Handle, code)
+	require.NoError(t, err, "nothing was used up by the mistake")
+}
