@@ -1,3 +1,5 @@
+//go:build !race
+
 package passwordless_test
 
 import (
@@ -6,6 +8,7 @@ import (
 	"github.com/stretchr/testify/assert"
 )
 
+// The race detector makes pools forget, so this runs without it, as a part of its own of "make test".
 // The rendering of the message is in it, the sending is not.
 func TestAFlowInMemoryAllocatesLittle(t *testing.T) {
 	w := newWorld(t, unlimited, bare)

@@ -1,0 +1,177 @@
+package passwordless_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/seed62b93bad/passwordless"
+	"github.com/seed62b93bad/passwordless/store/storetest"
+)
+
+// newFaulty makes a world whose store can be told to fail.
+func newFaulty(t *testing.T, change ...func(*passwordless.Config)) (*world, *storetest.Faulty) {
+	var faulty *storetest.Faulty
+	w := newWorld(t, append(change, func(c *passwordless.Config) {
+		faulty = storetest.NewFaulty(c.Store)
+		c.Store = faulty
+	})...)
+	return w, faulty
+}
+
+func TestTripsToTheStore(t *testing.T) { // numbers a person waits for
+	both := passwordless.Grant{Session: true, Tokens: offline.Tokens}
+	for name, c := range map[string]struct {
+		users         passwordless.Users
+		grant         passwordless.Grant
+		start, verify int
+	}{
+		"bare":                                {proved{}, passwordless.Grant{}, 1, 2},
+		"the application's users, a session":  {proved{}, passwordless.Grant{Session: true}, 1, 3},
+		"built-in directory":                  {nil, passwordless.Grant{}, 1, 4},
+		"built-in directory, session, tokens": {nil, both, 1, 4},
+	} {
+		w, faulty := newFaulty(t, func(cfg *passwordless.Config) { cfg.Users = c.users })
+		w.signIn(alice, passwordless.Grant{}) // the first time makes the user
+		w.clock.advance(time.Hour)
+		count := func() int { n := faulty.Trips(); return n.Loads + n.Commits + n.Lists }
+		before := count()
+		started, code := w.start(alice)
+		assert.Equal(t, c.start, count()-before, "%s: start", name)
+		before = count()
+		l, err := w.Verify(t.Context(), passwordless.VerifyRequest{Client: "web", Handle: started.Handle, Code: passwordless.Secret(code), Caller: home, Grant: c.grant})
+		require.NoError(t, err)
+		assert.Equal(t, c.verify, count()-before, "%s: verify", name)
+		if c.grant.Session {
+			before = count()
+			_, err = w.Session(t.Context(), l.Session.Token)
+			require.NoError(t, err)
+			assert.Equal(t, 1, count()-before, "%s: use of a session", name)
+		}
+	}
+}
+
+func TestAFailingStoreIsNeverALogin(t *testing.T) { // VF-12, advisory 26
+	faults := map[string]storetest.Fault{
+		"unavailable": storetest.Unavailable(), "lost request": storetest.LostRequest(), "lost answer": storetest.LostAnswer(),
+		"hanging": storetest.Hang(), "failing": storetest.Fail(errBroken),
+	}
+	for name, fault := range faults {
+		for _, method := range []storetest.Method{storetest.Load, storetest.Commit} {
+			t.Run(fmt.Sprint(name, " ", method), func(t *testing.T) {
+				w, faulty := newFaulty(t, func(c *passwordless.Config) { c.Timeout = 50 * time.Millisecond })
+				w.signIn(alice, passwordless.Grant{})
+				w.clock.advance(time.Hour)
+				started, code := w.start(alice)
+				faulty.SpoilAll(method, fault)
+				l, err := w.guess(started.Handle, code)
+				require.Error(t, err)
+				assert.True(t, typed(err), "%v", err)
+				assert.Zero(t, l)
+				sent := len(w.outbox.messages())
+				_, err = w.Start(t.Context(), passwordless.StartRequest{Client: "web", Channel: passwordless.Email, Address: "x@example.com", Caller: home})
+				if method == storetest.Commit {
+					require.Error(t, err)
+					assert.Len(t, w.outbox.messages(), sent, "nothing is sent before it is committed")
+				}
+			})
+		}
+	}
+}
+
+// typed reports whether an error is one that the documentation names.
+func typed(err error) bool {
+	for _, target := range []error{passwordless.ErrUnavailable, passwordless.ErrUncertain, context.DeadlineExceeded, errBroken,
+		passwordless.ErrConsumed, passwordless.ErrBusy} {
+		if errors.Is(err, target) {
+			return true
+		}
+	}
+	return false
+}
+
+func TestALostAnswerDoesNotLoseTheLogin(t *testing.T) {
+	w, faulty := newFaulty(t)
+	w.signIn(alice, passwordless.Grant{})
+	w.clock.advance(time.Hour)
+	faulty.Spoil(storetest.Commit, 1, storetest.LostAnswer())
+	started, code := w.start(alice)
+	faulty.Spoil(storetest.Commit, 1, storetest.LostAnswer())
+	_, err := w.guess(started.Handle, wrong(code))
+	var refused *passwordless.ChallengeError
+	require.ErrorAs(t, err, &refused)
+	assert.Equal(t, 4, refused.AttemptsLeft, "charged once")
+	faulty.Spoil(storetest.Commit, 1, storetest.LostAnswer())
+	_, err = w.guess(started.Handle, code)
+	require.NoError(t, err, "the commit is found applied")
+	assert.Len(t, w.outbox.messages(), 2, "sent once each")
+}
+
+func TestAnAttemptThatWasAnsweredIsNeverForgotten(t *testing.T) { // VF-1 under every order of failures
+	for n := 1; n <= 3; n++ {
+		for _, fault := range []storetest.Fault{storetest.LostRequest(), storetest.LostAnswer(), storetest.Unavailable()} {
+			w, faulty := newFaulty(t)
+			started, code := w.start(alice)
+			answered := 0
+			for range 20 {
+				faulty.Spoil(storetest.Commit, n, fault)
+				if _, err := w.guess(started.Handle, wrong(code)); errors.Is(err, passwordless.ErrWrongSecret) {
+					answered++
+				}
+			}
+			faulty.Heal()
+			for {
+				_, err := w.guess(started.Handle, wrong(code))
+				if errors.Is(err, passwordless.ErrExhausted) {
+					break
+				}
+				require.ErrorIs(t, err, passwordless.ErrWrongSecret)
+				answered++
+			}
+			assert.Less(t, answered, 5)
+			_, err := w.guess(started.Handle, code)
+			require.ErrorIs(t, err, passwordless.ErrExhausted)
+		}
+	}
+}
+
+func TestACancelledCallLeavesNoHalfLogin(t *testing.T) { // HT-9
+	for trip := 1; trip <= 4; trip++ {
+		for _, method := range []storetest.Method{storetest.Load, storetest.Commit} {
+			w, faulty := newFaulty(t)
+			w.signIn(alice, passwordless.Grant{})
+			w.clock.advance(time.Hour)
+			started, code := w.start(alice)
+			ctx, cancel := context.WithCancel(t.Context())
+			faulty.Spoil(method, trip, func(ctx context.Context, call func() error) error {
+				cancel()
+				return storetest.Hang()(ctx, call)
+			})
+			l, err := w.Verify(ctx, passwordless.VerifyRequest{Client: "web", Handle: started.Handle, Code: passwordless.Secret(code),
+				Caller: home, Grant: passwordless.Grant{Session: true}})
+			cancel()
+			if err == nil {
+				continue // that trip was not made
+			}
+			require.ErrorIs(t, err, context.Canceled)
+			assert.Zero(t, l)
+			sessions, _, err := w.Sessions(t.Context(), "", mustFind(t, w).ID, 10, "")
+			require.NoError(t, err)
+			assert.Empty(t, sessions)
+			_, err = w.guess(started.Handle, code)
+			require.NoError(t, err, "the code was not used up")
+		}
+	}
+}
+
+func mustFind(t *testing.T, w *world) passwordless.User {
+	t.Helper()
+	u, err := w.Directory().Find(t.Context(), "", passwordless.Identifier{Channel: passwordless.Email, Address: alice})
+	require.NoError(t, err)
+	return u
+}

@@ -1,0 +1,124 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// sound is a tree without a breach.
+func sound() tree {
+	return tree{
+		goLine: "1.25.0",
+		inWork: []string{".", "internal/thirdparty"},
+		modules: []module{
+			{folder: ".", path: "m", goLine: "1.25.0", requires: []string{"github.com/google/uuid", testify}, packages: []goPackage{
+				{ImportPath: "m", Imports: []string{"context", "m/internal/canon"}, XTestImports: []string{testify + "/require", "m/store/memstore"}},
+				{ImportPath: "m/internal/canon"},
+				{ImportPath: "m/wire/auth0", Imports: []string{"m", "m/internal/strict"}},
+				{ImportPath: "m/store/pgstore", Imports: []string{"m", "m/store/internal/sqlmigrate"}},
+				{ImportPath: "m/sender/smssender", Imports: []string{"m", "m/internal/outbound"}},
+			}},
+			{
+				folder: "internal/thirdparty", path: "m/internal/thirdparty", goLine: "1.25.0",
+				requires: []string{"m"}, replaces: map[string]string{"m": "."},
+				packages: []goPackage{{ImportPath: "m/internal/thirdparty/pg", XTestImports: []string{"m/store/pgstore", "m/internal/thirdparty/servers"}}},
+			},
+		},
+	}
+}
+
+func TestASoundTreeHasNoBreach(t *testing.T) {
+	t.Parallel()
+	if got := sound().breaches(); len(got) > 0 {
+		t.Errorf("breaches: %q", got)
+	}
+}
+
+func TestEachWrongArrowIsABreach(t *testing.T) {
+	t.Parallel()
+	add := func(p goPackage) func(*tree) {
+		return func(t *tree) { t.modules[0].packages = append(t.modules[0].packages, p) }
+	}
+	nested := func(change func(*module)) func(*tree) {
+		return func(t *tree) { change(&t.modules[1]) }
+	}
+	tests := []struct {
+		rule   string
+		change func(*tree)
+		want   string
+	}{
+		{"the core imports no driver", add(goPackage{ImportPath: "m", Imports: []string{"m/store/memstore"}}),
+			". must not import store/memstore"},
+		{"the core reads no forms", add(goPackage{ImportPath: "m", Imports: []string{"m/internal/strict"}}),
+			". must not import internal/strict"},
+		{"no dialect imports another", add(goPackage{ImportPath: "m/wire/auth0", Imports: []string{"m/wire/fusionauth"}}),
+			"wire/auth0 must not import wire/fusionauth"},
+		{"no dialect imports another in tests", add(goPackage{ImportPath: "m/wire/auth0", XTestImports: []string{"m/wire/fusionauth"}}),
+			"the tests of wire/auth0 must not import wire/fusionauth"},
+		{"no dialect touches a driver", add(goPackage{ImportPath: "m/wire/auth0", Imports: []string{"m/store/memstore"}}),
+			"wire/auth0 must not import store/memstore"},
+		{"only SQL drivers use store/internal", add(goPackage{ImportPath: "m/store/redisstore", Imports: []string{"m/store/internal/sqlmigrate"}}),
+			"store/redisstore must not import store/internal/sqlmigrate"},
+		{"internal packages import none of ours", add(goPackage{ImportPath: "m/internal/canon", Imports: []string{"m"}}),
+			"internal/canon must not import ."},
+		{"each package has a rule", add(goPackage{ImportPath: "m/util"}),
+			"util: no rule tells what this package may import"},
+		{"testify only in tests", add(goPackage{ImportPath: "m/store/storetest", Deps: []string{testify + "/assert"}}),
+			"store/storetest depends on testify outside its tests"},
+		{"the root requires little", func(t *tree) { t.modules[0].requires = append(t.modules[0].requires, "example.com/orm") },
+			"the root go.mod must not require example.com/orm"},
+		{"nested modules import exported packages only", nested(func(m *module) { m.packages[0].XTestImports = []string{"m/internal/canon"} }),
+			"m/internal/thirdparty/pg must not import m/internal/canon"},
+		{"nested modules require the root", nested(func(m *module) { m.requires = nil }),
+			"internal/thirdparty: go.mod must require the root"},
+		{"nested modules replace the root", nested(func(m *module) { m.replaces = nil }),
+			"internal/thirdparty: go.mod must replace m by its folder"},
+		{"nested modules need no newer Go than go.work", nested(func(m *module) { m.goLine = "1.25.1" }),
+			"internal/thirdparty: go.mod says go 1.25.1, go.work only 1.25.0"},
+		{"go.work uses each module", func(t *tree) { t.inWork = t.inWork[:1] },
+			"internal/thirdparty: go.work does not use it"},
+	}
+	for _, test := range tests {
+		t.Run(test.rule, func(t *testing.T) {
+			t.Parallel()
+			tree := sound()
+			test.change(&tree)
+			if got := tree.breaches(); !slices.Equal(got, []string{test.want}) {
+				t.Errorf("breaches %q, want %q", got, test.want)
+			}
+		})
+	}
+}
+
+// Not parallel: it changes the working directory.
+func TestAWrongArrowInSourceFilesIsFound(t *testing.T) {
+	t.Chdir(t.TempDir())
+	for path, text := range map[string]string{
+		"go.work":             "go 1.25.0\nuse (\n.\n./extra\n)\n",
+		"go.mod":              "module example.com/m\ngo 1.25.0\n",
+		"m.go":                "package m\n",
+		"wire/a/a.go":         "package a\nimport _ \"example.com/m/wire/b\"\n",
+		"wire/b/b.go":         "package b\nimport _ \"example.com/m\"\n",
+		"internal/canon/c.go": "package canon\n",
+		"extra/go.mod":        "module example.com/m/extra\ngo 1.25.0\nrequire example.com/m v0.0.0\nreplace example.com/m => ..\n",
+		"extra/e_test.go":     "package extra_test\nimport _ \"example.com/m/internal/canon\"\n",
+	} {
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	tree, err := load([]string{"extra/go.mod", "go.mod"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := "wire/a must not import wire/b\nexample.com/m/extra must not import example.com/m/internal/canon"
+	if got := strings.Join(tree.breaches(), "\n"); got != want {
+		t.Errorf("breaches:\n%s\nwant:\n%s", got, want)
+	}
+}
