@@ -19,13 +19,6 @@ func (w *writer) at(v Instant)   { w.num(int64(v)) }
 func (w *writer) flag(v bool)    { w.b = append(w.b, boolByte(v)) }
 func (w *writer) fixed(v []byte) { w.b = append(w.b, v...) }
 func (w *writer) text(v string)  { w.num(int64(len(v))); w.b = append(w.b, v...) }
-func (w *writer) list(v []string) {
-	w.num(int64(len(v)))
-	for _, s := range v {
-		w.text(s)
-	}
-}
-
 func boolByte(v bool) byte {
 	if v {
 		return 1
@@ -103,19 +96,6 @@ func (r *reader) name() name {
 	n := name(r.b[:nameSize])
 	r.b = r.b[nameSize:]
 	return n
-}
-
-func (r *reader) list() []string {
-	n := r.num()
-	if n < 0 || n > int64(len(r.b)) {
-		r.fail()
-		return nil
-	}
-	var all []string
-	for range n {
-		all = append(all, r.text())
-	}
-	return all
 }
 
 func (r *reader) fail() { r.bad, r.b = true, nil }

@@ -181,7 +181,7 @@ func (d *Directory) clean(tenant string, u User) (User, error) {
 
 // write commits a change of the directory; somebody else's claim is ErrTaken.
 func (d *Directory) write(ctx context.Context, b Batch) error {
-	_, err := d.s.commit(ctx, d.s.now(), b)
+	err := d.s.commit(ctx, d.s.now(), b)
 	if errors.Is(err, ErrConflict) {
 		return ErrTaken
 	}

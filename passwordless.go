@@ -297,17 +297,18 @@ const commitTries = 3
 
 // commit commits a batch. One of unknown outcome is repeated: the store finds its own
 // versions if it was applied, and applies it if not.
-func (s *Service) commit(ctx context.Context, now Instant, b Batch) (Levels, error) {
+func (s *Service) commit(ctx context.Context, now Instant, b Batch) error {
 	if len(b.Charges)+len(b.GiveBacks)+len(b.Puts)+len(b.Deletes) == 0 {
-		return nil, nil
+		return nil
 	}
-	for range commitTries - 1 {
-		levels, err := s.store.Commit(ctx, now, b)
+	var err error
+	for range commitTries {
+		_, err = s.store.Commit(ctx, now, b)
 		if !errors.Is(err, ErrUncertain) || len(b.Puts) == 0 || ctx.Err() != nil {
-			return levels, err
+			return err
 		}
 	}
-	return s.store.Commit(ctx, now, b)
+	return err
 }
 
 // failed wraps an error of the store or the directory with what was attempted, and reports it.

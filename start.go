@@ -118,7 +118,7 @@ func (s *Service) Start(ctx context.Context, req StartRequest) (Started, error) 
 	}
 	for range s.policy.MaxAttempts + s.policy.MaxResends + 2 {
 		b, c := decideStart(in, s.limits)
-		_, err := s.commit(ctx, in.now, b)
+		err := s.commit(ctx, in.now, b)
 		if err == nil {
 			return in.started(c), s.sendStarted(ctx, in, c)
 		}
@@ -403,7 +403,7 @@ func (s *Service) sendStarted(ctx context.Context, in *start, c challenge) error
 	if err != nil && !err.Accepted {
 		b := s.limits.unsend(&c, in.network)
 		b.Deletes = append(b.Deletes, in.cooldown)
-		_, _ = s.commit(ctx, in.now, b) // best effort: the limits merely stay stricter
+		_ = s.commit(ctx, in.now, b) // best effort: the limits merely stay stricter
 	}
 	if err != nil {
 		return err

@@ -274,7 +274,7 @@ func (s *Service) run(ctx context.Context, a *attempt) (Login, error) {
 		if grants && who.ready(&c) {
 			b.Puts = append(b.Puts, s.sessionPuts(a, &v.next, who.user)...)
 		}
-		_, err = s.commit(ctx, a.now, b)
+		err = s.commit(ctx, a.now, b)
 		if err != nil {
 			if again, err := s.runAgain(ctx, a, err); !again {
 				return Login{}, err

@@ -1,0 +1,164 @@
+package passwordless
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+)
+
+// The family machine: one record holds a session or a refresh token family.
+//
+//	live -> revoked | over
+//
+// Every secret of it derives from its key, name and counter, so that the token before the
+// current one can be told from a forged one, and answered with the current one
+// within the grace window.
+const kindSession Kind = "session"
+
+type family struct {
+	revoked                  bool
+	tenant, client, userID   string
+	subject, audience, scope string
+	channel                  Channel
+	method                   Method
+	rotates                  bool // a refresh token family; else a session of our own
+	counter                  uint32
+	epoch                    int64
+	at, used, rotated, end   Instant
+	keyID                    string
+	seed                     digest
+}
+
+const familyFormat = 1
+
+func (f *family) encode() []byte {
+	w := writer{make([]byte, 0, 256)}
+	w.fixed([]byte{familyFormat})
+	w.flag(f.revoked)
+	for _, v := range [...]string{f.tenant, f.client, f.userID, f.subject, f.audience, f.scope, string(f.channel), string(f.method), f.keyID} {
+		w.text(v)
+	}
+	w.flag(f.rotates)
+	w.num(int64(f.counter))
+	w.num(f.epoch)
+	for _, v := range [...]Instant{f.at, f.used, f.rotated, f.end} {
+		w.at(v)
+	}
+	w.fixed(f.seed[:])
+	return w.b
+}
+
+func decodeFamily(rec Record) (f family, err error) {
+	r, err := openBody(rec, familyFormat)
+	if err != nil {
+		return f, err
+	}
+	f.revoked = r.flag()
+	var channel, method string
+	for _, v := range [...]*string{&f.tenant, &f.client, &f.userID, &f.subject, &f.audience, &f.scope, &channel, &method, &f.keyID} {
+		*v = r.text()
+	}
+	f.channel, f.method = Channel(channel), Method(method)
+	f.rotates = r.flag()
+	f.counter = uint32(r.num())
+	f.epoch = r.num()
+	for _, v := range [...]*Instant{&f.at, &f.used, &f.rotated, &f.end} {
+		*v = r.at()
+	}
+	r.fixed(f.seed[:])
+	return f, r.finish(rec.Key.Kind)
+}
+
+// expires is when the family ends unless it is used.
+func (f *family) expires(p SessionPolicy) Instant { return min(f.end, f.used.Add(p.Idle)) }
+
+func (f *family) put(n, owner name, p SessionPolicy, fresh, was Version) Put {
+	return Put{Was: was, Record: Record{Key: n.key(kindSession), Version: fresh, Owner: string(owner),
+		Expires: f.expires(p), Body: f.encode()}}
+}
+
+// A family token is the record's name, its owner's, a counter and a secret. The owner's name
+// lets one Load fetch the owner's epoch too.
+const familyTokenSize = 2*nameSize + 4 + sha256.Size
+
+func (f *family) token(key *macKey, n, owner name) Secret {
+	count := binary.BigEndian.AppendUint32(nil, f.counter)
+	d := f.secret(key, n, owner, f.counter)
+	return token(n, []byte(owner), count, d[:])
+}
+
+func (f *family) secret(key *macKey, n, owner name, counter uint32) digest {
+	return key.sum("family", f.tenant, f.client, f.userID, string(n), string(owner),
+		string(binary.BigEndian.AppendUint32(nil, counter)), string(f.seed[:]))
+}
+
+// A presentedToken is a family token taken apart.
+type presentedToken struct {
+	name, owner name
+	counter     uint32
+	secret      string
+}
+
+func openFamilyToken(t Secret) (p presentedToken, ok bool) {
+	b, ok := openToken(t, familyTokenSize)
+	if !ok {
+		return p, false
+	}
+	p.name, p.owner = name(b[:nameSize]), name(b[nameSize:2*nameSize])
+	p.counter = binary.BigEndian.Uint32(b[32:])
+	p.secret = string(b[36:])
+	return p, true
+}
+
+// Each user has a revocation epoch. Families carry the one they were granted under and die
+// with it, so "sign out everywhere" is one write and misses nobody: a grant that
+// read the epoch before that write is dead at its first use after it.
+const kindEpoch Kind = "epoch"
+
+type epoch struct {
+	n  int64
+	at Instant
+}
+
+const epochFormat = 1
+
+func (e epoch) encode() []byte {
+	w := writer{[]byte{epochFormat}}
+	w.num(e.n)
+	w.at(e.at)
+	return w.b
+}
+
+func decodeEpoch(rec Record) (e epoch, err error) {
+	if rec.Version == (Version{}) {
+		return e, nil
+	}
+	r, err := openBody(rec, epochFormat)
+	if err != nil {
+		return e, err
+	}
+	e.n, e.at = r.num(), r.at()
+	return e, r.finish(rec.Key.Kind)
+}
+
+// alive reports whether the family still stands at now.
+func (f *family) alive(now Instant, e epoch, p SessionPolicy) bool {
+	return !f.revoked && f.epoch == e.n && now < f.expires(p)
+}
+
+// decideRefresh judges a genuine refresh token by its counter. It returns the family as it
+// should be, whether that must be written, and the answer.
+func decideRefresh(f family, e epoch, counter uint32, now Instant, p SessionPolicy) (family, bool, error) {
+	if !f.alive(now, e, p) {
+		return f, false, ErrInvalidToken
+	}
+	switch {
+	case counter == f.counter:
+		f.counter++
+		f.rotated, f.used = now, now
+		return f, true, nil
+	case counter+1 == f.counter && now < f.rotated.Add(p.Grace):
+		return f, false, nil
+	}
+	f.revoked = true
+	return f, true, ErrReusedToken
+}
