@@ -1,0 +1,301 @@
+package auth0_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/seed62b93bad/passwordless"
+	"github.com/seed62b93bad/passwordless/internal/httpstory"
+	"github.com/seed62b93bad/passwordless/wire/auth0"
+)
+
+func TestStories(t *testing.T) {
+	httpstory.Run(t, "testdata/*.txt", func(t *testing.T) httpstory.World {
+		return newWorld(t, auth0.Options{APIs: map[string][]string{"https://api.example.com/": {"read:notes"}}}).story()
+	})
+}
+
+func TestStoriesOfStrictOptions(t *testing.T) {
+	httpstory.Run(t, "testdata/strict/*.txt", func(t *testing.T) httpstory.World {
+		return newWorld(t, auth0.Options{
+			Strict: true, Verified: true, TrustedProxies: []string{"192.0.2.0/24"},
+			Subject: func(l passwordless.Login) string { return "email|kept" },
+		}, func(c *passwordless.Config) {
+			c.Policy.Starts = []passwordless.Limit{{Count: 2, Per: 600e9}}
+		}).story()
+	})
+}
+
+func TestNewTellsEveryMistake(t *testing.T) {
+	_, err := auth0.New(nil, auth0.Options{TrustedProxies: []string{"0.0.0.0/0"}})
+	for _, want := range []string{"service: required", "Options.Clients: required", "Options.TrustedProxies:"} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("error %v does not tell %q", err, want)
+		}
+	}
+	w := newWorld(t, auth0.Options{})
+	bare, err := passwordless.New(passwordless.Config{Issuer: "https://login.example.com/", AppName: "Example", Store: w.store, Sender: w,
+		Clients: passwordless.ClientList{{ID: "x", Public: true}},
+		Keys:    []passwordless.RingKey{{ID: "k", Secret: passwordless.RandomKey()}}, IndexKey: passwordless.RandomKey()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := auth0.New(bare, auth0.Options{Clients: clients}); err == nil || !strings.Contains(err.Error(), "SigningKeys") {
+		t.Errorf("a service that cannot sign was accepted: %v", err)
+	}
+}
+
+// Each endpoint works alone, at a path of any router.
+func TestEndpointsMountAlone(t *testing.T) {
+	h := newWorld(t, auth0.Options{}).handler
+	mux := http.NewServeMux()
+	mux.Handle("POST /passwordless/start", h.Start())
+	mux.Handle("POST /oauth/token", h.Token())
+	mux.Handle("GET /.well-known/jwks.json", h.JWKS())
+	mux.Handle("GET /.well-known/openid-configuration", h.Discovery())
+	for target, want := range map[string]int{
+		"POST /passwordless/start": 415, "POST /oauth/token": 415,
+		"GET /.well-known/jwks.json": 200, "GET /.well-known/openid-configuration": 200,
+	} {
+		method, path, _ := strings.Cut(target, " ")
+		rec := httptest.NewRecorder()
+		mux.ServeHTTP(rec, httptest.NewRequest(method, path, nil))
+		if rec.Code != want {
+			t.Errorf("%s: status %d, want %d", target, rec.Code, want)
+		}
+	}
+}
+
+// checkShape fails unless an answer is what every answer of this package is.
+func checkShape(t *testing.T, rec *httptest.ResponseRecorder) (body map[string]any) {
+	t.Helper()
+	for name, want := range map[string]string{"Content-Type": "application/json; charset=utf-8", "Cache-Control": "no-store",
+		"X-Content-Type-Options": "nosniff"} {
+		if got := rec.Header().Get(name); got != want {
+			t.Errorf("status %d: %s is %q, want %q", rec.Code, name, got, want)
+		}
+	}
+	if err := json.Unmarshal(rec.Body.Bytes(), &body); err != nil {
+		t.Fatalf("status %d: %v in %q", rec.Code, err, rec.Body)
+	}
+	if rec.Code >= 400 {
+		code, _ := body["error"].(string)
+		description, _ := body["error_description"].(string)
+		if code == "" || description == "" {
+			t.Errorf("status %d without error or error_description: %s", rec.Code, rec.Body)
+		}
+	}
+	return body
+}
+
+func post(h http.Handler, path, mediaType, body string) *httptest.ResponseRecorder {
+	r := httptest.NewRequest(http.MethodPost, path, strings.NewReader(body))
+	if mediaType != "" {
+		r.Header.Set("Content-Type", mediaType)
+	}
+	rec := httptest.NewRecorder()
+	h.ServeHTTP(rec, r)
+	return rec
+}
+
+const (
+	mediaJSON = "application/json"
+	mediaForm = "application/x-www-form-urlencoded"
+)
+
+func TestHostileBodiesAreRefused(t *testing.T) {
+	good := `"client_id":"spa","connection":"email","send":"code","grant_type":"refresh_token","refresh_token":"x"`
+	rows := []struct {
+		rule, media, body string
+		status            int
+	}{
+		{"a member twice", mediaJSON, `{` + good + `,"email":"a@example.com","email":"b@example.com"}`, 400},
+		{"a member in two cases", mediaJSON, `{` + good + `,"email":"a@example.com","Email":"b@example.com"}`, 400},
+		{"a member twice deep inside", mediaJSON, `{` + good + `,"email":"a@example.com","authParams":{"x":{"a":1,"A":2}}}`, 400},
+		{"a parameter twice", mediaForm, `client_id=spa&connection=email&email=a%40example.com&email=b%40example.com`, 400},
+		{"one megabyte", mediaJSON, `{` + good + `,"email":"` + strings.Repeat("a", 1<<20) + `@example.com"}`, 413},
+		{"deep nesting", mediaJSON, `{` + good + `,"authParams":` + strings.Repeat(`{"a":`, 50) + `1` + strings.Repeat(`}`, 50) + `}`, 400},
+		{"deep nesting without end", mediaJSON, strings.Repeat(`[`, 60_000), 400},
+		{"many members", mediaJSON, `{"a` + strings.Join(numbers(600), `":1,"a`) + `":1}`, 400},
+		{"invalid UTF-8", mediaJSON, "{" + good + `,"email":"a` + "\xff" + `@example.com"}`, 400},
+		{"invalid UTF-8 in a form", mediaForm, "client_id=spa&connection=email&email=%ff%40example.com", 400},
+		{"half a surrogate pair", mediaJSON, `{` + good + `,"email":"a\ud800@example.com"}`, 400},
+		{"trailing data", mediaJSON, `{` + good + `,"email":"a@example.com"} {}`, 400},
+		{"an array", mediaJSON, `[{` + good + `}]`, 400},
+		{"null", mediaJSON, `null`, 400},
+		{"nothing", mediaJSON, ``, 400},
+		{"text", "text/plain", `{` + good + `}`, 415},
+		{"no media type", "", `{` + good + `}`, 415},
+		{"another charset", "application/json; charset=utf-16", `{` + good + `}`, 415},
+		{"a multipart form", "multipart/form-data; boundary=x", "--x--", 415},
+	}
+	w := newWorld(t, auth0.Options{})
+	for _, path := range []string{"/passwordless/start", "/oauth/token"} {
+		for _, row := range rows {
+			t.Run(path+" "+row.rule, func(t *testing.T) {
+				rec := post(w.handler, path, row.media, row.body)
+				if body := checkShape(t, rec); rec.Code != row.status || body["error"] != "invalid_request" {
+					t.Errorf("status %d %s, want %d", rec.Code, rec.Body, row.status)
+				}
+			})
+		}
+	}
+	if n := len(w.outbox.All()); n != 0 {
+		t.Errorf("%d messages were sent", n)
+	}
+}
+
+func numbers(n int) (all []string) {
+	for i := range n {
+		all = append(all, strings.Repeat("x", i/26)+string(rune('a'+i%26)))
+	}
+	return all
+}
+
+// failing are Clients that fail as they are told.
+type failing func() (passwordless.Client, error)
+
+func (f failing) Client(context.Context, string) (passwordless.Client, error) { return f() }
+
+func TestFailuresTellTheCallerNothing(t *testing.T) {
+	rows := []struct {
+		rule    string
+		clients failing
+		status  int
+	}{
+		{"a panic is a 500", func() (passwordless.Client, error) { panic("canary-internal") }, 500},
+		{"an unknown error is a 500", func() (passwordless.Client, error) { return passwordless.Client{}, errors.New("canary-internal") }, 500},
+		{"a store that is down is a 503", func() (passwordless.Client, error) {
+			return passwordless.Client{}, errors.Join(errors.New("canary-internal"), passwordless.ErrUnavailable)
+		}, 503},
+		{"another client than asked for is none", func() (passwordless.Client, error) { return clients[0], nil }, 401},
+	}
+	for _, row := range rows {
+		for _, path := range []string{"/passwordless/start", "/oauth/token"} {
+			t.Run(row.rule+" "+path, func(t *testing.T) {
+				w := newWorld(t, auth0.Options{Clients: row.clients})
+				rec := post(w.handler, path, mediaJSON, `{"client_id":"else"}`)
+				checkShape(t, rec)
+				if rec.Code != row.status || strings.Contains(rec.Body.String(), "canary") {
+					t.Errorf("status %d %s", rec.Code, rec.Body)
+				}
+				told := w.failures()
+				if (len(told) == 1 && told[0] != nil) != (row.status >= 500) {
+					t.Errorf("OnError was told %v", told)
+				}
+			})
+		}
+	}
+}
+
+func TestAbortedHandlersStayAborted(t *testing.T) {
+	w := newWorld(t, auth0.Options{Clients: failing(func() (passwordless.Client, error) { panic(http.ErrAbortHandler) })})
+	defer func() {
+		if v := recover(); v != http.ErrAbortHandler {
+			t.Errorf("recovered %v", v)
+		}
+	}()
+	post(w.handler, "/oauth/token", mediaJSON, `{"client_id":"x"}`)
+}
+
+// Whether somebody has the address, is blocked or is nobody: the answers are equal.
+func TestStartTellsNothingOfTheAccount(t *testing.T) {
+	for _, client := range []string{"third", "closed"} {
+		w := newWorld(t, auth0.Options{})
+		if _, err := w.user("known@example.com", "active"); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := w.user("block@example.com", "blocked"); err != nil {
+			t.Fatal(err)
+		}
+		var answers []string
+		for _, name := range []string{"known", "block", "nobdy"} {
+			rec := post(w.handler, "/passwordless/start", mediaJSON,
+				`{"client_id":"`+client+`","connection":"email","send":"code","email":"`+name+`@example.com"}`)
+			body := checkShape(t, rec)
+			id, _ := body["_id"].(string)
+			if rec.Code != 200 || len(id) != 24 {
+				t.Fatalf("status %d %s", rec.Code, rec.Body)
+			}
+			text := strings.NewReplacer(id, "ID", name, "NAME").Replace(rec.Body.String())
+			answers = append(answers, text)
+		}
+		if answers[0] != answers[1] || answers[0] != answers[2] {
+			t.Errorf("%s: the answers differ: %q", client, answers)
+		}
+	}
+}
+
+// Codes that are wrong, malformed, used, somebody else's, or of nobody: the answers are equal.
+func TestRefusedCodesHaveOneAnswer(t *testing.T) {
+	w := newWorld(t, auth0.Options{})
+	start := func(address string) string {
+		rec := post(w.handler, "/passwordless/start", mediaJSON, `{"client_id":"spa","connection":"email","send":"code","email":"`+address+`"}`)
+		code, err := w.code(address)
+		if rec.Code != 200 || err != nil {
+			t.Fatalf("status %d %s: %v", rec.Code, rec.Body, err)
+		}
+		return code
+	}
+	exchange := func(client, address, code string) *httptest.ResponseRecorder {
+		return post(w.handler, "/oauth/token", mediaJSON, `{"grant_type":"http://auth0.com/oauth/grant-type/passwordless/otp","client_id":"`+
+			client+`","realm":"email","username":"`+address+`","otp":"`+code+`"}`)
+	}
+	used, open := start("used@example.com"), start("open@example.com")
+	if rec := exchange("spa", "used@example.com", used); rec.Code != 200 {
+		t.Fatalf("status %d %s", rec.Code, rec.Body)
+	}
+	bad, _ := wrong(open)
+	rows := []struct {
+		rule string
+		rec  *httptest.ResponseRecorder
+	}{
+		{"wrong", exchange("spa", "open@example.com", bad)},
+		{"malformed", exchange("spa", "open@example.com", "no code")},
+		{"used", exchange("spa", "used@example.com", used)},
+		{"of another address", exchange("spa", "open@example.com", used)},
+		{"of another client", exchange("closed", "open@example.com", open)},
+		{"of an address that never asked", exchange("spa", "never@example.com", open)},
+		{"of no address", exchange("spa", "not an address", open)},
+	}
+	for _, row := range rows {
+		checkShape(t, row.rec)
+		if row.rec.Code != 403 || row.rec.Body.String() != rows[0].rec.Body.String() {
+			t.Errorf("a code that is %s: status %d %s", row.rule, row.rec.Code, row.rec.Body)
+		}
+	}
+}
+
+// Neither decoder panics, answers with another shape, or sends anything to two people.
+func FuzzBodies(f *testing.F) {
+	f.Add(true, true, `{"client_id":"spa","connection":"email","email":"alice@example.com","send":"code","authParams":{"scope":"openid","state":"s"}}`)
+	f.Add(true, true, `{"client_id":"spa","connection":"sms","phone_number":"+46701234567","authParams":[],"send":null,"captcha":""}`)
+	f.Add(true, false, `client_id=web&client_secret=web+secret%2B1&connection=email&email=alice%40example.com&send=code`)
+	f.Add(false, false, `grant_type=http%3A%2F%2Fauth0.com%2Foauth%2Fgrant-type%2Fpasswordless%2Fotp&client_id=spa&username=alice%40example.com&otp=123456&realm=email&scope=openid`)
+	f.Add(false, true, `{"grant_type":"refresh_token","client_id":"spa","refresh_token":"x","scope":""}`)
+	f.Add(false, true, `{"client_id":{"a":[1,true,null]},"otp":123456}`)
+	w := newWorld(f, auth0.Options{Strict: true})
+	f.Fuzz(func(t *testing.T, start, isJSON bool, body string) {
+		path, media := "/oauth/token", mediaForm
+		if start {
+			path = "/passwordless/start"
+		}
+		if isJSON {
+			media = mediaJSON
+		}
+		w.outbox.Clear()
+		rec := post(w.handler, path, media, body)
+		checkShape(t, rec)
+		if rec.Code >= 500 {
+			t.Errorf("status %d", rec.Code)
+		}
+		if n := len(w.outbox.All()); n > 1 || n == 1 && !start {
+			t.Errorf("%d messages for one request", n)
+		}
+	})
+}

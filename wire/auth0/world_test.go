@@ -1,0 +1,249 @@
+package auth0_test
+
+import (
+	"context"
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math/big"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/seed62b93bad/passwordless"
+	"github.com/seed62b93bad/passwordless/internal/httpstory"
+	"github.com/seed62b93bad/passwordless/passwordlesstest"
+	"github.com/seed62b93bad/passwordless/store/memstore"
+	"github.com/seed62b93bad/passwordless/store/storetest"
+	"github.com/seed62b93bad/passwordless/wire/auth0"
+)
+
+// rsaKey is made once: it takes a while.
+var rsaKey = sync.OnceValue(func() *rsa.PrivateKey {
+	key, err := rsa.GenerateKey(rand.Reader, 3072)
+	if err != nil {
+		panic(err)
+	}
+	return key
+})
+
+var bothChannels = []passwordless.Channel{passwordless.Email, passwordless.SMS}
+
+// clients are those of every test.
+var clients = passwordless.ClientList{
+	{ID: "spa", Public: true, FirstParty: true, Channels: bothChannels, Algorithm: passwordless.RS256,
+		RedirectURIs: []string{"https://app.example.com/callback"}},
+	{ID: "web", SecretHashes: []passwordless.SecretHash{passwordless.HashSecret("web secret+1")}, FirstParty: true,
+		Channels: bothChannels, Algorithm: passwordless.RS256, TrustForwarded: true},
+	{ID: "api", SecretHashes: []passwordless.SecretHash{passwordless.HashSecret("api-secret")}, FirstParty: true},
+	{ID: "third", Public: true},
+	{ID: "closed", Public: true, FirstParty: true, SignUp: passwordless.ClosedSignUp},
+}
+
+// A world is a handler over a service in memory.
+type world struct {
+	handler *auth0.Handler
+	svc     *passwordless.Service
+	clock   *passwordlesstest.Clock
+	outbox  *passwordlesstest.Outbox
+	store   *storetest.Faulty
+
+	mu      sync.Mutex // guards what follows
+	sending error
+	told    []error
+}
+
+// Send keeps the message, unless the test said otherwise.
+func (w *world) Send(ctx context.Context, m passwordless.Message) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.sending != nil {
+		return w.sending
+	}
+	return w.outbox.Send(ctx, m)
+}
+
+func (w *world) Asynchronous() bool { return true }
+
+// failures returns what OnError was told.
+func (w *world) failures() []error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.told
+}
+
+func newWorld(t testing.TB, opts auth0.Options, change ...func(*passwordless.Config)) *world {
+	t.Helper()
+	signing, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := &world{clock: passwordlesstest.NewClock(time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)), store: storetest.NewFaulty(memstore.New())}
+	w.outbox = &passwordlesstest.Outbox{Clock: w.clock}
+	cfg := passwordless.Config{
+		Issuer: "https://login.example.com/", AppName: "Example", Store: w.store, Sender: w, Clients: clients, Clock: w.clock,
+		Keys: []passwordless.RingKey{{ID: "k1", Secret: passwordless.RandomKey()}}, IndexKey: passwordless.RandomKey(),
+		SigningKeys: []passwordless.SigningKey{{ID: "rsa", Key: rsaKey()}, {ID: "ec", Key: signing}},
+		Policy: passwordless.Policy{SMSCountries: []int{46},
+			Starts: []passwordless.Limit{{Count: 1000, Per: time.Hour}}, Guesses: passwordless.Limit{Count: 1000, Per: time.Hour}},
+	}
+	for _, c := range change {
+		c(&cfg)
+	}
+	if w.svc, err = passwordless.New(cfg); err != nil {
+		t.Fatal(err)
+	}
+	if opts.Clients == nil {
+		opts.Clients = cfg.Clients
+	}
+	opts.OnError = func(_ *http.Request, err error) {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		w.told = append(w.told, err)
+	}
+	if w.handler, err = auth0.New(w.svc, opts); err != nil {
+		t.Fatal(err)
+	}
+	return w
+}
+
+// story is the world as stories see it.
+func (w *world) story() httpstory.World {
+	return httpstory.World{Handler: w.handler, Verbs: map[string]func(...string) (string, error){
+		"advance": w.advance,
+		"code":    w.code,
+		"wrong":   wrong,
+		"mail":    w.mail,
+		"claims":  w.claims,
+		"access":  w.access,
+		"user":    w.user,
+		"store":   w.storeIs,
+		"sender":  w.senderIs,
+	}}
+}
+
+func (w *world) advance(args ...string) (string, error) {
+	d, err := time.ParseDuration(args[0])
+	w.clock.Advance(d)
+	return "", err
+}
+
+// code is the newest code sent to an address.
+func (w *world) code(args ...string) (string, error) {
+	m, ok := w.outbox.Last(args[0])
+	if !ok {
+		return "", errors.New("no message")
+	}
+	return m.Code, nil
+}
+
+// wrong is a code of the same shape, but not that one.
+func wrong(args ...string) (string, error) {
+	b := []byte(args[0])
+	b[0] = '0' + (b[0]-'0'+1)%10
+	return string(b), nil
+}
+
+// mail tells how many messages went to an address, and the language of the newest.
+func (w *world) mail(args ...string) (string, error) {
+	all := w.outbox.To(args[0])
+	if len(all) == 0 {
+		return "0", nil
+	}
+	return fmt.Sprintf("%d %s", len(all), all[0].Locale), nil
+}
+
+// claims checks a token's RS256 signature against the published keys, and returns what it says.
+func (w *world) claims(args ...string) (string, error) {
+	parts := strings.Split(args[0], ".")
+	if len(parts) != 3 {
+		return "", errors.New("no JWT")
+	}
+	var raw [3][]byte
+	for i, part := range parts {
+		var err error
+		if raw[i], err = base64.RawURLEncoding.DecodeString(part); err != nil {
+			return "", err
+		}
+	}
+	var head struct{ Alg, Typ, Kid string }
+	if err := json.Unmarshal(raw[0], &head); err != nil || head.Alg != "RS256" {
+		return "", fmt.Errorf("header %s: %w", raw[0], err)
+	}
+	key, err := w.publicKey(head.Kid)
+	if err != nil {
+		return "", err
+	}
+	sum := sha256.Sum256([]byte(parts[0] + "." + parts[1]))
+	if err := rsa.VerifyPKCS1v15(key, crypto.SHA256, sum[:], raw[2]); err != nil {
+		return "", err
+	}
+	return string(raw[1]), nil
+}
+
+func (w *world) publicKey(kid string) (*rsa.PublicKey, error) {
+	var set struct{ Keys []struct{ Kid, N, E string } }
+	if err := json.Unmarshal(w.svc.JWKS(), &set); err != nil {
+		return nil, err
+	}
+	for _, k := range set.Keys {
+		n, errN := base64.RawURLEncoding.DecodeString(k.N)
+		e, errE := base64.RawURLEncoding.DecodeString(k.E)
+		if k.Kid == kid && errN == nil && errE == nil {
+			return &rsa.PublicKey{N: new(big.Int).SetBytes(n), E: int(new(big.Int).SetBytes(e).Int64())}, nil
+		}
+	}
+	return nil, fmt.Errorf("no RSA key %q", kid)
+}
+
+// access checks an access token for an audience and returns its scopes.
+func (w *world) access(args ...string) (string, error) {
+	t, err := w.svc.VerifyAccessToken(passwordless.Secret(args[0]), args[1])
+	return strings.Join(t.Scopes, " "), err
+}
+
+// user adds an unverified user, or one with a status.
+func (w *world) user(args ...string) (string, error) {
+	u := passwordless.User{Email: args[0], Name: strings.Join(args[2:], " ")}
+	if args[1] == "blocked" {
+		u.Status = passwordless.UserBlocked
+	}
+	u, err := w.svc.Directory().Add(context.Background(), "", u)
+	return u.ID, err
+}
+
+func (w *world) storeIs(args ...string) (string, error) {
+	w.store.Heal()
+	for _, m := range []storetest.Method{storetest.Load, storetest.Commit} {
+		switch args[0] {
+		case "down":
+			w.store.SpoilAll(m, storetest.Unavailable())
+		case "broken":
+			w.store.SpoilAll(m, storetest.Fail(errors.New("canary-internal: disk on fire at 10.0.0.1")))
+		}
+	}
+	if args[0] == "uncertain" {
+		w.store.SpoilAll(storetest.Commit, storetest.LostRequest())
+	}
+	return "", nil
+}
+
+func (w *world) senderIs(args ...string) (string, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.sending = map[string]error{
+		"well":  nil,
+		"down":  fmt.Errorf("%w: canary-internal", passwordless.ErrNotAccepted),
+		"tired": fmt.Errorf("canary-internal: %w", context.DeadlineExceeded),
+	}[args[0]]
+	return "", nil
+}
