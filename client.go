@@ -162,8 +162,9 @@ func printable(v string, most int) bool {
 	return len(v) >= 1 && len(v) <= most
 }
 
-// client finds and checks a client.
-func (s *Service) client(ctx context.Context, id string) (Client, error) {
+// Client returns the client with the ID as New or this call checked it: what a handler needs to
+// authenticate whoever calls. Errors: ErrUnknownClient, and those of Clients, wrapped.
+func (s *Service) Client(ctx context.Context, id string) (Client, error) {
 	if !printable(id, 64) {
 		return Client{}, ErrUnknownClient
 	}

@@ -20,6 +20,9 @@ var (
 	ErrConsumed = errors.New("challenge already used")
 	// ErrExhausted: every attempt was used; even the right code is refused.
 	ErrExhausted = errors.New("no attempts left")
+	// ErrShortCodesOff: the person's guesses at short codes are used up, by whomever. It was not
+	// looked at whether the code is right. A new start gives a longer code.
+	ErrShortCodesOff = errors.New("guesses at short codes are used up, start again")
 	// ErrCancelled: the recipient said that the request was not theirs.
 	ErrCancelled = errors.New("challenge cancelled")
 	// ErrUnknownChallenge: there is no such challenge, or none any more, or it

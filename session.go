@@ -272,7 +272,7 @@ type RefreshRequest struct {
 func (s *Service) Refresh(ctx context.Context, req RefreshRequest) (Tokens, error) {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
-	client, err := s.client(ctx, req.Client)
+	client, err := s.Client(ctx, req.Client)
 	if err != nil {
 		return Tokens{}, err
 	}

@@ -155,7 +155,7 @@ type start struct {
 
 // prepareStart checks a request and draws what decideStart needs.
 func (s *Service) prepareStart(ctx context.Context, req StartRequest) (*start, error) {
-	client, err := s.client(ctx, req.Client)
+	client, err := s.Client(ctx, req.Client)
 	if err != nil {
 		return nil, err
 	}

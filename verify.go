@@ -83,7 +83,7 @@ func (s *Service) Check(ctx context.Context, req VerifyRequest) error {
 func (s *Service) verify(ctx context.Context, req VerifyRequest, check bool) (Login, error) {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
-	client, err := s.client(ctx, req.Client)
+	client, err := s.Client(ctx, req.Client)
 	if err != nil {
 		return Login{}, err
 	}
@@ -125,7 +125,7 @@ func (s *Service) RedeemLink(ctx context.Context, req RedeemRequest) (Login, err
 	if err != nil {
 		return Login{}, err
 	}
-	client, err := s.client(ctx, c.client)
+	client, err := s.Client(ctx, c.client)
 	if err != nil {
 		return Login{}, err
 	}
@@ -166,7 +166,7 @@ func (s *Service) PeekLink(ctx context.Context, t Secret, caller Caller) (LinkIn
 	if !c.linkMatches(n, &g) && !c.cancelMatches(n, &g) {
 		return LinkInfo{}, refuse(ErrWrongSecret, 0)
 	}
-	client, err := s.client(ctx, c.client)
+	client, err := s.Client(ctx, c.client)
 	if err != nil {
 		return LinkInfo{}, err
 	}
@@ -187,7 +187,7 @@ func (s *Service) Cancel(ctx context.Context, t Secret, caller Caller) error {
 	if err != nil {
 		return err
 	}
-	client, err := s.client(ctx, c.client)
+	client, err := s.Client(ctx, c.client)
 	if err != nil {
 		return err
 	}
@@ -387,6 +387,9 @@ func (s *Service) runAgain(ctx context.Context, a *attempt, err error) (bool, er
 	}
 	s.emit(ctx, Event{Type: EventLimited, At: a.now.Time(), Tenant: a.client.Tenant, Client: a.client.ID,
 		Challenge: string(a.name), Reason: string(limited.Bucket.Kind)})
+	if limited.Bucket.Kind == bucketLedger {
+		return false, refuse(ErrShortCodesOff, 0)
+	}
 	return false, limited
 }
 
@@ -482,7 +485,7 @@ type ResendRequest struct {
 func (s *Service) Resend(ctx context.Context, req ResendRequest) (Started, error) {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
-	client, err := s.client(ctx, req.Client)
+	client, err := s.Client(ctx, req.Client)
 	if err != nil {
 		return Started{}, err
 	}

@@ -2,7 +2,7 @@
 // [passwordless.Service], so that programs written for Auth0's SDKs sign people in here
 // unchanged.
 //
-//	h, err := auth0.New(svc, auth0.Options{Clients: clients})
+//	h, err := auth0.New(svc, auth0.Options{})
 //	mux.Handle("/", h)
 //
 // docs/auth0.md lists which fields are served, and what was decided where Auth0's own
@@ -35,8 +35,6 @@ const (
 
 // Options say how a Handler behaves. New copies them.
 type Options struct {
-	// Clients are those of the Service's Config: the handler authenticates them. Required.
-	Clients passwordless.Clients
 	// TrustedProxies are the addresses and CIDR networks of reverse proxies whose
 	// X-Forwarded-For is believed; nil believes nobody. Without those in front of the
 	// handler all people share one network's limits.
@@ -87,9 +85,6 @@ func New(svc *passwordless.Service, opts Options) (*Handler, error) {
 		h.opts.Subject = subject
 	}
 	var errs []error
-	if opts.Clients == nil {
-		errs = append(errs, errors.New("Options.Clients: required"))
-	}
 	var err error
 	if h.proxies, err = strict.ParseProxies(opts.TrustedProxies...); err != nil {
 		errs = append(errs, fmt.Errorf("Options.TrustedProxies: %w", err))

@@ -52,9 +52,6 @@ func (c credentials) chosen() (id string, secret passwordless.Secret, err error)
 	return c.id, passwordless.Secret(c.secret), nil
 }
 
-// maxClientID is the longest ID of a client, in bytes.
-const maxClientID = 64
-
 // authenticate finds the client and checks its secret. A public client has none, so
 // any secret with its ID is wrong.
 func (h *Handler) authenticate(ctx context.Context, header http.Header, c credentials) (passwordless.Client, error) {
@@ -65,15 +62,10 @@ func (h *Handler) authenticate(ctx context.Context, header http.Header, c creden
 	if id == "" {
 		return passwordless.Client{}, errNoClient
 	}
-	if len(id) > maxClientID {
-		return passwordless.Client{}, passwordless.ErrUnknownClient
-	}
-	client, err := h.opts.Clients.Client(ctx, id)
+	client, err := h.svc.Client(ctx, id)
 	switch {
 	case err != nil:
 		return passwordless.Client{}, err
-	case client.ID != id:
-		return passwordless.Client{}, passwordless.ErrUnknownClient
 	case secret == "" && !client.Public:
 		return passwordless.Client{}, errNoCredentials
 	case secret != "" && !client.Authenticates(secret):

@@ -14,7 +14,7 @@ func Example() {
 	clients := passwordless.ClientList{{
 		ID: "my-spa", Public: true, FirstParty: true, Algorithm: passwordless.RS256,
 	}}
-	h, err := auth0.New(svc, auth0.Options{Clients: clients})
+	h, err := auth0.New(svc, auth0.Options{})
 	if err != nil {
 		log.Print("auth0 is not served: ", err)
 		return

@@ -52,6 +52,7 @@ var (
 	unauthorized  = &problem{401, "access_denied", "Unauthorized", ""}
 	wrongEmail    = &problem{403, "invalid_grant", "Wrong email or verification code.", ""}
 	wrongPhone    = &problem{403, "invalid_grant", "Wrong phone number or verification code.", ""}
+	startAgain    = &problem{403, "invalid_grant", "You've reached the maximum number of attempts. Please try to login again.", ""}
 	grantRefused  = &problem{403, "unauthorized_client", "Grant type '" + otpGrant + "' not allowed for the client.", "https://auth0.com/docs/clients/client-grant-types"}
 	grantUnknown  = &problem{400, "unsupported_grant_type", "Unsupported grant type", ""}
 	noService     = &problem{403, "access_denied", "Service not found", ""}
@@ -138,7 +139,8 @@ var tokenTable = table{
 	{is(errNoCredentials), unauthorized, nil},
 	{is(errBadCredentials), unauthorized, nil},
 	{is(passwordless.ErrUnknownClient), unauthorized, nil},
-	{is(passwordless.ErrExhausted), &problem{403, "invalid_grant", "You've reached the maximum number of attempts. Please try to login again.", ""}, nil},
+	{is(passwordless.ErrExhausted), startAgain, nil},
+	{is(passwordless.ErrShortCodesOff), startAgain, nil},
 	{is(passwordless.ErrExpired), &problem{403, "invalid_grant", "The verification code has expired. Please try to login again.", ""}, nil},
 	{isA[*passwordless.ChallengeError], wrongEmail, wrongPhone},
 	{input("Address"), wrongEmail, wrongPhone},

@@ -102,9 +102,6 @@ func newWorld(t testing.TB, opts auth0.Options, change ...func(*passwordless.Con
 	if w.svc, err = passwordless.New(cfg); err != nil {
 		t.Fatal(err)
 	}
-	if opts.Clients == nil {
-		opts.Clients = cfg.Clients
-	}
 	opts.OnError = func(_ *http.Request, err error) {
 		w.mu.Lock()
 		defer w.mu.Unlock()
