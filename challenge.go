@@ -3,6 +3,7 @@ package passwordless
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"fmt"
 	"time"
 )
 
@@ -88,6 +89,9 @@ func splitTries(attempts int, handled bool) [2]tally {
 		return [2]tally{initiator: {most: uint8(attempts)}}
 	}
 	others := attempts * 2 / 5
+	if attempts > 1 {
+		others = max(1, others)
+	}
 	return [2]tally{initiator: {most: uint8(attempts - others)}, stranger: {most: uint8(others)}}
 }
 
@@ -160,7 +164,19 @@ func decodeChallenge(rec Record, words ...string) (c challenge, err error) {
 	c.person, c.network = r.name(), r.name()
 	r.fixed(c.browser[:])
 	c.locale, c.redirect, c.clientState = r.text(), r.text(), r.text()
-	return c, r.finish(rec.Key.Kind)
+	if err := r.finish(rec.Key.Kind); err != nil {
+		return challenge{}, err
+	}
+	if !c.sound() {
+		return challenge{}, fmt.Errorf("%w: %s has a value that was never written", ErrCorrupt, rec.Key.Kind)
+	}
+	return c, nil
+}
+
+// sound reports whether a challenge that was read could have been written.
+func (c *challenge) sound() bool {
+	known := c.format == longCode || !c.format.base20 && c.format.length >= minDigits && c.format.length <= maxDigits
+	return known && c.state >= open && c.state <= expired && c.send <= SendBoth && c.purpose == SignIn
 }
 
 // put is the write of the challenge at now in place of version was.
@@ -183,12 +199,15 @@ func (c *challenge) messageID() string {
 	return string(text[:])
 }
 
+// foreign is the state of a challenge for whoever it does not belong to, and of none.
+const foreign state = 0
+
 // live returns the state of the challenge at now for a client of a tenant: open, or
 // why not. It tells an expiry that nobody has written yet.
 func (c *challenge) live(now Instant, client Client) state {
 	switch {
 	case c.client != client.ID || c.tenant != client.Tenant:
-		return 0
+		return foreign
 	case c.state == open && now >= c.expires:
 		return expired
 	}
@@ -213,8 +232,9 @@ type guess struct {
 	network  name
 	browser  digest
 	known    bool // comes with a device cookie for this person
-	device   name // its name, if known
+	device   device
 	without  refused
+	tier     tier // of a send
 	check    bool // charge and compare, but leave it open and give no login
 	browsers BrowserPolicy
 	version  Version // of the write
@@ -239,11 +259,12 @@ func decideGuess(c challenge, rec Record, n name, now Instant, g *guess, l *limi
 	b := newBatch()
 	b.charge(l.guesses(g.network))
 	if st := c.live(now, g.client); st != open {
-		v := dead(b, c, st, rec, n, now, g)
+		code, ok := c.format.read(g.code)
+		v := dead(b, c, st, ok && c.codeMatches(n, g, code), rec, n, now, g)
 		return b.done(), v
 	}
 	side := g.side(&c)
-	code, ok := c.format.read(g.code)
+	code, ok := c.read(g)
 	switch {
 	case c.tries[side].left() <= 0:
 		return b.done(), verdict{err: refuse(ErrExhausted, 0), next: c, event: EventLoginFailed}
@@ -253,7 +274,7 @@ func decideGuess(c challenge, rec Record, n name, now Instant, g *guess, l *limi
 	c.tries[side].used++
 	l.chargeGuess(b, &c, g)
 	v := verdict{event: EventLogin}
-	v.matched = g.key != nil && equal(g.key.code(&c, n, c.format), code) && !c.suppressed
+	v.matched = c.codeMatches(n, g, code)
 	left := c.tries[side].left()
 	switch {
 	case v.matched && g.check:
@@ -274,35 +295,49 @@ func decideGuess(c challenge, rec Record, n name, now Instant, g *guess, l *limi
 	return b.done(), v
 }
 
+// read normalises the code of a guess. Where no code was sent and none is ever shown, there is
+// nothing to guess at.
+func (c *challenge) read(g *guess) (string, bool) {
+	if !c.send.code() && g.browsers != SameBrowser {
+		return "", false
+	}
+	return c.format.read(g.code)
+}
+
+func (c *challenge) codeMatches(n name, g *guess, code string) bool {
+	return g.key != nil && equal(g.key.code(c, n, c.format), code) && !c.suppressed
+}
+
 // dead answers for a challenge that is not open. The first call to see an expiry
-// writes it, so that a clock that steps back revives nothing.
-func dead(b *batch, c challenge, st state, rec Record, n name, now Instant, g *guess) verdict {
+// writes it, so that a clock that steps back revives nothing. A secret that was right once is reported.
+func dead(b *batch, c challenge, st state, right bool, rec Record, n name, now Instant, g *guess) verdict {
 	v := verdict{err: refuse(st.refusal(), 0), event: EventLoginFailed}
 	if st == expired && c.state == open {
 		c.state = expired
 		b.put(c.put(n, now, g.version, rec.Version))
 	}
-	if st == consumed {
+	if st == consumed && right {
 		v.event = EventSpentSecret
 	}
 	v.next = c
 	return v
 }
 
-// decideLink judges a link's secret. A wrong one has 2^-256 odds and charges nothing.
+// decideLink judges a link's secret. A wrong one has odds of 2^-256, charges nothing and learns nothing.
 func decideLink(c challenge, rec Record, n name, now Instant, g *guess, l *limits) (Batch, verdict) {
 	b := newBatch()
-	if st := c.live(now, g.client); st != open {
-		v := dead(b, c, st, rec, n, now, g)
-		return b.done(), v
-	}
 	if c.suppressed || !c.linkMatches(n, g) {
 		return Batch{}, verdict{err: refuse(ErrWrongSecret, 0), next: c, event: EventLoginFailed}
+	}
+	if st := c.live(now, g.client); st != open {
+		v := dead(b, c, st, true, rec, n, now, g)
+		return b.done(), v
 	}
 	if g.browsers == SameBrowser && (c.browser == (digest{}) || g.browser != c.browser) {
 		return Batch{}, verdict{err: &OtherBrowserError{}, next: c}
 	}
 	c.state = consumed
+	l.lookDevice(b, g)
 	l.giveBack(b, &c, g)
 	b.put(c.put(n, now, g.version, rec.Version))
 	return b.done(), verdict{matched: true, next: c, event: EventLogin}
@@ -332,7 +367,7 @@ func decideCancel(c challenge, rec Record, n name, now Instant, g *guess, l *lim
 		return Batch{}, verdict{err: refuse(ErrWrongSecret, 0), next: c}
 	}
 	if st := c.live(now, g.client); st != open {
-		v := dead(b, c, st, rec, n, now, g)
+		v := dead(b, c, st, false, rec, n, now, g)
 		return b.done(), v
 	}
 	c.state = cancelled
@@ -345,20 +380,17 @@ func decideCancel(c challenge, rec Record, n name, now Instant, g *guess, l *lim
 
 // A resend is a request to send a challenge's message again.
 type resend struct {
-	client  Client
-	network name
-	fresh   Version
 	policy  *Policy
 	current *macKey // for new secrets
-	haveKey bool    // the challenge's key is still in the ring
-	tier    tier
+	long    bool    // the ledger or the breaker asks for a longer code
 }
 
-// decideResend judges a request to send again. The expiry counts from the first message.
-func decideResend(c challenge, rec Record, n name, now Instant, in *resend, l *limits) (Batch, verdict) {
+// decideResend judges a request to send again. The expiry counts from the first message. If guesses at
+// short codes have been used up meanwhile, the message carries a longer one.
+func decideResend(c challenge, rec Record, n name, now Instant, g *guess, in *resend, l *limits) (Batch, verdict) {
 	b := newBatch()
-	if st := c.live(now, in.client); st != open {
-		v := dead(b, c, st, rec, n, now, &guess{version: in.fresh})
+	if st := c.live(now, g.client); st != open {
+		v := dead(b, c, st, false, rec, n, now, g)
 		v.event = ""
 		return b.done(), v
 	}
@@ -370,12 +402,18 @@ func decideResend(c challenge, rec Record, n name, now Instant, in *resend, l *l
 	}
 	c.resends++
 	c.sent = now
-	if in.policy.Resend == ReplaceSecret || !in.haveKey {
+	if in.policy.Resend == ReplaceSecret || g.key == nil || in.long {
 		c.generation++
 		c.keyID = in.current.id
 	}
-	l.chargeSend(b, &c, in.network, in.tier)
-	b.put(c.put(n, now, in.fresh, rec.Version))
+	switch {
+	case in.long:
+		c.format = longCode
+	case !c.format.base20:
+		l.look(b, &c, c.tries[initiator].left(), g)
+	}
+	l.chargeSend(b, &c, g.network, g.tier)
+	b.put(c.put(n, now, g.version, rec.Version))
 	return b.done(), verdict{matched: true, next: c, event: EventResent}
 }
 

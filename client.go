@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/seed62b93bad/passwordless/internal/canon"
@@ -130,6 +131,10 @@ func (c Client) validate(s *Service) error {
 		}
 	}
 	bad(printable(c.ID, 64), "ID: want 1 to 64 printable ASCII bytes")
+	bad(c.Name == "" || validName(c.Name), "Name: want at most 64 bytes without control characters")
+	for i, origin := range c.Origins {
+		bad(validOrigin(origin), "Origins[%d]: want scheme://host[:port] as browsers send it", i)
+	}
 	_, known := s.tenants[c.Tenant]
 	bad(known, "Tenant: there is none with that ID")
 	bad(c.Public != (len(c.SecretHashes) > 0), "want either Public or SecretHashes")
@@ -150,6 +155,11 @@ func (c Client) validate(s *Service) error {
 	_, signs := s.signers[c.Signs()]
 	bad(signs || len(s.signers) == 0 && c.Algorithm == "", "Algorithm: no signing key for %s", c.Signs())
 	return errors.Join(errs...)
+}
+
+// validOrigin reports whether a browser could send the origin: https, or http on loopback.
+func validOrigin(origin string) bool {
+	return !strings.HasSuffix(origin, "/") && canon.RedirectURI(origin+"/", canon.RedirectRules{}) == nil && strings.Count(origin, "/") == 2
 }
 
 // printable reports 1 to most printable ASCII bytes.

@@ -6,9 +6,9 @@ import (
 )
 
 // Records are stored in a form of our own: a format byte, then the fields in
-// order. Numbers are varints, text and bytes carry their length. A reader that
-// knows more fields than a record has reads the missing ones as zero, and one that
-// knows fewer ignores the rest; so fields are only ever added at the end, and
+// order. Numbers are varints, text and bytes carry their length. A body that ends
+// within the fields of its format cannot be read. A reader that knows fewer fields ignores the
+// rest; so a field is only ever added at the end, read only where the body goes on, and
 // two releases can run beside each other.
 
 // A writer appends fields to a body.
@@ -26,8 +26,7 @@ func boolByte(v bool) byte {
 	return 0
 }
 
-// A reader takes fields from a body. After the end every field is zero; a
-// field that is cut short is an error, kept until finish.
+// A reader takes fields from a body. A field that is not there is an error, kept until finish.
 type reader struct {
 	b     []byte
 	bad   bool
@@ -35,9 +34,6 @@ type reader struct {
 }
 
 func (r *reader) num() int64 {
-	if len(r.b) == 0 {
-		return 0
-	}
 	v, n := binary.Varint(r.b)
 	if n <= 0 {
 		r.fail()
@@ -56,9 +52,6 @@ func (r *reader) flag() bool {
 }
 
 func (r *reader) fixed(into []byte) {
-	if len(r.b) == 0 {
-		return
-	}
 	if len(r.b) < len(into) {
 		r.fail()
 		return
@@ -100,7 +93,7 @@ func (r *reader) name() name {
 
 func (r *reader) fail() { r.bad, r.b = true, nil }
 
-// open checks the format byte of a record and returns a reader of its fields.
+// openBody checks the format byte of a record and returns a reader of its fields.
 func openBody(rec Record, format byte) (reader, error) {
 	if len(rec.Body) == 0 || rec.Body[0] != format {
 		return reader{}, fmt.Errorf("%w: %s has an unknown format", ErrCorrupt, rec.Key.Kind)

@@ -123,6 +123,8 @@ MaxAttempts        5
 MaxResends         3
 ResendCooldown     30s
 StartCooldown      30s
+Resend             RepeatSecret
+Browser            SameBrowser
 EmailSends[0]      3 per 10m0s
 EmailSends[1]      5 per 1h0m0s
 EmailSends[2]      20 per 24h0m0s

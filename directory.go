@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 
 	"github.com/google/uuid"
@@ -82,53 +83,83 @@ func (d *Directory) claim(tenant string, id Identifier) Key {
 
 func (d *Directory) userKey(tenant, id string) Key { return d.s.userName(tenant, id).key(kindUser) }
 
-// Find returns the user that holds the identifier, or ErrNoUser. It makes two trips
-// whether or not there is one.
+// Find returns the user that holds the identifier, or ErrNoUser. A user who holds it without having
+// proved it, and has proved another one, is not found by it: an unproved address links nobody to an account
+// (see Create). Find makes two trips whether or not there is a user.
 func (d *Directory) Find(ctx context.Context, tenant string, id Identifier) (User, error) {
-	return d.lookUp(ctx, tenant, d.claim(tenant, id))
+	st, err := d.holder(ctx, tenant, id)
+	if err != nil {
+		return User{}, err
+	}
+	if !st.owns(id) {
+		return User{}, ErrNoUser
+	}
+	return st.User, nil
 }
 
-// FindUsername and FindNumber look for the other unique names.
+// FindUsername returns the user with the username, or ErrNoUser.
 func (d *Directory) FindUsername(ctx context.Context, tenant, username string) (User, error) {
-	return d.lookUp(ctx, tenant, d.s.indexed("username", tenant, username).key(kindIdentifier))
+	st, err := d.lookUp(ctx, tenant, d.s.indexed("username", tenant, username).key(kindIdentifier))
+	return st.User, err
 }
 
 // FindNumber returns the user with the decimal number, or ErrNoUser.
 func (d *Directory) FindNumber(ctx context.Context, tenant string, number int64) (User, error) {
-	return d.lookUp(ctx, tenant, d.s.indexed("number", tenant, strconv.FormatInt(number, 10)).key(kindIdentifier))
-}
-
-func (d *Directory) lookUp(ctx context.Context, tenant string, claim Key) (User, error) {
-	recs, err := d.s.store.Load(ctx, d.s.now(), claim)
-	if err != nil {
-		return User{}, err
-	}
-	// Without a claim the ID is empty and nobody has it; the second trip is made all the same.
-	return d.Get(ctx, tenant, string(recs[0].Body))
+	st, err := d.lookUp(ctx, tenant, d.s.indexed("number", tenant, strconv.FormatInt(number, 10)).key(kindIdentifier))
+	return st.User, err
 }
 
 // Get returns the user with the ID, or ErrNoUser.
 func (d *Directory) Get(ctx context.Context, tenant, id string) (User, error) {
-	u, _, err := d.get(ctx, tenant, id)
-	return u, err
+	st, err := d.get(ctx, tenant, id)
+	return st.User, err
 }
 
-func (d *Directory) get(ctx context.Context, tenant, id string) (User, Version, error) {
+// A storedUser is a user with the versions that a change must find.
+type storedUser struct {
+	User
+	version, epochVersion Version
+}
+
+// owns reports whether the holder of an identifier may sign in by it: it is proved, or nothing is.
+func (u *storedUser) owns(id Identifier) bool {
+	return u.Verified(id) || !u.EmailVerified && !u.PhoneVerified
+}
+
+func (d *Directory) holder(ctx context.Context, tenant string, id Identifier) (storedUser, error) {
+	return d.lookUp(ctx, tenant, d.claim(tenant, id))
+}
+
+// lookUp returns the user of a claim. A claim that its user gave up between the two trips is nobody's.
+func (d *Directory) lookUp(ctx context.Context, tenant string, claim Key) (storedUser, error) {
+	recs, err := d.s.store.Load(ctx, d.s.now(), claim)
+	if err != nil {
+		return storedUser{}, err
+	}
+	// Without a claim the ID is empty and nobody has it; the second trip is made all the same.
+	st, err := d.get(ctx, tenant, string(recs[0].Body))
+	if err == nil && !slices.Contains(d.claims(tenant, st.User), claim) {
+		return storedUser{}, ErrNoUser
+	}
+	return st, err
+}
+
+func (d *Directory) get(ctx context.Context, tenant, id string) (storedUser, error) {
 	n := d.s.userName(tenant, id)
 	recs, err := d.s.store.Load(ctx, d.s.now(), n.key(kindUser), n.key(kindEpoch))
 	if err != nil {
-		return User{}, Version{}, err
+		return storedUser{}, err
 	}
 	if recs[0].Version == (Version{}) {
-		return User{}, Version{}, ErrNoUser
+		return storedUser{}, ErrNoUser
 	}
 	u, err := decodeUser(recs[0])
 	if err != nil {
-		return User{}, Version{}, err
+		return storedUser{}, err
 	}
 	e, err := decodeEpoch(recs[1])
 	u.epoch = &e
-	return u, recs[0].Version, err
+	return storedUser{u, recs[0].Version, recs[1].Version}, err
 }
 
 // Add stores a new user and returns it. An empty ID gets a random one. Addresses are made
@@ -142,12 +173,26 @@ func (d *Directory) Add(ctx context.Context, tenant string, u User) (User, error
 	for _, key := range d.claims(tenant, u) {
 		b.put(Put{Record: Record{Key: key, Version: newVersion(), Expires: Never, Body: []byte(u.ID)}})
 	}
-	b.put(Put{Record: Record{Key: d.userKey(tenant, u.ID), Version: newVersion(), Expires: Never, Body: encodeUser(u)}})
-	return u, d.write(ctx, b.Batch)
+	b.put(d.put(tenant, u, Version{}))
+	switch err := d.s.commit(ctx, d.s.now(), b.Batch); {
+	case errors.Is(err, ErrConflict):
+		return User{}, ErrTaken
+	case err != nil:
+		return User{}, fmt.Errorf("passwordless: adding user: %w", err)
+	}
+	return u, nil
+}
+
+func (d *Directory) put(tenant string, u User, was Version) Put {
+	return Put{Was: was, Record: Record{Key: d.userKey(tenant, u.ID), Version: newVersion(), Expires: Never, Body: encodeUser(u)}}
 }
 
 // clean checks a user before it is stored.
 func (d *Directory) clean(tenant string, u User) (User, error) {
+	u, err := canonical(u)
+	if err != nil {
+		return u, err
+	}
 	if _, ok := d.s.tenants[tenant]; !ok {
 		return u, &InputError{"tenant", "there is none with that ID"}
 	}
@@ -166,6 +211,11 @@ func (d *Directory) clean(tenant string, u User) (User, error) {
 	case u.EmailVerified && u.Email == "" || u.PhoneVerified && u.Phone == "":
 		return u, &InputError{"User", "an address that is not there cannot be verified"}
 	}
+	return u, nil
+}
+
+// canonical makes the addresses of a user canonical.
+func canonical(u User) (User, error) {
 	for ch, address := range map[Channel]*string{Email: &u.Email, SMS: &u.Phone} {
 		if *address == "" {
 			continue
@@ -179,90 +229,122 @@ func (d *Directory) clean(tenant string, u User) (User, error) {
 	return u, nil
 }
 
-// write commits a change of the directory; somebody else's claim is ErrTaken.
-func (d *Directory) write(ctx context.Context, b Batch) error {
-	err := d.s.commit(ctx, d.s.now(), b)
-	if errors.Is(err, ErrConflict) {
-		return ErrTaken
-	}
-	if err != nil {
-		return fmt.Errorf("passwordless: writing user: %w", err)
-	}
-	return nil
-}
-
 // Update loads the user, lets change alter it, and stores it, again if somebody else
 // changed it meanwhile: change may be called more than once. It must not change the ID.
-// An address that changes becomes unverified unless change says otherwise. If an address or the
-// status changed, the user is signed out everywhere. Errors: ErrNoUser, ErrTaken, *InputError,
-// ErrBusy, change's own, and what the Store returns.
+// An address that changes is unverified until its owner proves it. If an address or the
+// status changed, the same commit signs the user out everywhere. Errors: ErrNoUser, ErrTaken,
+// *InputError, ErrBusy, change's own, and what the Store returns.
 func (d *Directory) Update(ctx context.Context, tenant, id string, change func(*User) error) (User, error) {
-	for range refreshTries {
-		old, version, err := d.get(ctx, tenant, id)
+	return d.alter(ctx, tenant, id, func(u User) (User, error) {
+		old := u
+		if err := change(&u); err != nil {
+			return u, err
+		}
+		if u.ID != id {
+			return u, &InputError{"User.ID", "cannot change"}
+		}
+		u, err := canonical(u)
+		if err != nil {
+			return u, err
+		}
+		u.EmailVerified = u.EmailVerified && u.Email == old.Email
+		u.PhoneVerified = u.PhoneVerified && u.Phone == old.Phone
+		return d.clean(tenant, u)
+	})
+}
+
+// alter changes a user in one conditional commit, again while others change it too.
+func (d *Directory) alter(ctx context.Context, tenant, id string, change func(User) (User, error)) (User, error) {
+	for range casTries {
+		old, err := d.get(ctx, tenant, id)
 		if err != nil {
 			return User{}, err
 		}
-		u := old
-		if err := change(&u); err != nil {
+		u, err := change(old.User)
+		if err != nil {
 			return User{}, err
 		}
-		if u.ID != id {
-			return User{}, &InputError{"User.ID", "cannot change"}
-		}
-		if u, err = d.clean(tenant, u); err != nil {
-			return User{}, err
-		}
-		err = d.write(ctx, d.replace(tenant, old, u, version))
-		if errors.Is(err, ErrTaken) {
-			if _, now, err := d.get(ctx, tenant, id); err == nil && now != version {
-				continue // somebody changed the user, not a claim
+		now := d.s.now()
+		b, revokes := d.replace(tenant, old, u, now)
+		switch err := d.s.commit(ctx, now, b); {
+		case err == nil:
+			if revokes {
+				d.s.emit(ctx, revokedEvent(tenant, id, now))
 			}
+			return u, nil
+		case !errors.Is(err, ErrConflict):
+			return User{}, fmt.Errorf("passwordless: changing user: %w", err)
+		case d.taken(tenant, id, err):
+			return User{}, ErrTaken
 		}
-		if err == nil && (u.Email != old.Email || u.Phone != old.Phone || u.Status != old.Status) {
-			err = d.s.RevokeUser(ctx, tenant, id)
-		}
-		return u, err
 	}
 	return User{}, ErrBusy
 }
 
-// replace is the batch that turns old into u.
-func (d *Directory) replace(tenant string, old, u User, was Version) Batch {
+// taken reports whether a conflict was about a name of somebody else, rather than about
+// the user, who somebody changed meanwhile.
+func (d *Directory) taken(tenant, id string, err error) bool {
+	var conflict *ConflictError
+	n := d.s.userName(tenant, id)
+	return errors.As(err, &conflict) && !slices.ContainsFunc(conflict.Keys, func(k Key) bool { return k.Name == string(n) })
+}
+
+// replace is the batch that turns old into u, and reports whether it signs the user out everywhere.
+func (d *Directory) replace(tenant string, old storedUser, u User, now Instant) (Batch, bool) {
 	b := newBatch()
-	b.put(Put{Was: was, Record: Record{Key: d.userKey(tenant, u.ID), Version: newVersion(), Expires: Never, Body: encodeUser(u)}})
-	had := map[Key]bool{}
-	for _, key := range d.claims(tenant, old) {
-		had[key] = true
-	}
-	for _, key := range d.claims(tenant, u) {
-		if !had[key] {
+	b.put(d.put(tenant, u, old.version))
+	had := d.claims(tenant, old.User)
+	has := d.claims(tenant, u)
+	for _, key := range has {
+		if !slices.Contains(had, key) {
 			b.put(Put{Record: Record{Key: key, Version: newVersion(), Expires: Never, Body: []byte(u.ID)}})
 		}
-		delete(had, key)
 	}
-	for key := range had {
-		b.Deletes = append(b.Deletes, key)
+	for _, key := range had {
+		if !slices.Contains(has, key) {
+			b.Deletes = append(b.Deletes, key)
+		}
 	}
-	return b.Batch
+	revokes := u.Email != old.Email || u.Phone != old.Phone || u.Status != old.Status
+	if revokes {
+		b.put(old.epoch.next(now).put(d.s.userName(tenant, u.ID), old.epochVersion))
+	}
+	return b.Batch, revokes
 }
 
-// Delete removes the user and frees the names. Sessions end. A user that is not there is not an
-// error.
+// Delete removes the user, frees the names and signs out everywhere, in one commit. A user that is
+// not there is not an error.
 func (d *Directory) Delete(ctx context.Context, tenant, id string) error {
-	if err := d.s.RevokeUser(ctx, tenant, id); err != nil {
-		return err
-	}
-	u, err := d.Get(ctx, tenant, id)
-	if errors.Is(err, ErrNoUser) {
+	for range casTries {
+		old, err := d.get(ctx, tenant, id)
+		if errors.Is(err, ErrNoUser) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		now := d.s.now()
+		b := newBatch()
+		gone := d.put(tenant, old.User, old.version)
+		gone.Record.Expires, gone.Record.Body = 0, nil // which leaves it absent
+		b.put(gone)
+		b.put(old.epoch.next(now).put(d.s.userName(tenant, id), old.epochVersion))
+		b.Deletes = d.claims(tenant, old.User)
+		err = d.s.commit(ctx, now, b.Batch)
+		if errors.Is(err, ErrConflict) {
+			continue
+		}
+		if err != nil {
+			return fmt.Errorf("passwordless: deleting user: %w", err)
+		}
+		d.s.emit(ctx, revokedEvent(tenant, id, now))
 		return nil
 	}
-	if err != nil {
-		return err
-	}
-	return d.write(ctx, Batch{Deletes: append(d.claims(tenant, u), d.userKey(tenant, id))})
+	return ErrBusy
 }
 
-// Create makes a user for an identifier that was just proved. See Users.
+// Create makes a user for an identifier that was just proved. See Users. Whoever held it without
+// having proved it, and has proved another identifier, loses it.
 func (d *Directory) Create(ctx context.Context, tenant string, id Identifier) (User, error) {
 	u := User{}
 	switch id.Channel {
@@ -271,37 +353,58 @@ func (d *Directory) Create(ctx context.Context, tenant string, id Identifier) (U
 	case SMS:
 		u.Phone = id.Address
 	}
-	made, err := d.Add(ctx, tenant, u)
-	if errors.Is(err, ErrTaken) {
-		return d.Find(ctx, tenant, id)
+	for range casTries {
+		made, err := d.Add(ctx, tenant, u)
+		if !errors.Is(err, ErrTaken) {
+			return made, err
+		}
+		holder, err := d.holder(ctx, tenant, id)
+		switch {
+		case errors.Is(err, ErrNoUser): // given up meanwhile
+		case err != nil:
+			return User{}, err
+		case holder.owns(id):
+			return holder.User, nil
+		default:
+			_, err := d.alter(ctx, tenant, holder.ID, func(u User) (User, error) { return without(u, id), nil })
+			if err != nil && !errors.Is(err, ErrNoUser) {
+				return User{}, err
+			}
+		}
 	}
-	return made, err
+	return User{}, ErrBusy
+}
+
+// without takes an unproved identifier from a user.
+func without(u User, id Identifier) User {
+	if u.Email == id.Address && !u.EmailVerified {
+		u.Email = ""
+	}
+	if u.Phone == id.Address && !u.PhoneVerified {
+		u.Phone = ""
+	}
+	return u
 }
 
 // ConfirmFirstProof marks the identifier verified and removes the other address if nobody
-// proved it. The directory keeps no passwords and no linked identities. See Users.
+// proved it. The directory keeps no passwords and no linked identities. A user who does not hold the
+// identifier any more is ErrNoUser. See Users.
 func (d *Directory) ConfirmFirstProof(ctx context.Context, tenant, userID string, id Identifier) (User, error) {
-	for range refreshTries {
-		old, version, err := d.get(ctx, tenant, userID)
-		if err != nil {
-			return User{}, err
-		}
-		u := old
-		if u.Email == id.Address && id.Channel == Email {
+	return d.alter(ctx, tenant, userID, func(u User) (User, error) {
+		switch {
+		case id.Channel == Email && u.Email == id.Address:
 			u.EmailVerified = true
-		} else if !u.EmailVerified {
+		case id.Channel == SMS && u.Phone == id.Address:
+			u.PhoneVerified = true
+		default:
+			return u, ErrNoUser
+		}
+		if !u.EmailVerified {
 			u.Email = ""
 		}
-		if u.Phone == id.Address && id.Channel == SMS {
-			u.PhoneVerified = true
-		} else if !u.PhoneVerified {
+		if !u.PhoneVerified {
 			u.Phone = ""
 		}
-		err = d.write(ctx, d.replace(tenant, old, u, version))
-		if errors.Is(err, ErrTaken) {
-			continue // changed meanwhile: no claim is added here
-		}
-		return u, err
-	}
-	return User{}, ErrBusy
+		return u, nil
+	})
 }

@@ -27,7 +27,7 @@ const (
 	EventLimited        EventType = "excess_rate_limit_exceeded" // a limit refused
 	EventLongerCode     EventType = "code_lengthened"            // the guess ledger or the breaker asked for a longer code
 	EventNotSent        EventType = "message_not_sent"           // the sender failed
-	EventStoreFailed    EventType = "store_failed"               // the store was unavailable or uncertain
+	EventFailed         EventType = "dependency_failed"          // the store, the directory or the clients failed
 )
 
 // An Event is one thing that happened, for audit logs and metrics. It holds no

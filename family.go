@@ -73,7 +73,7 @@ func (f *family) expires(p SessionPolicy) Instant { return min(f.end, f.used.Add
 
 func (f *family) put(n, owner name, p SessionPolicy, fresh, was Version) Put {
 	return Put{Was: was, Record: Record{Key: n.key(kindSession), Version: fresh, Owner: string(owner),
-		Expires: f.expires(p), Body: f.encode()}}
+		Expires: f.expires(p).Add(retention), Body: f.encode()}}
 }
 
 // A family token is the record's name, its owner's, a counter and a secret. The owner's name
@@ -117,6 +117,13 @@ const kindEpoch Kind = "epoch"
 type epoch struct {
 	n  int64
 	at Instant
+}
+
+// next is the epoch that a revocation at now begins.
+func (e epoch) next(now Instant) epoch { return epoch{n: e.n + 1, at: max(now, e.at)} }
+
+func (e epoch) put(owner name, was Version) Put {
+	return Put{Was: was, Record: Record{Key: owner.key(kindEpoch), Version: newVersion(), Expires: Never, Body: e.encode()}}
 }
 
 const epochFormat = 1

@@ -70,6 +70,10 @@ func TestAFailingStoreIsNeverALogin(t *testing.T) { // VF-12, advisory 26
 				started, code := w.start(alice)
 				faulty.SpoilAll(method, fault)
 				l, err := w.guess(started.Handle, code)
+				if name == "lost answer" && method == storetest.Commit {
+					require.NoError(t, err, "the record tells that it was applied")
+					return
+				}
 				require.Error(t, err)
 				assert.True(t, typed(err), "%v", err)
 				assert.Zero(t, l)

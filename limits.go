@@ -56,7 +56,7 @@ type limits struct {
 	all       []Window
 	reserve   []Window
 	stripes   uint8
-	attempts  int
+	index     *macKey
 }
 
 // maxTries is the most attempts that a challenge can have.
@@ -75,7 +75,7 @@ func (w Window) cost(n int64) Window { w.Cost = n; return w }
 // code in so many, a prefix stops (security: SMS pumping).
 const verifiedWorth = 5
 
-func newLimits(p Policy) *limits {
+func newLimits(p Policy, index *macKey) *limits {
 	l := &limits{
 		guess:     []Window{p.Guesses.window(1, 0)},
 		ledger:    [2][]Window{{ledgerWindow.cost(1), failuresWindow.cost(1)}, {ledgerWindow, failuresWindow.cost(1)}},
@@ -85,7 +85,7 @@ func newLimits(p Policy) *limits {
 		verified:  []Window{p.SMSPrefix.window(0, 0), p.SMSUnverified.window(min(verifiedWorth, int64(p.SMSUnverified.Count)), 0)},
 		reserve:   []Window{{Burst: 1, Every: day, Cost: 1}},
 		stripes:   stripesOf(p.GlobalFailures, p.SMSCountry, p.SMSGlobal),
-		attempts:  p.MaxAttempts,
+		index:     index,
 	}
 	l.send = map[Channel][tiers][]Window{Email: sendWindows(p.EmailSends), SMS: sendWindows(p.SMSSends)}
 	for _, s := range p.Starts {
@@ -153,16 +153,30 @@ func (l *limits) chargeGuess(b *batch, c *challenge, g *guess) {
 		b.charge(l.breaker(c.stripe))
 	}
 	if c.format.base20 {
+		l.lookDevice(b, g)
 		return
 	}
 	known := 0
 	if g.known && !g.without.device {
 		known = 1
-		b.charge(Charge{Bucket: g.device.key(bucketDevice), Windows: l.device, Durable: true})
+		b.charge(l.deviceOf(g, l.device))
 	} else {
 		c.drawn++
 	}
 	b.charge(Charge{Bucket: c.person.key(bucketLedger), Windows: l.ledger[known], Durable: true})
+}
+
+// lookDevice asks whether a known device has ended, where the guess itself costs it nothing.
+func (l *limits) lookDevice(b *batch, g *guess) {
+	if g.known && !g.without.device {
+		look := l.deviceOf(g, l.device)
+		look.Look = true
+		b.charge(look)
+	}
+}
+
+func (l *limits) deviceOf(g *guess, windows []Window) Charge {
+	return Charge{Bucket: g.device.id.key(bucketDevice), Windows: windows, Durable: true}
 }
 
 func (l *limits) breaker(stripe uint8) Charge {
@@ -180,13 +194,13 @@ func (l *limits) giveBack(b *batch, c *challenge, g *guess) {
 	}
 	b.giveBack(Charge{Bucket: c.person.key(bucketLedger), Windows: back, Durable: true})
 	if g.known && !g.without.device {
-		b.giveBack(Charge{Bucket: g.device.key(bucketDevice), Windows: l.deviceAll, Durable: true})
+		b.giveBack(l.deviceOf(g, l.deviceAll))
 	}
 	if g.code != "" && !g.without.breaker {
 		b.giveBack(l.breaker(c.stripe))
 	}
 	if c.channel == SMS {
-		b.giveBack(Charge{Bucket: Key{bucketSMSPrefix, prefixOf(c.address)}, Windows: l.verified, Durable: true})
+		b.giveBack(Charge{Bucket: l.prefixOf(c.address).key(bucketSMSPrefix), Windows: l.verified, Durable: true})
 	}
 }
 
@@ -198,24 +212,29 @@ func (l *limits) chargeSend(b *batch, c *challenge, network name, t tier) {
 		b.charge(Charge{Bucket: reserveName(c.person, network).key(bucketReserve), Windows: l.reserve})
 	}
 	if c.channel == SMS {
-		b.charge(Charge{Bucket: Key{bucketSMSPrefix, prefixOf(c.address)}, Windows: l.prefix, Durable: true})
+		b.charge(Charge{Bucket: l.prefixOf(c.address).key(bucketSMSPrefix), Windows: l.prefix, Durable: true})
 		b.charge(Charge{Bucket: Key{bucketCountry, countryStripe(c.address, c.stripe)}, Windows: l.country, Durable: true})
 		b.charge(Charge{Bucket: Key{bucketSMS, allStripes[c.stripe%maxStripes]}, Windows: l.all, Durable: true})
 	}
 }
 
 // unsend gives back what a message cost that surely was not taken.
-func (l *limits) unsend(c *challenge, network name) Batch {
+// The network is not given its start back: asking is not free because the address is no good.
+func (l *limits) unsend(c *challenge, network name, t tier) Batch {
 	charged, b := newBatch(), newBatch()
-	l.chargeSend(charged, c, network, tierStranger)
+	l.chargeSend(charged, c, network, t)
 	for _, charge := range charged.Charges {
-		b.giveBack(charge)
+		if charge.Bucket.Kind != bucketStart {
+			b.giveBack(charge)
+		}
 	}
 	return b.done()
 }
 
-// look asks whether short codes of a new challenge keep the promise.
-func (l *limits) look(b *batch, c *challenge, attempts int, known bool) {
+// look asks whether short codes of a challenge keep the promise, for all of its attempts.
+func (l *limits) look(b *batch, c *challenge, attempts int, g *guess) {
+	l.lookDevice(b, g)
+	known := g.known && !g.without.device
 	b.charge(Charge{Bucket: c.person.key(bucketLedger), Durable: true, Look: true,
 		Windows: l.looks[boolByte(known)][min(attempts, maxTries)]})
 	breaker := l.breaker(c.stripe)
@@ -226,8 +245,10 @@ func (l *limits) look(b *batch, c *challenge, attempts int, known bool) {
 // reserveName joins a person and a network; both are keyed pseudonyms already.
 func reserveName(person, network name) name { return person + network }
 
-// prefixOf is a number without its last four digits: a range that pumping dials through.
-func prefixOf(number string) string { return number[:max(1, len(number)-4)] }
+// prefixOf names a number without its last four digits: a range that pumping dials through.
+func (l *limits) prefixOf(number string) name {
+	return nameOf(l.index.sum("prefix", number[:max(1, len(number)-4)]))
+}
 
 // A batch collects what a decision commits, in the order that the contract wants.
 type batch struct {

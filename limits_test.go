@@ -167,8 +167,14 @@ func TestTenFailuresRevokeADevice(t *testing.T) { // BD-7
 	}
 	w.clock.advance(time.Hour)
 	started, code := w.startFrom(device, alice)
-	_, err := w.guessFrom(device, started.Handle, code)
-	assert.Error(t, err, "its guesses are not looked at any more")
+	assert.Len(t, code, 10, "it is a device like any other now")
+	l, err := w.guessFrom(device, started.Handle, code)
+	require.NoError(t, err, "and its owner is not locked out (RL-5)")
+	assert.False(t, l.KnownDevice)
+	w.clock.advance(time.Hour)
+	device.Device = l.Device
+	_, code = w.startFrom(device, alice)
+	assert.Len(t, code, 6, "the sign-in made it known again")
 }
 
 func TestSpellingsShareABucket(t *testing.T) { // RL-3, advisory 15

@@ -153,7 +153,7 @@ func (s *Service) configure(cfg Config) error {
 	add(s.setTenants(cfg.Tenants))
 	if err = s.policy.validate(); err == nil {
 		s.digits, _ = shortest(s.policy.MaxYearlyRisk)
-		s.limits = newLimits(s.policy)
+		s.limits = newLimits(s.policy, s.index)
 	}
 	add(err)
 	add(s.checkCountries())
@@ -176,10 +176,15 @@ func (s *Service) missing(cfg Config) (errs []error) {
 	need(cfg.Store != nil, "Store: required")
 	need(cfg.Sender != nil, "Sender: required")
 	need(cfg.Clients != nil, "Clients: required")
-	need(cfg.AppName != "" && len(cfg.AppName) <= 64 && !strings.ContainsFunc(cfg.AppName, isControl), "AppName: want 1 to 64 bytes without control characters")
+	need(validName(cfg.AppName), "AppName: want 1 to 64 bytes without control characters")
 	need(validBase(s.issuer), "Issuer: want an https URL that ends in a slash (http on loopback only)")
 	need(validBase(s.pageURL), "PageURL: want an https URL that ends in a slash (http on loopback only)")
 	return errs
+}
+
+// validName reports whether people can be shown a name in a message.
+func validName(name string) bool {
+	return name != "" && len(name) <= 64 && !strings.ContainsFunc(name, isControl) && checkAppName(name) == nil
 }
 
 func isControl(r rune) bool {
@@ -224,6 +229,9 @@ func (s *Service) setTenants(tenants []Tenant) error {
 		if !printable(t.ID, 64) {
 			errs = append(errs, fmt.Errorf("Tenants[%d].ID: want 1 to 64 printable ASCII bytes", i))
 		}
+		if t.Name != "" && !validName(t.Name) {
+			errs = append(errs, fmt.Errorf("Tenants[%d].Name: want at most 64 bytes without control characters", i))
+		}
 		if _, twice := s.tenants[t.ID]; twice {
 			errs = append(errs, fmt.Errorf("Tenants[%d].ID: used twice", i))
 		}
@@ -260,6 +268,9 @@ func (s *Service) Policy() PolicyReport {
 	r := PolicyReport{Policy: s.policy, CodeDigits: s.digits.length,
 		Ledger: fmt.Sprintf("%d guesses at one person's short codes at once, %d a year", ledgerBurst, ledgerYear)}
 	r.Policy.SMSCountries = slices.Clone(r.Policy.SMSCountries)
+	if s.policy.StartCooldown < 0 {
+		r.Deviations = append(r.Deviations, "StartCooldown: a repeated start sends again")
+	}
 	if s.policy.Browser == InsecureAnyBrowser {
 		r.Deviations = append(r.Deviations, "InsecureAnyBrowser: a link signs in whatever browser opens it")
 	}
@@ -281,7 +292,7 @@ func (s *Service) Policy() PolicyReport {
 // appName is what people know a client by.
 func (s *Service) appName(c Client) string { return orDefault(c.Name, s.tenants[c.Tenant].Name) }
 
-// now reads the clock. It is read once a call.
+// now reads the clock.
 func (s *Service) now() Instant { return InstantOf(s.clock.Now()) }
 
 // bounded gives ctx a deadline if it has none.
@@ -296,7 +307,7 @@ func (s *Service) bounded(ctx context.Context) (context.Context, context.CancelF
 const commitTries = 3
 
 // commit commits a batch. One of unknown outcome is repeated: the store finds its own
-// versions if it was applied, and applies it if not.
+// versions if it was applied, and applies it if not. If no answer ever arrives, the record tells.
 func (s *Service) commit(ctx context.Context, now Instant, b Batch) error {
 	if len(b.Charges)+len(b.GiveBacks)+len(b.Puts)+len(b.Deletes) == 0 {
 		return nil
@@ -308,12 +319,17 @@ func (s *Service) commit(ctx context.Context, now Instant, b Batch) error {
 			return err
 		}
 	}
+	put := b.Puts[0].Record
+	recs, lost := s.store.Load(ctx, now, put.Key)
+	if lost == nil && recs[0].Version == put.Version {
+		return nil
+	}
 	return err
 }
 
 // failed wraps an error of the store or the directory with what was attempted, and reports it.
 func (s *Service) failed(ctx context.Context, what string, err error) error {
-	s.emit(ctx, Event{Type: EventStoreFailed, At: s.clock.Now().UTC(), Reason: what})
+	s.emit(ctx, Event{Type: EventFailed, At: s.now().Time(), Reason: what})
 	return fmt.Errorf("passwordless: %s: %w", what, err)
 }
 
@@ -349,38 +365,43 @@ func (s *Service) slotName(c Client, person name) name {
 	return s.indexed("slot", c.Tenant, c.ID, string(person))
 }
 
-// A device cookie is an ID, an expiry and a MAC that binds them to a person: a token, but
-// of a browser rather than of a login. Its ID names a bucket, so that ten failures end it.
+// A device cookie is an ID, the instant of the sign-in that issued it, and a MAC that binds
+// both to a person. Each sign-in issues another with the same ID, which names a bucket: ten failures end
+// all of them.
 const (
 	deviceLife = 180 * day
-	deviceSize = 16 + 8 + 32
+	deviceSize = nameSize + 8 + 32
 )
 
-func (s *Service) newDevice(tenant string, person name, now Instant, seed digest) Secret {
-	id := nameOf(s.ring.current.sum("device id", string(seed[:])))
-	var room [8]byte
-	ends := appendInstant(room[:0], now.Add(deviceLife))
-	mac := s.ring.current.sum("device", tenant, string(person), string(id), string(ends))
-	return token(id, ends, mac[:])
+type device struct {
+	id     name
+	issued Instant
 }
 
-// knownDevice checks a device cookie for a person and returns the name of its bucket.
-func (s *Service) knownDevice(device Secret, tenant string, person name, now Instant) (n name, ok bool) {
-	b, ok := openToken(device, deviceSize)
+func (s *Service) newDevice(tenant string, person, id name, now Instant) Secret {
+	var room [8]byte
+	issued := appendInstant(room[:0], now)
+	mac := s.ring.current.sum("device", tenant, string(person), string(id), string(issued))
+	return token(id, issued, mac[:])
+}
+
+// knownDevice checks a device cookie for a person.
+func (s *Service) knownDevice(cookie Secret, tenant string, person name, now Instant) (d device, ok bool) {
+	b, ok := openToken(cookie, deviceSize)
 	if !ok {
-		return n, false
+		return d, false
 	}
-	n = name(b[:nameSize])
-	if now >= readInstant(b[16:]) {
-		return n, false
+	d = device{name(b[:nameSize]), readInstant(b[nameSize:])}
+	if d.issued < 0 || now >= d.issued.Add(deviceLife) {
+		return d, false
 	}
 	for _, key := range s.ring.byID {
-		mac := key.sum("device", tenant, string(person), string(b[:16]), string(b[16:24]))
-		if equal(string(mac[:]), string(b[24:])) {
-			return n, true
+		mac := key.sum("device", tenant, string(person), string(b[:nameSize]), string(b[nameSize:nameSize+8]))
+		if equal(string(mac[:]), string(b[nameSize+8:])) {
+			return d, true
 		}
 	}
-	return n, false
+	return d, false
 }
 
 // RandomKey returns 32 bytes fit for RingKey.Secret or IndexKey. Make it once and keep it.

@@ -47,12 +47,28 @@ const (
 	InsecureAnyBrowser
 )
 
+// String names the policy as its constant does.
+func (p ResendPolicy) String() string {
+	if p == ReplaceSecret {
+		return "ReplaceSecret"
+	}
+	return "RepeatSecret"
+}
+
+// String names the policy as its constant does.
+func (p BrowserPolicy) String() string {
+	if p == InsecureAnyBrowser {
+		return "InsecureAnyBrowser"
+	}
+	return "SameBrowser"
+}
+
 // Policy is every limit and choice. The zero value of each field means its
 // default; New refuses values that a limit of the standards excludes.
 type Policy struct {
 	// MaxYearlyRisk is the accepted probability that an attacker who never stops
-	// guesses one account's code within a year. It decides the length of codes:
-	// 1e-4 gives six digits, 1e-6 eight. Default 1e-4.
+	// guesses a code of one address within a year; an account with two addresses has it
+	// twice. It decides the length of codes: 1e-4 gives six digits, 1e-6 eight. Default 1e-4.
 	MaxYearlyRisk float64
 
 	EmailLife time.Duration // of a code or link by e-mail; default and most 10 minutes (NIST SP 800-63B-4, 3.1.3.2)
@@ -140,9 +156,15 @@ const (
 	year        = 365 * day
 )
 
+// The fewest and most digits of a short code (NIST SP 800-63B-4, 3.1.3.2 for the fewest).
+const (
+	minDigits = 6
+	maxDigits = 9
+)
+
 // shortest returns the fewest digits that keep the promise, and whether any do.
 func shortest(risk float64) (codeFormat, bool) {
-	for length := 6; length <= 9; length++ {
+	for length := minDigits; length <= maxDigits; length++ {
 		f := codeFormat{length: length}
 		if float64(ledgerBurst+ledgerYear)/float64(f.space()) <= risk {
 			return f, true
@@ -231,6 +253,8 @@ func (r PolicyReport) String() string {
 	line("MaxResends", max(0, p.MaxResends))
 	line("ResendCooldown", p.ResendCooldown)
 	line("StartCooldown", max(0, p.StartCooldown))
+	line("Resend", p.Resend)
+	line("Browser", p.Browser)
 	for _, l := range p.limits() {
 		line(l.name, l.limit)
 	}

@@ -32,8 +32,8 @@ type TokenRequest struct {
 	// Subject makes the sub claim for a user; nil uses User.ID. It must be stable and
 	// must not hold an address.
 	Subject func(Login) string
-	// Claims adds claims to the ID token; nil adds none. It cannot replace the
-	// registered ones.
+	// Claims adds claims to the ID token; nil adds none. It cannot set those that tell how, when and
+	// for whom the token was made.
 	Claims func(Login) map[string]any
 }
 
@@ -85,12 +85,9 @@ func (t Tokens) Format(f fmt.State, verb rune) {
 	fmt.Fprintf(f, fmt.FormatString(f, verb), fields(t))
 }
 
-// epochOf returns the user's epoch: the Directory has read it already, of others it is loaded.
-func (s *Service) epochOf(ctx context.Context, now Instant, tenant string, u User) (*epoch, error) {
-	if u.epoch != nil {
-		return u.epoch, nil
-	}
-	recs, err := s.store.Load(ctx, now, s.userName(tenant, u.ID).key(kindEpoch))
+// loadEpoch loads a user's epoch.
+func (s *Service) loadEpoch(ctx context.Context, now Instant, tenant, userID string) (*epoch, error) {
+	recs, err := s.store.Load(ctx, now, s.userName(tenant, userID).key(kindEpoch))
 	if err != nil {
 		return nil, s.failed(ctx, "loading epoch", err)
 	}
@@ -111,13 +108,11 @@ func (s *Service) sessionPuts(a *attempt, c *challenge, u User) (puts []Put) {
 	owner := s.userName(c.tenant, u.ID)
 	if a.grant.Session {
 		f := s.family(a, c, u, false)
-		puts = append(puts, f.put(a.familyName(false), owner, s.policy.Session, a.fresh[1], Version{}))
+		puts = append(puts, f.put(a.familyName(false), owner, s.policy.Session, newVersion(), Version{}))
 	}
 	if a.grant.Tokens.has("offline_access") {
 		f := s.family(a, c, u, true)
-		fresh := a.fresh[1]
-		fresh[0] ^= 1 // another version than the session's
-		puts = append(puts, f.put(a.familyName(true), owner, s.policy.Session, fresh, Version{}))
+		puts = append(puts, f.put(a.familyName(true), owner, s.policy.Session, newVersion(), Version{}))
 	}
 	return puts
 }
@@ -153,12 +148,7 @@ func (s *Service) grantLater(ctx context.Context, a *attempt, c *challenge, l *L
 	if !s.needsEpoch(a) {
 		return nil
 	}
-	var err error
-	l.User.epoch = nil
-	if l.User.epoch, err = s.epochOf(ctx, a.now, c.tenant, l.User); err != nil {
-		return err
-	}
-	if err = s.commit(ctx, a.now, Batch{Puts: s.sessionPuts(a, c, l.User)}); err != nil {
+	if err := s.commit(ctx, a.now, Batch{Puts: s.sessionPuts(a, c, l.User)}); err != nil {
 		return s.failed(ctx, "granting", err)
 	}
 	return nil
@@ -179,8 +169,9 @@ func (s *Service) fillGrant(ctx context.Context, a *attempt, c *challenge, l *Lo
 	}
 	tokens, err := s.sign(a.client, t, *l)
 	if err != nil {
-		_ = s.RevokeSession(ctx, c.tenant, l.User.ID, a.familyName(true).hex())
-		return err
+		ctx := context.WithoutCancel(ctx) // what was granted must not outlive the failure
+		return errors.Join(err, s.RevokeSession(ctx, c.tenant, l.User.ID, a.familyName(true).hex()),
+			s.RevokeSession(ctx, c.tenant, l.User.ID, a.familyName(false).hex()))
 	}
 	if t.has("offline_access") {
 		f := s.family(a, c, l.User, true)
@@ -239,7 +230,11 @@ func (s *Service) Session(ctx context.Context, t Secret) (Session, error) {
 	if err != nil {
 		return Session{}, err
 	}
-	if f.rotates || p.counter != f.counter || !s.genuine(&f, p) || !f.alive(now, e, s.policy.Session) {
+	if f.rotates || p.counter != f.counter || !s.genuine(&f, p) {
+		return Session{}, ErrInvalidToken
+	}
+	if !f.alive(now, e, s.policy.Session) {
+		s.bury(ctx, rec, f, p, now)
 		return Session{}, ErrInvalidToken
 	}
 	if now > f.used.Add(s.policy.Session.Idle/10) {
@@ -248,6 +243,16 @@ func (s *Service) Session(ctx context.Context, t Secret) (Session, error) {
 		_ = s.commit(ctx, now, Batch{Puts: []Put{f.put(p.name, p.owner, s.policy.Session, newVersion(), rec.Version)}})
 	}
 	return *f.session(p.name, s.policy.Session), nil
+}
+
+// bury writes the end of a family whose time is over, so that a clock that steps back revives
+// nothing. If that fails, the next call will see the end again.
+func (s *Service) bury(ctx context.Context, rec Record, f family, p presentedToken, now Instant) {
+	if f.revoked || now < f.expires(s.policy.Session) {
+		return
+	}
+	f.revoked = true
+	_ = s.commit(ctx, now, Batch{Puts: []Put{f.put(p.name, p.owner, s.policy.Session, newVersion(), rec.Version)}})
 }
 
 // newVersion draws a version.
@@ -280,7 +285,7 @@ func (s *Service) Refresh(ctx context.Context, req RefreshRequest) (Tokens, erro
 	if !ok {
 		return Tokens{}, ErrInvalidToken
 	}
-	for range refreshTries {
+	for range casTries {
 		rec, f, e, now, err := s.loadFamily(ctx, p)
 		if err != nil {
 			return Tokens{}, err
@@ -293,6 +298,9 @@ func (s *Service) Refresh(ctx context.Context, req RefreshRequest) (Tokens, erro
 			return Tokens{}, err
 		}
 		next, write, verdict := decideRefresh(f, e, p.counter, now, s.policy.Session)
+		if verdict != nil && !write {
+			s.bury(ctx, rec, f, p, now)
+		}
 		if write {
 			b := Batch{Puts: []Put{next.put(p.name, p.owner, s.policy.Session, newVersion(), rec.Version)}}
 			if err := s.commit(ctx, now, b); errors.Is(err, ErrConflict) {
@@ -310,7 +318,8 @@ func (s *Service) Refresh(ctx context.Context, req RefreshRequest) (Tokens, erro
 	return Tokens{}, ErrBusy
 }
 
-const refreshTries = 8
+// casTries bounds how often a call that changes one record is tried again because others change it too.
+const casTries = 8
 
 // narrow checks that the scopes are among the family's (RFC 6749, 6).
 func (f *family) narrow(scopes []string) ([]string, error) {
@@ -374,7 +383,7 @@ func (s *Service) RevokeSession(ctx context.Context, tenant, userID, id string) 
 
 // revoke writes the end of a family if it is the caller's to end.
 func (s *Service) revoke(ctx context.Context, n name, mine func(*family) bool) error {
-	for range refreshTries {
+	for range casTries {
 		now := s.now()
 		recs, err := s.store.Load(ctx, now, n.key(kindSession))
 		if err != nil {
@@ -402,36 +411,50 @@ func (s *Service) revoke(ctx context.Context, n name, mine func(*family) bool) e
 	return ErrBusy
 }
 
-// RevokeUser signs a user out everywhere: every session, every refresh family and every
-// challenge that began before. Access tokens live to their end. Call it too when a user
-// is locked, deleted, or changes an address.
+// RevokeUser signs a user out everywhere: every session, every refresh family, every known
+// device, and every challenge that began before. Access tokens live to their end, and so does
+// what an answer already on its way holds of them. Call it too when a user is locked, deleted, or
+// changes an address; the Directory does.
+//
+// With Users of the application's own, a login whose Grant asks for neither a session nor a refresh
+// token does not read the revocation: what it leads to is the application's, which knows its user.
 func (s *Service) RevokeUser(ctx context.Context, tenant, userID string) error {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
-	key := s.userName(tenant, userID).key(kindEpoch)
-	for range refreshTries {
+	e, err := s.bumpEpoch(ctx, tenant, userID)
+	if err == nil {
+		s.emit(ctx, revokedEvent(tenant, userID, e.at))
+	}
+	return err
+}
+
+// bumpEpoch moves a user's epoch on and returns the new one.
+func (s *Service) bumpEpoch(ctx context.Context, tenant, userID string) (e epoch, err error) {
+	owner := s.userName(tenant, userID)
+	for range casTries {
 		now := s.now()
-		recs, err := s.store.Load(ctx, now, key)
+		recs, err := s.store.Load(ctx, now, owner.key(kindEpoch))
 		if err != nil {
-			return s.failed(ctx, "loading epoch", err)
+			return e, s.failed(ctx, "loading epoch", err)
 		}
-		e, err := decodeEpoch(recs[0])
-		if err != nil {
-			return err
+		if e, err = decodeEpoch(recs[0]); err != nil {
+			return e, err
 		}
-		e = epoch{n: e.n + 1, at: max(now, e.at)}
-		err = s.commit(ctx, now, Batch{Puts: []Put{{Was: recs[0].Version,
-			Record: Record{Key: key, Version: newVersion(), Expires: Never, Body: e.encode()}}}})
+		e = e.next(now)
+		err = s.commit(ctx, now, Batch{Puts: []Put{e.put(owner, recs[0].Version)}})
 		if errors.Is(err, ErrConflict) {
 			continue
 		}
 		if err != nil {
-			return s.failed(ctx, "revoking", err)
+			return e, s.failed(ctx, "revoking", err)
 		}
-		s.emit(ctx, Event{Type: EventRevoked, At: now.Time(), Tenant: tenant, UserID: userID, Reason: "everywhere"})
-		return nil
+		return e, nil
 	}
-	return ErrBusy
+	return e, ErrBusy
+}
+
+func revokedEvent(tenant, userID string, now Instant) Event {
+	return Event{Type: EventRevoked, At: now.Time(), Tenant: tenant, UserID: userID, Reason: "everywhere"}
 }
 
 // Sessions lists a user's sessions and refresh families for display, at most limit (1 to
@@ -441,7 +464,7 @@ func (s *Service) Sessions(ctx context.Context, tenant, userID string, limit int
 	defer cancel()
 	now := s.now()
 	owner := s.userName(tenant, userID)
-	e, err := s.epochOf(ctx, now, tenant, User{ID: userID})
+	e, err := s.loadEpoch(ctx, now, tenant, userID)
 	if err != nil {
 		return nil, "", err
 	}

@@ -101,11 +101,15 @@ func (id Identifier) String() string { return canon.Mask(id.Address) }
 
 // Start makes a challenge and sends its message.
 //
-// A repeated start of the same client, address, network and browser within
-// Policy.StartCooldown is answered like the first, with the same handle, and sends nothing.
+// A start that repeats another within Policy.StartCooldown is answered like it, with the same
+// handle, and sends nothing. It repeats another if it is equal in everything that the challenge
+// depends on: client, address, what to send, where to return, network and browser. Of callers
+// without a Caller.Browser only Handleless starts count as repeated, because neighbours behind one
+// network address must not be given one another's handles.
 //
 // Errors: *InputError, ErrUnknownClient, *LimitedError, *DeliveryError, ErrBusy, and what
-// Store.Commit returns. After any of them but a DeliveryError nothing was sent.
+// Store.Commit returns. After any of them but a DeliveryError nothing was sent. Where the
+// client's sign-up is closed there is no DeliveryError, because it would tell who has an account.
 func (s *Service) Start(ctx context.Context, req StartRequest) (Started, error) {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
@@ -116,7 +120,8 @@ func (s *Service) Start(ctx context.Context, req StartRequest) (Started, error) 
 	if in.suppressed, err = s.suppresses(ctx, in); err != nil {
 		return Started{}, err
 	}
-	for range s.policy.MaxAttempts + s.policy.MaxResends + 2 {
+	for range s.tries(in.client) {
+		in.fresh = [2]Version{newVersion(), newVersion()}
 		b, c := decideStart(in, s.limits)
 		err := s.commit(ctx, in.now, b)
 		if err == nil {
@@ -132,21 +137,24 @@ func (s *Service) Start(ctx context.Context, req StartRequest) (Started, error) 
 // A start is the input of decideStart.
 type start struct {
 	StartRequest
-	client Client
-	id     Identifier
-	now    Instant
-	key    *macKey
-	draw
+	client      Client
+	id          Identifier
+	now         Instant
+	key         *macKey
+	seed        digest
+	fresh       [2]Version // of the challenge and its cooldown
 	person      name
 	network     name
 	name        name   // of the challenge's record
 	handle      []byte // nil if Handleless
-	cooldown    Key
+	cooldown    name   // "" if a repeated start is not answered like the first
 	cooldownWas Version
 	browser     Secret
+	device      device
 	known       bool
 	suppressed  bool
-	long        bool // the ledger or the breaker asks for a longer code
+	long        bool  // the ledger or the breaker asks for a longer code
+	shift       uint8 // from the first stripe of the shared buckets to the one in use
 	tier        tier
 	policy      *Policy
 	digits      codeFormat
@@ -167,35 +175,35 @@ func (s *Service) prepareStart(ctx context.Context, req StartRequest) (*start, e
 		key: s.ring.current, policy: &s.policy, digits: s.digits}
 	in.person = s.personName(client.Tenant, id)
 	in.network = s.networkName(req.Caller.IP)
-	_, in.known = s.knownDevice(req.Caller.Device, client.Tenant, in.person, in.now)
-	if in.known {
+	if in.device, in.known = s.knownDevice(req.Caller.Device, client.Tenant, in.person, in.now); in.known {
 		in.tier = tierKnown
 	}
-	in.take()
+	rand.Read(in.seed[:]) // never fails since Go 1.24
 	in.browser = req.Caller.Browser
-	if !validBrowser(in.browser) {
+	own := validBrowser(in.browser)
+	if !own {
 		d := in.key.sum("browser", string(in.seed[:]))
 		in.browser = token("", d[:])
 	}
 	in.handle, in.name = in.find(in.key, in.now, &in.seed, s)
-	in.cooldown = nameOf(s.index.sum("cooldown", client.Tenant, client.ID, string(in.person), string(in.network),
-		string(req.Caller.Browser), string(boolByte(req.Handleless)))).key(kindCooldown)
+	if s.policy.StartCooldown > 0 && (own || req.Handleless) {
+		in.cooldown = s.cooldownName(in)
+	}
 	return in, nil
 }
 
-// A draw is all the randomness of one call, taken at once: decisions draw none.
-type draw struct {
-	seed  digest
-	fresh [2]Version
-	raw   [sha256.Size + 2*len(Version{})]byte
+// cooldownName names what a repeated start repeats.
+func (s *Service) cooldownName(in *start) name {
+	return s.indexed("cooldown", in.client.Tenant, in.client.ID, string(in.person), string(in.network), string(in.Caller.Browser),
+		in.RedirectURI, in.State, string([]byte{boolByte(in.Handleless), byte(in.Send)}))
 }
 
-// take fills the draw from the system's source, which cannot fail (crypto/rand, since Go 1.24).
-func (d *draw) take() {
-	rand.Read(d.raw[:])
-	copy(d.seed[:], d.raw[:])
-	copy(d.fresh[0][:], d.raw[sha256.Size:])
-	copy(d.fresh[1][:], d.raw[sha256.Size+len(Version{}):])
+// easings is how often one call may be tried again because a bucket that must not refuse it did.
+const easings = 6
+
+// tries bounds how often one call is decided: other calls can change a challenge only so often.
+func (s *Service) tries(c Client) int {
+	return max(s.policy.MaxAttempts, c.MaxAttempts) + max(0, s.policy.MaxResends) + 2 + easings
 }
 
 // checkStart checks what can be checked without the store.
@@ -251,7 +259,7 @@ func decideStart(in *start, l *limits) (Batch, challenge) {
 		keyID: in.key.id, seed: in.seed, format: in.digits,
 		started: in.now, sent: in.now, expires: in.now.Add(in.life()),
 		tries: splitTries(attempts, !in.Handleless), maxResends: uint8(max(0, in.policy.MaxResends)),
-		stripe: in.seed[0] % l.stripes, person: in.person, network: in.network,
+		stripe: (in.seed[0] + in.shift) % l.stripes, person: in.person, network: in.network,
 		browser: sha256.Sum256([]byte(in.browser)), locale: clip(in.Languages, 256),
 		redirect: in.RedirectURI, clientState: in.State,
 	}
@@ -259,11 +267,11 @@ func decideStart(in *start, l *limits) (Batch, challenge) {
 	if in.long {
 		c.format = longCode
 	} else {
-		l.look(b, &c, attempts, in.known)
+		l.look(b, &c, attempts, &guess{known: in.known, device: in.device})
 	}
 	l.chargeSend(b, &c, in.network, in.tier)
 	b.put(in.putChallenge(&c))
-	if in.policy.StartCooldown > 0 {
+	if in.cooldown != "" {
 		b.put(in.putCooldown(&c))
 	}
 	return b.done(), c
@@ -302,7 +310,7 @@ func (in *start) putCooldown(c *challenge) Put {
 	w.at(c.started)
 	w.at(c.expires)
 	return Put{Was: in.cooldownWas, Record: Record{
-		Key: in.cooldown, Version: in.fresh[1], Expires: in.now.Add(in.policy.StartCooldown), Body: w.b}}
+		Key: in.cooldown.key(kindCooldown), Version: in.fresh[1], Expires: in.now.Add(in.policy.StartCooldown), Body: w.b}}
 }
 
 const cooldownFormat = 1
@@ -329,12 +337,17 @@ func (s *Service) startAgain(ctx context.Context, in *start, err error) (bool, e
 // easeStart looks for another way under a limit.
 func (s *Service) easeStart(ctx context.Context, in *start, limited *LimitedError) (bool, error) {
 	switch kind := limited.Bucket.Kind; {
+	case kind == bucketDevice && in.known: // ten failures end a device
+		in.known, in.tier = false, tierStranger
+		return true, nil
 	case (kind == bucketLedger || kind == bucketFailures) && !in.long:
 		in.long = true
-		s.emit(ctx, in.event(EventLongerCode, string(kind)))
 		return true, nil
 	case kind == bucketSend && in.tier == tierStranger:
 		in.tier = tierReserve
+		return true, nil
+	case (kind == bucketCountry || kind == bucketSMS) && in.shift < 3: // another stripe may have some left
+		in.shift++
 		return true, nil
 	}
 	s.emit(ctx, in.event(EventLimited, string(limited.Bucket.Kind)))
@@ -344,7 +357,7 @@ func (s *Service) easeStart(ctx context.Context, in *start, limited *LimitedErro
 // cooled finds the start that a cooldown remembers. If its challenge is still open,
 // that start is the answer; else the new one goes ahead.
 func (s *Service) cooled(ctx context.Context, in *start) (again bool, err error) {
-	recs, err := s.store.Load(ctx, in.now, in.cooldown)
+	recs, err := s.store.Load(ctx, in.now, in.cooldown.key(kindCooldown))
 	if err != nil {
 		return false, s.failed(ctx, "loading cooldown", err)
 	}
@@ -370,12 +383,9 @@ func (s *Service) cooled(ctx context.Context, in *start) (again bool, err error)
 	if err != nil || !alive {
 		return err == nil, err
 	}
-	d := key.sum("browser", string(seed[:]))
-	in.earlier = Started{Handle: token("", handle), Browser: token("", d[:]), Identifier: in.id,
+	// The browser secret is the caller's or a new one, never the earlier call's.
+	in.earlier = Started{Handle: token("", handle), Browser: in.browser, Identifier: in.id,
 		Expires: expires.Time(), ResendAfter: max(0, time.Duration(at.Add(in.policy.ResendCooldown)-in.now))}
-	if validBrowser(in.Caller.Browser) {
-		in.earlier.Browser = in.Caller.Browser
-	}
 	return false, nil
 }
 
@@ -399,16 +409,11 @@ func (s *Service) sendStarted(ctx context.Context, in *start, c challenge) error
 		kind = EventSuppressed
 	}
 	s.emit(ctx, in.event(kind, ""))
-	err := s.deliver(ctx, in.client, &c, in.name, in.key)
-	if err != nil && !err.Accepted {
-		b := s.limits.unsend(&c, in.network)
-		b.Deletes = append(b.Deletes, in.cooldown)
-		_ = s.commit(ctx, in.now, b) // best effort: the limits merely stay stricter
+	if in.long {
+		s.emit(ctx, in.event(EventLongerCode, ""))
 	}
-	if err != nil {
-		return err
-	}
-	return nil
+	return s.deliver(ctx, &delivery{client: in.client, challenge: &c, name: in.name, key: in.key,
+		network: in.network, tier: in.tier, cooldown: in.cooldown, now: in.now})
 }
 
 func (in *start) event(t EventType, reason string) Event {
@@ -416,22 +421,54 @@ func (in *start) event(t EventType, reason string) Event {
 		Person: string(in.person), Channel: in.id.Channel, Reason: reason}
 }
 
-// deliver renders the challenge's message and hands it to the sender, or, if it is
-// suppressed, does the same work and hands it to nobody.
-func (s *Service) deliver(ctx context.Context, client Client, c *challenge, n name, key *macKey) *DeliveryError {
-	m := s.message(client, c, n, key)
-	if err := s.renderer.render(&m, c.locale, c.sent.Time()); err != nil {
-		return &DeliveryError{Err: err}
+// A delivery is one message of a challenge on its way.
+type delivery struct {
+	client    Client
+	challenge *challenge
+	name      name
+	key       *macKey
+	network   name // that the message was charged to
+	tier      tier
+	cooldown  name // that a failure ends; "" for none
+	now       Instant
+}
+
+// deliver renders the message and hands it to the sender, or, if it is suppressed, does the
+// same work and hands it to nobody. What the sender surely did not take is given back, so that
+// the person may ask again at once. Where sign-up is closed the caller is not told of a failure and
+// nothing is given back: messages to people without an account never fail.
+func (s *Service) deliver(ctx context.Context, d *delivery) error {
+	m := s.message(d.client, d.challenge, d.name, d.key)
+	err := s.renderer.render(&m, d.challenge.locale, d.challenge.sent.Time())
+	if err == nil && !d.challenge.suppressed {
+		err = s.sender.Send(ctx, m)
 	}
-	if c.suppressed {
-		return nil
-	}
-	err := s.sender.Send(ctx, m)
 	if err == nil {
 		return nil
 	}
-	s.emit(ctx, c.event(EventNotSent, n, "sender failed"))
-	return &DeliveryError{Accepted: !errors.Is(err, ErrNotAccepted), Err: err}
+	s.emit(ctx, d.challenge.event(EventNotSent, d.name, d.now, "sender failed"))
+	if d.client.SignUp == ClosedSignUp {
+		return nil
+	}
+	failed := &DeliveryError{Accepted: !errors.Is(err, ErrNotAccepted), Err: err}
+	if !failed.Accepted {
+		s.unsend(ctx, d)
+	}
+	return failed
+}
+
+// unsend gives a message back, whether or not the caller still waits. If that fails, the limits stay
+// stricter than they need.
+func (s *Service) unsend(ctx context.Context, d *delivery) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	defer cancel()
+	b := s.limits.unsend(d.challenge, d.network, d.tier)
+	if d.cooldown != "" {
+		b.Deletes = append(b.Deletes, d.cooldown.key(kindCooldown))
+	}
+	if err := s.commit(ctx, d.now, b); err != nil {
+		_ = s.failed(ctx, "giving back a send", err)
+	}
 }
 
 // message fills in everything but the rendered parts.

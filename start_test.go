@@ -15,9 +15,10 @@ import (
 
 func TestARepeatedStartIsAnsweredLikeTheFirst(t *testing.T) { // RL-21
 	w := newWorld(t)
-	first, code := w.start(alice)
+	browser := inBrowser(home)
+	first, code := w.startFrom(browser, alice)
 	w.clock.advance(10 * time.Second)
-	again, err := w.Start(t.Context(), passwordless.StartRequest{Client: "web", Channel: passwordless.Email, Address: "Alice@EXAMPLE.com", Caller: home})
+	again, err := w.Start(t.Context(), passwordless.StartRequest{Client: "web", Channel: passwordless.Email, Address: "Alice@EXAMPLE.com", Caller: browser})
 	require.NoError(t, err)
 	assert.Equal(t, first.Handle, again.Handle)
 	assert.Equal(t, first.Browser, again.Browser)
@@ -31,23 +32,51 @@ func TestARepeatedStartIsAnsweredLikeTheFirst(t *testing.T) { // RL-21
 func TestACooldownDoesNotHoldWhoIsDone(t *testing.T) {
 	w := newWorld(t)
 	for range 3 {
-		started, code := w.start(alice)
+		started, code := w.startFrom(inBrowser(home), alice)
 		_, err := w.guess(started.Handle, code)
 		require.NoError(t, err)
 	}
 	assert.Len(t, w.outbox.messages(), 3)
 }
 
-func TestOthersDoNotShareACooldown(t *testing.T) {
+func TestOthersDoNotShareACooldown(t *testing.T) { // BD-2, BD-4
+	w := newWorld(t, unlimited)
+	mine, _ := w.startFrom(inBrowser(home), alice)
+	assert.Equal(t, inBrowser(home).Browser, mine.Browser, "a browser keeps its cookie")
+	other := home
+	other.Browser = passwordless.Secret(strings.Repeat("B", 42) + "A")
+	for name, caller := range map[string]passwordless.Caller{
+		"another network": attacker, "another browser behind one address": other, "no browser behind one address": home} {
+		theirs, _ := w.startFrom(caller, alice)
+		assert.NotEqual(t, mine.Handle, theirs.Handle, name)
+		assert.NotEqual(t, mine.Browser, theirs.Browser, name)
+	}
+	req := passwordless.StartRequest{Client: "web", Channel: passwordless.Email, Address: alice, Handleless: true, Caller: home}
+	first, err := w.Start(t.Context(), req)
+	require.NoError(t, err)
+	again, err := w.Start(t.Context(), req)
+	require.NoError(t, err)
+	assert.NotEqual(t, first.Browser, again.Browser, "nobody is given another's browser secret")
+	assert.Len(t, w.outbox.messages(), 5)
+}
+
+func TestAStartThatReturnsElsewhereIsNoRepetition(t *testing.T) { // BD-9
 	w := newWorld(t)
-	mine, _ := w.start(alice)
-	theirs, _ := w.startFrom(attacker, alice)
-	assert.NotEqual(t, mine.Handle, theirs.Handle)
-	browser := home
-	browser.Browser = theirs.Browser
-	third, _ := w.startFrom(browser, alice)
-	assert.NotEqual(t, mine.Handle, third.Handle, "another browser behind one address")
-	assert.Equal(t, browser.Browser, third.Browser, "a browser keeps its cookie")
+	req := passwordless.StartRequest{Client: "web", Channel: passwordless.Email, Address: alice, State: "first", Caller: inBrowser(home)}
+	_, err := w.Start(t.Context(), req)
+	require.NoError(t, err)
+	req.State = "second"
+	started, err := w.Start(t.Context(), req)
+	require.NoError(t, err)
+	l, err := w.guess(started.Handle, w.outbox.last().Code.Reveal())
+	require.NoError(t, err)
+	assert.Equal(t, "second", l.State)
+}
+
+// inBrowser is the caller with a browser's cookie.
+func inBrowser(c passwordless.Caller) passwordless.Caller {
+	c.Browser = passwordless.Secret(strings.Repeat("A", 43))
+	return c
 }
 
 func TestAHandlelessChallengeKeepsTriesForItsInitiator(t *testing.T) { // BD-6

@@ -10,6 +10,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"math/big"
 	"slices"
 	"strings"
@@ -48,14 +49,20 @@ func newSigner(k SigningKey) (signer, error) {
 	}
 	switch key := k.Key.(type) {
 	case *ecdsa.PrivateKey:
-		if key.Curve != elliptic.P256() {
+		if key == nil || key.Curve != elliptic.P256() {
 			return s, errors.New("Key: ECDSA on another curve than P-256")
+		}
+		if _, err := key.PublicKey.Bytes(); err != nil {
+			return s, errors.New("Key: not a point of P-256")
 		}
 		s.alg, s.method = ES256, jwt.SigningMethodES256
 	case ed25519.PrivateKey:
+		if len(key) != ed25519.PrivateKeySize {
+			return s, errors.New("Key: not an Ed25519 key")
+		}
 		s.alg, s.method = EdDSA, jwt.SigningMethodEdDSA
 	case *rsa.PrivateKey:
-		if key.N.BitLen() < 3072 {
+		if key == nil || key.N == nil || key.N.BitLen() < 3072 {
 			return s, errors.New("Key: RSA under 3072 bits")
 		}
 		s.alg, s.method = RS256, jwt.SigningMethodRS256
@@ -150,6 +157,9 @@ func (s *Service) signAccess(client Client, c accessClaims) (Secret, time.Durati
 		"iat": seconds(c.now), "exp": seconds(c.now.Add(life)), "auth_time": seconds(c.at),
 		"jti": uuid.NewString(), "amr": amr(c.channel, c.method),
 	}
+	if client.Tenant != "" {
+		claims["tenant"] = client.Tenant
+	}
 	if len(c.scopes) > 0 {
 		claims["scope"] = strings.Join(c.scopes, " ")
 	}
@@ -176,8 +186,9 @@ func (s *Service) sign(client Client, t *TokenRequest, l Login) (*Tokens, error)
 func (s *Service) idClaims(client Client, t *TokenRequest, l Login, life time.Duration) jwt.MapClaims {
 	claims := jwt.MapClaims{}
 	if t.Claims != nil {
-		for k, v := range t.Claims(l) {
-			claims[k] = v
+		maps.Copy(claims, t.Claims(l))
+		for _, ours := range [...]string{"nbf", "jti", "nonce", "acr", "azp", "at_hash", "c_hash"} {
+			delete(claims, ours)
 		}
 	}
 	if t.has("email") && l.User.Email != "" {
@@ -190,7 +201,6 @@ func (s *Service) idClaims(client Client, t *TokenRequest, l Login, life time.Du
 	claims["iss"], claims["sub"], claims["aud"] = s.issuer, t.subject(l), client.ID
 	claims["iat"], claims["exp"], claims["auth_time"] = seconds(now), seconds(now.Add(life)), seconds(now)
 	claims["amr"] = amr(l.Identifier.Channel, l.Method)
-	delete(claims, "nonce")
 	if t.Nonce != "" {
 		claims["nonce"] = t.Nonce
 	}
@@ -212,6 +222,7 @@ func amr(ch Channel, m Method) []string {
 // An AccessToken is what a verified access token says.
 type AccessToken struct {
 	Subject, Client string
+	Tenant          string
 	Audience        []string
 	Scopes          []string
 	AuthTime        time.Time
@@ -234,6 +245,7 @@ func (s *Service) VerifyAccessToken(t Secret, audience string) (AccessToken, err
 		jwt.RegisteredClaims
 		Client   string `json:"client_id"`
 		Scope    string `json:"scope"`
+		Tenant   string `json:"tenant"`
 		AuthTime int64  `json:"auth_time"`
 	}
 	parser := jwt.NewParser(jwt.WithValidMethods(s.algorithms()), jwt.WithIssuer(s.issuer), jwt.WithLeeway(time.Minute),
@@ -245,7 +257,7 @@ func (s *Service) VerifyAccessToken(t Secret, audience string) (AccessToken, err
 	if claims.Subject == "" {
 		return AccessToken{}, ErrInvalidToken
 	}
-	return AccessToken{Subject: claims.Subject, Client: claims.Client, Audience: claims.Audience, ID: claims.ID,
+	return AccessToken{Subject: claims.Subject, Client: claims.Client, Tenant: claims.Tenant, Audience: claims.Audience, ID: claims.ID,
 		Scopes: strings.Fields(claims.Scope), AuthTime: time.Unix(claims.AuthTime, 0).UTC(), Expires: claims.ExpiresAt.Time}, nil
 }
 

@@ -2,6 +2,7 @@ package passwordless
 
 import (
 	"context"
+	"crypto/rand"
 	"crypto/sha256"
 	"errors"
 	"time"
@@ -218,21 +219,25 @@ func (s *Service) openLink(ctx context.Context, t Secret) (n name, secret string
 	return n, string(b[nameSize:]), c, err
 }
 
-// An attempt is one secret on its way through the machine.
+// A decision judges a loaded challenge: see the functions in challenge.go.
+type decision func(challenge, Record, name, Instant, *guess, *limits) (Batch, verdict)
+
+// An attempt is one request about one challenge on its way through the machine.
 type attempt struct {
 	guess
 	name   name
 	caller Caller
 	grant  Grant
-	method Method
-	decide func(challenge, Record, name, Instant, *guess, *limits) (Batch, verdict)
-	last   challenge // as the last verdict left it
-	now    Instant
-	draw
+	method Method // by which a right secret signs in; "" if it does not
+	decide decision
+	// ease is told which bucket refused and tells whether to try again without it.
+	ease func(Kind) bool
+	last challenge // as the last verdict left it
+	now  Instant
+	seed digest // of what a login grants
 }
 
-func (s *Service) attempt(n name, client Client, caller Caller, grant Grant,
-	decide func(challenge, Record, name, Instant, *guess, *limits) (Batch, verdict)) (*attempt, error) {
+func (s *Service) attempt(n name, client Client, caller Caller, grant Grant, decide decision) (*attempt, error) {
 	if !caller.IP.IsValid() {
 		return nil, &InputError{"Caller.IP", "required: limits depend on it"}
 	}
@@ -242,9 +247,19 @@ func (s *Service) attempt(n name, client Client, caller Caller, grant Grant,
 	a := &attempt{name: n, caller: caller, grant: grant, decide: decide}
 	a.client, a.network, a.browsers = client, s.networkName(caller.IP), s.policy.Browser
 	a.browser = browserDigest(caller.Browser)
-	a.take()
-	a.version = a.fresh[0]
+	rand.Read(a.seed[:])
 	return a, nil
+}
+
+// easy lets an attempt go on without a bucket that must not refuse a right secret.
+func (a *attempt) easy(kind Kind) bool {
+	for k, without := range map[Kind]*bool{bucketFailures: &a.without.breaker, bucketDevice: &a.without.device, bucketStart: &a.without.nuisance} {
+		if k == kind && !*without && (k != bucketStart || a.cancel != "") {
+			*without = true
+			return true
+		}
+	}
+	return a.ease != nil && a.ease(kind)
 }
 
 func browserDigest(v Secret) digest {
@@ -259,7 +274,7 @@ func browserDigest(v Secret) digest {
 // allows only so often.
 func (s *Service) run(ctx context.Context, a *attempt) (Login, error) {
 	var who found
-	for range s.policy.MaxAttempts + max(0, s.policy.MaxResends) + 2 {
+	for range s.tries(a.client) {
 		rec, c, err := s.loadChallenge(ctx, a)
 		if err != nil {
 			return Login{}, err
@@ -267,22 +282,22 @@ func (s *Service) run(ctx context.Context, a *attempt) (Login, error) {
 		if who, err = s.find(ctx, a, &c, who); err != nil {
 			return Login{}, err
 		}
-		c.suppressed = c.suppressed || who.revoked(&c)
+		a.heed(&c, who)
+		a.version = newVersion()
 		b, v := a.decide(c, rec, a.name, a.now, &a.guess, s.limits)
 		a.last = v.next
 		grants := v.matched && a.method != "" && !a.check
 		if grants && who.ready(&c) {
 			b.Puts = append(b.Puts, s.sessionPuts(a, &v.next, who.user)...)
 		}
-		err = s.commit(ctx, a.now, b)
-		if err != nil {
+		if err = s.commit(ctx, a.now, b); err != nil {
 			if again, err := s.runAgain(ctx, a, err); !again {
 				return Login{}, err
 			}
 			continue
 		}
 		if v.event != "" && v.event != EventLogin {
-			s.emit(ctx, v.next.event(v.event, a.name, reason(v.err)))
+			s.emit(ctx, v.next.event(v.event, a.name, a.now, reason(v.err)))
 		}
 		if v.err != nil || !grants {
 			return Login{}, v.err
@@ -290,6 +305,17 @@ func (s *Service) run(ctx context.Context, a *attempt) (Login, error) {
 		return s.admit(ctx, a, &v.next, who)
 	}
 	return Login{}, ErrBusy
+}
+
+// heed lets a revocation end what came before it: after it nothing matches a challenge that began
+// before, and no device is known by a sign-in before.
+func (a *attempt) heed(c *challenge, who found) {
+	e := who.user.epoch
+	if e == nil || e.n == 0 {
+		return
+	}
+	c.suppressed = c.suppressed || c.started < e.at
+	a.known = a.known && a.device.issued >= e.at
 }
 
 func reason(err error) string {
@@ -317,10 +343,7 @@ func (s *Service) loadChallenge(ctx context.Context, a *attempt) (Record, challe
 	}
 	a.now = max(a.now, c.touched)
 	a.key = s.ring.byID[c.keyID]
-	var device name
-	if device, a.known = s.knownDevice(a.caller.Device, c.tenant, c.person, a.now); a.known {
-		a.device = device
-	}
+	a.device, a.known = s.knownDevice(a.caller.Device, c.tenant, c.person, a.now)
 	return recs[0], c, nil
 }
 
@@ -337,32 +360,23 @@ func (f *found) ready(c *challenge) bool {
 	return !f.none && f.user.Status == UserActive && f.user.Verified(c.identifier())
 }
 
-// revoked reports whether the user was signed out everywhere after the challenge began:
-// then nothing matches it any more.
-func (f *found) revoked(c *challenge) bool {
-	return f.user.epoch != nil && f.user.epoch.n > 0 && c.started <= f.user.epoch.at
-}
-
 // find asks the directory who holds the identifier: once a call, for every guess at a living
 // challenge, before it is compared, so that neither the time of an answer nor a
 // refused commit tells whether the guess was right.
 func (s *Service) find(ctx context.Context, a *attempt, c *challenge, f found) (found, error) {
-	if f.asked || a.method == "" || a.check || c.live(a.now, a.client) != open {
+	if f.asked || a.method == "" || c.live(a.now, a.client) != open {
 		return f, nil
 	}
 	f.asked = true
 	u, err := s.users.Find(ctx, c.tenant, c.identifier())
-	if errors.Is(err, ErrNoUser) {
-		f.none = true
-		return f, nil
-	}
-	if err != nil {
+	if f.none = errors.Is(err, ErrNoUser); err != nil && !f.none {
 		return f, s.failed(ctx, "finding user", err)
 	}
-	if f.user = u; s.needsEpoch(a) {
-		f.user.epoch, err = s.epochOf(ctx, a.now, c.tenant, u)
+	if f.user = u; u.epoch == nil && s.needsEpoch(a) {
+		f.user.epoch, err = s.loadEpoch(ctx, a.now, c.tenant, u.ID) // of nobody too: the trip must not tell
+		return f, err
 	}
-	return f, err
+	return f, nil
 }
 
 // runAgain decides whether an attempt whose commit was refused is tried again.
@@ -374,15 +388,7 @@ func (s *Service) runAgain(ctx context.Context, a *attempt, err error) (bool, er
 	case !errors.As(err, &limited):
 		return false, s.failed(ctx, "verifying", err)
 	}
-	switch kind := limited.Bucket.Kind; {
-	case kind == bucketFailures && !a.without.breaker:
-		a.without.breaker = true
-		return true, nil
-	case kind == bucketDevice && !a.without.device:
-		a.without.device = true
-		return true, nil
-	case kind == bucketStart && !a.without.nuisance:
-		a.without.nuisance = true
+	if a.easy(limited.Bucket.Kind) {
 		return true, nil
 	}
 	s.emit(ctx, Event{Type: EventLimited, At: a.now.Time(), Tenant: a.client.Tenant, Client: a.client.ID,
@@ -396,21 +402,29 @@ func (s *Service) runAgain(ctx context.Context, a *attempt, err error) (bool, er
 // admit is the effect of a right secret: it makes the person a user if need be, and signs
 // the tokens. The secret is used up by now, whatever happens here.
 func (s *Service) admit(ctx context.Context, a *attempt, c *challenge, who found) (Login, error) {
+	known := a.known && !a.without.device
+	id := a.device.id
+	if !known {
+		id = nameOf(s.ring.current.sum("device id", string(a.seed[:])))
+	}
 	l := Login{
 		Tenant: c.tenant, Client: c.client, User: who.user, Identifier: c.identifier(), Method: a.method,
-		At: a.now.Time(), KnownDevice: a.known, RedirectURI: c.redirect, State: c.clientState,
-		Device: s.newDevice(c.tenant, c.person, a.now, a.seed),
+		At: a.now.Time(), KnownDevice: known, RedirectURI: c.redirect, State: c.clientState,
 	}
 	if !who.ready(c) {
 		if err := s.firstProof(ctx, a, c, &l, who); err != nil {
 			return Login{}, err
 		}
 	}
-	s.emit(ctx, l.event(EventLogin, c, a.name))
-	err := s.fillGrant(ctx, a, c, &l)
-	if err != nil {
+	issued := a.now
+	if e := l.User.epoch; e != nil {
+		issued = max(issued, e.at)
+	}
+	l.Device = s.newDevice(c.tenant, c.person, id, issued)
+	if err := s.fillGrant(ctx, a, c, &l); err != nil {
 		return Login{}, err
 	}
+	s.emit(ctx, l.event(EventLogin, c, a.name))
 	return l, nil
 }
 
@@ -431,42 +445,46 @@ func (s *Service) firstProof(ctx context.Context, a *attempt, c *challenge, l *L
 		s.emit(ctx, l.event(EventAccountRefused, c, a.name))
 		return &AccountError{Status: l.User.Status}
 	}
-	if !l.User.Verified(c.identifier()) {
-		if err := s.confirm(ctx, a, c, l, who.none); err != nil {
-			return err
-		}
+	if err := s.confirm(ctx, a, c, l); err != nil {
+		return err
 	}
 	return s.grantLater(ctx, a, c, l)
 }
 
 // confirm ends every session that the account had before its owner came, lets the
-// directory purge the rest, and takes its word on the user.
-func (s *Service) confirm(ctx context.Context, a *attempt, c *challenge, l *Login, created bool) error {
-	if !created {
-		if err := s.RevokeUser(ctx, c.tenant, l.User.ID); err != nil {
-			return err
-		}
+// directory purge the rest, and takes its word on the user. What is granted afterwards is granted under
+// the epoch written here, so that a later revocation ends it.
+func (s *Service) confirm(ctx context.Context, a *attempt, c *challenge, l *Login) error {
+	e, err := s.bumpEpoch(ctx, c.tenant, l.User.ID)
+	if err != nil {
+		return err
 	}
 	u, err := s.users.ConfirmFirstProof(ctx, c.tenant, l.User.ID, c.identifier())
-	if err != nil {
+	switch {
+	case err != nil:
 		return s.failed(ctx, "confirming first proof", err)
-	}
-	if u.ID != l.User.ID || u.Status != UserActive || !u.Verified(c.identifier()) {
+	case u.ID != l.User.ID || !u.Verified(c.identifier()):
+		return s.failed(ctx, "confirming first proof", errUnconfirmed)
+	case u.Status != UserActive:
 		return &AccountError{Status: u.Status}
 	}
+	u.epoch = &e
 	l.User, l.FirstProof = u, true
 	s.emit(ctx, l.event(EventFirstProof, c, a.name))
 	return nil
 }
 
-func (c *challenge) event(t EventType, n name, reason string) Event {
-	return Event{Type: t, At: c.touched.Time(), Tenant: c.tenant, Client: c.client, Person: string(c.person),
+// errUnconfirmed is a mistake of a directory.
+var errUnconfirmed = errors.New("the directory returned another user, or one without the proof")
+
+func (c *challenge) event(t EventType, n name, at Instant, reason string) Event {
+	return Event{Type: t, At: at.Time(), Tenant: c.tenant, Client: c.client, Person: string(c.person),
 		Challenge: string(n), Channel: c.channel, Reason: reason}
 }
 
 func (l *Login) event(t EventType, c *challenge, n name) Event {
-	e := c.event(t, n, "")
-	e.At, e.UserID = l.At, l.User.ID
+	e := c.event(t, n, InstantOf(l.At), "")
+	e.UserID = l.User.ID
 	return e
 }
 
@@ -479,6 +497,8 @@ type ResendRequest struct {
 
 // Resend sends the message of a challenge again: by Policy.Resend with the same secrets or
 // with new ones. It gives no more time and no more attempts.
+//
+// The answer has no Browser: the first one stands.
 //
 // Errors: *ChallengeError (ErrTooSoon and ErrNoResends among its reasons), *LimitedError,
 // *DeliveryError, *InputError, ErrUnknownClient, ErrBusy, and what Store.Commit returns.
@@ -497,21 +517,32 @@ func (s *Service) Resend(ctx context.Context, req ResendRequest) (Started, error
 	if err != nil {
 		return Started{}, err
 	}
-	in := &resend{client: client, network: a.network, fresh: a.fresh[0], policy: &s.policy, current: s.ring.current}
+	in := &resend{policy: &s.policy, current: s.ring.current}
 	a.decide = func(c challenge, rec Record, n name, now Instant, g *guess, l *limits) (Batch, verdict) {
-		in.haveKey = g.key != nil
-		if g.known {
-			in.tier = tierKnown
+		if g.known && !g.without.device {
+			g.tier = tierKnown
+		} else if g.tier == tierKnown {
+			g.tier = tierStranger
 		}
-		return decideResend(c, rec, n, now, in, l)
+		return decideResend(c, rec, n, now, g, in, l)
+	}
+	a.ease = func(kind Kind) bool {
+		switch {
+		case kind == bucketLedger && !in.long:
+			in.long = true
+		case kind == bucketSend && a.tier == tierStranger:
+			a.tier = tierReserve
+		default:
+			return false
+		}
+		return true
 	}
 	if _, err := s.run(ctx, a); err != nil {
 		return Started{}, err
 	}
 	c := a.last
-	if err := s.deliver(ctx, client, &c, a.name, s.ring.byID[c.keyID]); err != nil {
-		return Started{}, err
-	}
-	return Started{Handle: req.Handle, Browser: req.Caller.Browser, Identifier: c.identifier(), Expires: c.expires.Time(),
-		ResendAfter: cooldown(s.policy.ResendCooldown, c.resends)}, nil
+	started := Started{Handle: req.Handle, Identifier: c.identifier(), Expires: c.expires.Time(),
+		ResendAfter: cooldown(s.policy.ResendCooldown, c.resends)}
+	return started, s.deliver(ctx, &delivery{client: client, challenge: &c, name: a.name, key: s.ring.byID[c.keyID],
+		network: a.network, tier: a.tier, now: a.now})
 }
