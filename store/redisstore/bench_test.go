@@ -1,0 +1,33 @@
+package redisstore_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/seed62b93bad/passwordless"
+)
+
+// BenchmarkCommit measures what the driver itself takes, without server and client.
+func BenchmarkCommit(b *testing.B) {
+	s := open(b, &fake{replies: []any{[]any{"ok", string(make([]byte, 24)), string(make([]byte, 24))}}})
+	window := passwordless.Window{Burst: 10, Every: time.Second, Cost: 1}
+	windows := []passwordless.Window{window, window, window}
+	name := "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+	batch := passwordless.Batch{
+		Charges: []passwordless.Charge{
+			{Bucket: passwordless.Key{Kind: "network", Name: name}, Windows: windows},
+			{Bucket: passwordless.Key{Kind: "person", Name: name}, Windows: windows},
+		},
+	}
+	for _, kind := range []passwordless.Kind{"challenge", "slot"} {
+		batch.Puts = append(batch.Puts, passwordless.Put{Record: passwordless.Record{
+			Key: passwordless.Key{Kind: kind, Name: name}, Version: passwordless.Version{1}, Expires: 1e18, Body: make([]byte, 300),
+		}})
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := s.Commit(b.Context(), 1, batch); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

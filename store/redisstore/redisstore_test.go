@@ -1,0 +1,220 @@
+package redisstore_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/seed62b93bad/passwordless"
+	"github.com/seed62b93bad/passwordless/store/redisstore"
+)
+
+// info is what INFO says of a server that will do.
+const info = "# Server\r\nredis_version:7.4.1\r\nmaxmemory_policy:noeviction\r\naof_enabled:1\r\nrole:master\r\ncluster_enabled:0\r\n"
+
+// A fake answers scripts; the first, which is the check of New, with info.
+type fake struct {
+	info    string
+	replies []any // and errors, each for one script; the last for all that follow
+	ran     int   // scripts after the check
+}
+
+func (f *fake) prepare(lua string) redisstore.Script {
+	return func(ctx context.Context, keys []string, args ...any) (any, error) {
+		if strings.Contains(lua, "INFO") {
+			return []any{[]byte(f.info)}, nil
+		}
+		reply := f.replies[min(f.ran, len(f.replies)-1)]
+		f.ran++
+		if err, ok := reply.(error); ok {
+			return nil, err
+		}
+		return reply, nil
+	}
+}
+
+func open(t testing.TB, f *fake) *redisstore.Store {
+	t.Helper()
+	f.info = info
+	s, err := redisstore.New(t.Context(), f.prepare, redisstore.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+var batch = passwordless.Batch{Puts: []passwordless.Put{{Record: passwordless.Record{
+	Key: passwordless.Key{Kind: "kind", Name: "name"}, Version: passwordless.Version{1}, Expires: passwordless.Never,
+}}}}
+
+func TestNewTellsAllThatIsWrong(t *testing.T) {
+	for _, row := range []struct {
+		rule, from, to string
+		o              redisstore.Options
+		wrong          string // in the error; "" for none
+	}{
+		{rule: "a durable primary will do"},
+		{rule: "nothing is evicted", from: "noeviction", to: "volatile-ttl", wrong: "maxmemory-policy"},
+		{rule: "a policy that is not told is refused", from: "maxmemory_policy", to: "other", wrong: "maxmemory-policy"},
+		{rule: "a replica is refused", from: "role:master", to: "role:slave", wrong: "role"},
+		{rule: "a cluster is refused", from: "cluster_enabled:0", to: "cluster_enabled:1", wrong: "Cluster"},
+		{rule: "the append-only file is demanded", from: "aof_enabled:1", to: "aof_enabled:0", wrong: "appendonly"},
+		{rule: "or waived", from: "aof_enabled:1", to: "aof_enabled:0", o: redisstore.Options{InsecureVolatile: true}},
+		{rule: "longest prefix", o: redisstore.Options{Prefix: strings.Repeat("aZ09._-z", 4)}},
+		{rule: "prefix too long", o: redisstore.Options{Prefix: strings.Repeat("x", 33)}, wrong: "prefix"},
+		{rule: "prefix with a colon", o: redisstore.Options{Prefix: "a:b"}, wrong: "prefix"},
+		{rule: "prefix with a pattern", o: redisstore.Options{Prefix: "*"}, wrong: "prefix"},
+		{rule: "prefix with a line break", o: redisstore.Options{Prefix: "a\n"}, wrong: "prefix"},
+	} {
+		t.Run(row.rule, func(t *testing.T) {
+			f := &fake{info: strings.ReplaceAll(info, row.from, row.to)}
+			if row.from == "" {
+				f.info = info
+			}
+			s, err := redisstore.New(t.Context(), f.prepare, row.o)
+			if row.wrong == "" && (err != nil || s == nil) {
+				t.Errorf("New: %v, want success", err)
+			}
+			if row.wrong != "" && (err == nil || !strings.Contains(err.Error(), row.wrong)) {
+				t.Errorf("New: %v, want an error about %q", err, row.wrong)
+			}
+		})
+	}
+	t.Run("all at once", func(t *testing.T) {
+		_, err := redisstore.New(t.Context(), (&fake{}).prepare, redisstore.Options{})
+		for _, wrong := range []string{"maxmemory-policy", "role", "Cluster", "appendonly"} {
+			if !strings.Contains(fmt.Sprint(err), wrong) {
+				t.Errorf("New: %v, want it to tell of %q", err, wrong)
+			}
+		}
+	})
+	t.Run("no function", func(t *testing.T) {
+		if _, err := redisstore.New(t.Context(), nil, redisstore.Options{}); err == nil {
+			t.Error("New without a function that prepares scripts: success")
+		}
+	})
+}
+
+func TestCommitTellsWhetherItMayHaveBeenApplied(t *testing.T) {
+	dial := &net.OpError{Op: "dial", Net: "tcp", Err: os.NewSyscallError("connect", syscall.ECONNREFUSED)}
+	for _, row := range []struct {
+		rule string
+		err  error
+		want error
+	}{
+		{"nobody listens", dial, passwordless.ErrUnavailable},
+		{"nobody listens, wrapped", fmt.Errorf("pool: %w", dial), passwordless.ErrUnavailable},
+		{"the Script promises", fmt.Errorf("pool exhausted: %w", passwordless.ErrUnavailable), passwordless.ErrUnavailable},
+		{"still loading", errors.New("LOADING Redis is loading the dataset in memory"), passwordless.ErrUnavailable},
+		{"wrapped reply", fmt.Errorf("node 1: %w", errors.New("LOADING Redis is loading the dataset in memory")), passwordless.ErrUnavailable},
+		{"a replica", errors.New("READONLY You can't write against a read only replica."), passwordless.ErrUnavailable},
+		{"out of memory before", errors.New("OOM command not allowed when used memory > 'maxmemory'."), passwordless.ErrUnavailable},
+		{"out of memory within", errors.New("OOM command not allowed when used memory > 'maxmemory'. script: 1f, on @user_script:9."), passwordless.ErrUncertain},
+		{"failed within", errors.New("WRONGTYPE Operation against a key holding the wrong kind of value script: 1f, on @user_script:9."), passwordless.ErrUncertain},
+		{"a word in the middle", errors.New("something LOADING "), passwordless.ErrUncertain},
+		{"connection lost", io.EOF, passwordless.ErrUncertain},
+		{"connection reset", &net.OpError{Op: "read", Err: syscall.ECONNRESET}, passwordless.ErrUncertain},
+		{"time out of the client", &net.OpError{Op: "read", Err: os.ErrDeadlineExceeded}, passwordless.ErrUncertain},
+		{"unknown", errors.New("client: unknown"), passwordless.ErrUncertain},
+	} {
+		t.Run(row.rule, func(t *testing.T) {
+			f := &fake{replies: []any{row.err}}
+			s := open(t, f)
+			_, err := s.Commit(t.Context(), 1, batch)
+			if !errors.Is(err, row.want) || !errors.Is(err, row.err) {
+				t.Errorf("Commit: %v, want %v and its cause", err, row.want)
+			}
+			if again := f.ran > 1; again != (row.want == passwordless.ErrUnavailable) {
+				t.Errorf("Commit ran its script %d times", f.ran)
+			}
+			if _, err := s.Load(t.Context(), 1, batch.Puts[0].Record.Key); !errors.Is(err, passwordless.ErrUnavailable) {
+				t.Errorf("Load: %v, want %v", err, passwordless.ErrUnavailable)
+			}
+		})
+	}
+}
+
+func TestCommitRunsAgainWhatDidNotRun(t *testing.T) {
+	f := &fake{replies: []any{errors.New("LOADING Redis is loading the dataset in memory"), []any{"ok"}}}
+	if _, err := open(t, f).Commit(t.Context(), 1, batch); err != nil || f.ran != 2 {
+		t.Errorf("Commit: %v after %d scripts, want success after 2", err, f.ran)
+	}
+}
+
+func TestContextThatEndedBefore(t *testing.T) {
+	f := &fake{replies: []any{[]any{"ok"}}}
+	s := open(t, f)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, err := s.Commit(ctx, 1, batch)
+	if !errors.Is(err, context.Canceled) || errors.Is(err, passwordless.ErrUncertain) || f.ran != 0 {
+		t.Errorf("Commit: %v after %d scripts, want %v and none", err, f.ran, context.Canceled)
+	}
+}
+
+func TestContextThatEndsMeanwhile(t *testing.T) {
+	for _, row := range []struct {
+		rule      string
+		err       error
+		uncertain bool
+	}{
+		{"the script may have run", os.ErrDeadlineExceeded, true},
+		{"the script did not run", errors.New("LOADING Redis is loading the dataset in memory"), false},
+	} {
+		t.Run(row.rule, func(t *testing.T) {
+			s := open(t, &fake{replies: []any{row.err}})
+			ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond) // ends in the pause of a retry, or in that for the context
+			defer cancel()
+			_, err := s.Commit(ctx, 1, batch)
+			if !errors.Is(err, context.DeadlineExceeded) || errors.Is(err, passwordless.ErrUncertain) != row.uncertain {
+				t.Errorf("Commit: %v, want %v, uncertain: %v", err, context.DeadlineExceeded, row.uncertain)
+			}
+			if _, err := s.Load(ctx, 1); !errors.Is(err, context.DeadlineExceeded) || errors.Is(err, passwordless.ErrUncertain) {
+				t.Errorf("Load: %v, want %v", err, context.DeadlineExceeded)
+			}
+		})
+	}
+}
+
+func TestRepliesOfAnUnknownForm(t *testing.T) {
+	key := passwordless.Key{Kind: "kind", Name: "name"}
+	for _, reply := range []any{
+		nil, "ok", int64(1), []any{}, []any{nil}, []any{"no"}, []any{"ok", "more"},
+		[]any{"limited"}, []any{"limited", int64(0), int64(1)}, []any{"limited", int64(-1), int64(1)},
+		[]any{"conflict"}, []any{"conflict", int64(1)}, []any{"conflict", int64(-1)}, []any{"conflict", "0"},
+		[]any{"passwordless:r:kind:name", "short"}, []any{strings.Repeat("x", 36), strings.Repeat("9", 36)},
+		[]any{int64(2), "0"}, []any{int64(-1), "0"},
+	} {
+		t.Run(fmt.Sprint(reply), func(t *testing.T) {
+			s := open(t, &fake{replies: []any{reply}})
+			if _, err := s.Commit(t.Context(), 1, batch); !errors.Is(err, passwordless.ErrUncertain) {
+				t.Errorf("Commit: %v, want %v", err, passwordless.ErrUncertain)
+			}
+			if _, err := s.Load(t.Context(), 1, key, key, key); !errors.Is(err, passwordless.ErrUnavailable) {
+				t.Errorf("Load: %v, want %v", err, passwordless.ErrUnavailable)
+			}
+			if _, err := s.Sweep(t.Context(), 1, 1); !errors.Is(err, passwordless.ErrUnavailable) {
+				t.Errorf("Sweep: %v, want %v", err, passwordless.ErrUnavailable)
+			}
+			if list, ok := reply.([]any); ok && len(list) == 0 {
+				return // an empty page
+			}
+			if _, _, err := s.List(t.Context(), 1, "kind", "owner", 1, ""); !errors.Is(err, passwordless.ErrUnavailable) {
+				t.Errorf("List: %v, want %v", err, passwordless.ErrUnavailable)
+			}
+		})
+	}
+}
+
+func TestListRefusesAForeignCursor(t *testing.T) {
+	if _, _, err := open(t, &fake{}).List(t.Context(), 1, "kind", "owner", 1, "%"); err == nil {
+		t.Error("List with a cursor that is none: success")
+	}
+}

@@ -1,0 +1,111 @@
+package redisstore
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"strconv"
+
+	"github.com/seed62b93bad/passwordless"
+)
+
+// Load returns one record per key, in the order of keys, all as they were at one
+// instant.
+func (s *Store) Load(ctx context.Context, now passwordless.Instant, keys ...passwordless.Key) ([]passwordless.Record, error) {
+	names := make([]string, len(keys))
+	for i, k := range keys {
+		names[i] = s.record(k)
+	}
+	reply, err := s.read(ctx, "load", s.load, names)
+	if err != nil {
+		return nil, err
+	}
+	if len(reply) != len(keys) {
+		return nil, failed("load", passwordless.ErrUnavailable, errReply)
+	}
+	records := make([]passwordless.Record, len(keys))
+	for i, k := range keys {
+		records[i].Key = k
+		if reply[i] == nil {
+			continue
+		}
+		r, err := unpackRecord(k, text(reply[i]))
+		if err != nil {
+			return nil, failed("load", passwordless.ErrUnavailable, err)
+		}
+		if now < r.Expires {
+			records[i] = r
+		}
+	}
+	return records, nil
+}
+
+// Commit applies the batch, all or nothing.
+func (s *Store) Commit(ctx context.Context, now passwordless.Instant, b passwordless.Batch) (passwordless.Levels, error) {
+	if err := b.Validate(); err != nil {
+		return nil, err
+	}
+	keys, args := s.packBatch(now, b)
+	reply, err := s.run(ctx, "commit", passwordless.ErrUncertain, s.commit, keys, args...)
+	if err != nil {
+		return nil, err
+	}
+	levels, err := unpackOutcome(b, reply)
+	if errors.Is(err, errReply) {
+		return nil, failed("commit", passwordless.ErrUncertain, err)
+	}
+	return levels, err
+}
+
+// List returns records of an owner in the order of their names. Records without an
+// owner are not listed. A cursor is the name of the last record of the page before.
+func (s *Store) List(ctx context.Context, now passwordless.Instant, kind passwordless.Kind, owner string, limit int, cursor string) ([]passwordless.Record, string, error) {
+	after, err := base64.RawURLEncoding.DecodeString(cursor)
+	if err != nil {
+		return nil, "", errors.New("redisstore: list: not a cursor of this store")
+	}
+	first := s.record(passwordless.Key{Kind: kind, Name: string(after)})
+	reply, err := s.read(ctx, "list", s.list, []string{s.owned(kind, owner)},
+		digits(now), owner, strconv.Itoa(limit+1), first)
+	if err != nil {
+		return nil, "", err
+	}
+	page, err := unpackPage(s.record(passwordless.Key{Kind: kind}), kind, reply)
+	if err != nil {
+		return nil, "", failed("list", passwordless.ErrUnavailable, err)
+	}
+	if len(page) <= limit {
+		return page, "", nil
+	}
+	last := page[limit-1].Key.Name
+	return page[:limit], base64.RawURLEncoding.EncodeToString([]byte(last)), nil
+}
+
+// sweepStep is about how many keys one script of Sweep looks at: other clients of
+// Redis wait meanwhile, well under a millisecond.
+const sweepStep = 500
+
+// Sweep removes records that were expired, and buckets that were full, at now. It goes
+// on where the last Sweep of s ended; unless it reaches the limit, it looks at every key
+// of the database, in many short scripts. With an error it returns how many it removed
+// until then.
+func (s *Store) Sweep(ctx context.Context, now passwordless.Instant, limit int) (int, error) {
+	cursor, removed := s.cursor.Load(), 0
+	for whole := cursor == 0; ; {
+		reply, err := s.read(ctx, "sweep", s.sweep, nil, digits(now), strconv.FormatUint(cursor, 10),
+			s.prefix+"[rb]:*", strconv.Itoa(sweepStep), strconv.Itoa(limit-removed))
+		if err != nil {
+			return removed, err
+		}
+		if len(reply) != 2 || !within(reply[0], limit-removed+1) {
+			return removed, failed("sweep", passwordless.ErrUnavailable, errReply)
+		}
+		removed += int(number(reply[0]))
+		cursor, _ = strconv.ParseUint(text(reply[1]), 10, 64) // at worst 0, the beginning
+		s.cursor.Store(cursor)
+		if removed == limit || cursor == 0 && whole {
+			return removed, nil
+		}
+		whole = whole || cursor == 0
+	}
+}
