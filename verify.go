@@ -314,7 +314,7 @@ func (a *attempt) heed(c *challenge, who found) {
 	if e == nil || e.n == 0 {
 		return
 	}
-	c.suppressed = c.suppressed || c.started < e.at
+	c.suppressed = c.suppressed || c.started <= e.at
 	a.known = a.known && a.device.issued >= e.at
 }
 

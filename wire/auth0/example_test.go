@@ -10,10 +10,8 @@ import (
 
 // Serve Auth0's clients beside the application's own pages.
 func Example() {
-	var svc *passwordless.Service // from passwordless.New, with an RS256 key among SigningKeys
-	clients := passwordless.ClientList{{
-		ID: "my-spa", Public: true, FirstParty: true, Algorithm: passwordless.RS256,
-	}}
+	// From passwordless.New, with an RS256 key among SigningKeys and a client whose Algorithm is RS256.
+	var svc *passwordless.Service
 	h, err := auth0.New(svc, auth0.Options{})
 	if err != nil {
 		log.Print("auth0 is not served: ", err)
