@@ -1,0 +1,353 @@
+package page_test
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/seed62b93bad/passwordless"
+	"github.com/seed62b93bad/passwordless/page"
+)
+
+func readCloser(s string) io.ReadCloser { return io.NopCloser(strings.NewReader(s)) }
+
+func TestRequireLogin(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, nil, nil)
+	b := w.browser()
+	b.get("/account").leadsTo(t, "/auth/?next=%2Faccount")
+	b.do("HEAD", "/account?a=b", nil, nil).leadsTo(t, "/auth/?next=%2Faccount%3Fa%3Db")
+	b.get("/account?x=%5c").leadsTo(t, "/auth/?next=%2Faccount%3Fx%3D%255c")
+	b.do("POST", "/account", url.Values{}, nil).wants(t, http.StatusUnauthorized)
+	for _, token := range []string{"x", strings.Repeat("A", 134), strings.Repeat("A", 5000)} {
+		b.plant("__Host-passwordless-session", token)
+		b.get("/account").wants(t, http.StatusSeeOther)
+	}
+	b.signIn(w, alice)
+	b.get("/account").wants(t, http.StatusOK)
+	b.do("POST", "/account", url.Values{}, nil).wants(t, http.StatusOK)
+	w.clock.move(15 * 24 * time.Hour)
+	b.get("/account").wants(t, http.StatusSeeOther)
+}
+
+func TestRequireLoginComesBackBehindAStrippedPrefix(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, nil, nil)
+	h := http.StripPrefix("/app", w.pages.RequireLogin(http.HandlerFunc(account)))
+	rec := httptest.NewRecorder()
+	h.ServeHTTP(rec, httptest.NewRequest(http.MethodGet, "/app/inner?a=1", nil))
+	if got := rec.Header().Get("Location"); got != "/auth/?next=%2Fapp%2Finner%3Fa%3D1" {
+		t.Errorf("leads to %q", got)
+	}
+}
+
+func TestSessionOfAnotherClientIsNoneHere(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, nil, nil)
+	caller := passwordless.Caller{IP: loopback}
+	started, err := w.svc.Start(t.Context(), passwordless.StartRequest{Client: "other", Channel: passwordless.Email, Address: alice, Caller: caller})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := w.svc.Verify(t.Context(), passwordless.VerifyRequest{Client: "other", Handle: started.Handle,
+		Code: w.box.last(t).Code, Caller: caller, Grant: passwordless.Grant{Session: true}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := w.browser()
+	b.plant("__Host-passwordless-session", l.Session.Token.Reveal())
+	b.get("/account").wants(t, http.StatusSeeOther)
+}
+
+// Whatever an attacker planted before the login is worth nothing after it.
+func TestSessionFixation(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, nil, sendBoth)
+	attacker := w.browser()
+	attacker.signIn(w, "mallory@example.com")
+	attackers := attacker.cookie("-session")
+	attacker.get("/auth/")
+	planted := attacker.cookie("-browser")
+
+	victim := w.browser()
+	victim.plant("__Host-passwordless-session", attackers)
+	victim.plant("__Host-passwordless-browser", planted)
+	w.clock.move(time.Hour)
+	victim.signIn(w, alice)
+	if victim.cookie("-session") == attackers || victim.cookie("-session") == "" {
+		t.Error("the session is the attacker's")
+	}
+	if victim.cookie("-browser") != "" {
+		t.Error("the planted browser cookie outlived the login")
+	}
+	if a := attacker.get("/account"); a.StatusCode == http.StatusOK {
+		t.Error("the replaced session lives")
+	}
+	first := victim.cookie("-session")
+	w.clock.move(time.Hour)
+	victim.signIn(w, alice)
+	if victim.cookie("-session") == first {
+		t.Error("a second login kept the session token")
+	}
+}
+
+func TestCookiesAreHostBound(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, nil, nil)
+	b := w.browser()
+	form := b.get("/auth/")
+	sent := b.submit(form, "/auth/", url.Values{"address": {alice}})
+	done := b.enter(b.get("/auth/code"), w.box.last(t).Code.Reveal())
+	var got []string
+	for _, a := range []answer{form, sent, done} {
+		for _, c := range a.Cookies() {
+			got = append(got, c.Name)
+			if !strings.HasPrefix(c.Name, "__Host-passwordless-") || !c.Secure || !c.HttpOnly ||
+				c.SameSite != http.SameSiteLaxMode || c.Path != "/" || c.Domain != "" {
+				t.Errorf("%+v", c)
+			}
+		}
+	}
+	slices.Sort(got)
+	want := []string{"browser", "browser", "device", "flow", "flow", "session"}
+	for i := range want {
+		want[i] = "__Host-passwordless-" + want[i]
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("cookies %v, want %v", got, want)
+	}
+}
+
+func TestInsecureCookiesForPlainLoopback(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, nil, func(o *page.Options) { o.InsecureCookies, o.CookieName = true, "dev" })
+	a := w.browser().get("/auth/")
+	if c := a.Cookies(); len(c) != 1 || c[0].Name != "dev-browser" || c[0].Secure || !c[0].HttpOnly {
+		t.Errorf("%v", c)
+	}
+}
+
+func TestTwoCookiesOfOneNameAreNone(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, nil, nil)
+	b := w.browser()
+	b.signIn(w, alice)
+	token := b.cookie("-session")
+	a := w.browser().do("GET", "/account", nil, func(r *http.Request) {
+		r.Header.Set("Cookie", "__Host-passwordless-session=x; __Host-passwordless-session="+token)
+	})
+	a.wants(t, http.StatusSeeOther)
+}
+
+func TestSignOut(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, nil, nil)
+	b := w.browser()
+	b.get("/auth/sign-out").leadsTo(t, "/auth/signed-out")
+	b.signIn(w, alice)
+	token := b.cookie("-session")
+	asked := b.get("/auth/sign-out").wants(t, http.StatusOK).has(t, `href="/home"`)
+	b.get("/account").wants(t, http.StatusOK)
+	for name, form := range map[string]url.Values{"no nonce": {}, "wrong nonce": {"nonce": {"x"}}} {
+		if a := b.do("POST", "/auth/sign-out", form, nil); a.StatusCode != http.StatusForbidden {
+			t.Errorf("%s: status %d", name, a.StatusCode)
+		}
+	}
+	form := asked.form(t, "/auth/sign-out", nil)
+	b.do("POST", "/auth/sign-out", form, func(r *http.Request) { r.Header.Set("Sec-Fetch-Site", "cross-site") }).wants(t, http.StatusForbidden)
+	b.get("/account").wants(t, http.StatusOK)
+
+	b.submit(asked, "/auth/sign-out", nil).leadsTo(t, "/auth/signed-out")
+	b.get("/auth/signed-out").wants(t, http.StatusOK).has(t, "signed out")
+	if b.cookie("-session") != "" {
+		t.Error("the cookie is kept")
+	}
+	b.plant("__Host-passwordless-session", token)
+	b.get("/account").wants(t, http.StatusSeeOther)
+}
+
+func TestSignOutFromAPageOfTheApplication(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, nil, nil)
+	b := w.browser()
+	b.signIn(w, alice)
+	r := httptest.NewRequest(http.MethodGet, "/home", nil)
+	r.Header.Set("Cookie", "__Host-passwordless-session="+b.cookie("-session"))
+	b.do("POST", "/auth/sign-out", url.Values{"nonce": {w.pages.Nonce(r)}}, nil).leadsTo(t, "/auth/signed-out")
+	b.get("/account").wants(t, http.StatusSeeOther)
+
+	rec := httptest.NewRecorder()
+	w.pages.SignOut(rec, httptest.NewRequest(http.MethodGet, "/bye", nil))
+	if rec.Code != http.StatusMethodNotAllowed {
+		t.Errorf("GET of SignOut: status %d", rec.Code)
+	}
+}
+
+func TestOnLoginReplacesTheSession(t *testing.T) {
+	t.Parallel()
+	var got passwordless.Login
+	var handler *page.Handler
+	w := newWorld(t, nil, func(o *page.Options) {
+		o.Send = passwordless.SendBoth
+		o.OnLogin = func(w http.ResponseWriter, r *http.Request, l passwordless.Login) {
+			got = l
+			http.Redirect(w, r, handler.Next(l), http.StatusSeeOther)
+		}
+	})
+	handler = w.pages
+	b := w.browser()
+	waiting := b.start(alice, "/deep?x=1")
+	a := b.enter(waiting, w.box.last(t).Code.Reveal()).leadsTo(t, "/deep?x=1")
+	if _, ok := a.sets("-session"); ok || got.Session != nil || got.User.Email != alice || got.Client != "web" {
+		t.Errorf("session %v, login of %q", got.Session, got.Client)
+	}
+	if a.Header.Get("Cache-Control") != "no-store" {
+		t.Error("the answer may be kept")
+	}
+}
+
+func TestSignInWithoutASessionIs500(t *testing.T) {
+	t.Parallel()
+	var handler *page.Handler
+	w := newWorld(t, nil, func(o *page.Options) {
+		o.OnLogin = func(w http.ResponseWriter, r *http.Request, l passwordless.Login) { handler.SignIn(w, r, l) }
+	})
+	handler = w.pages
+	b := w.browser()
+	b.enter(b.start(alice, ""), w.box.last(t).Code.Reveal()).wants(t, http.StatusInternalServerError)
+	if w.errs.count() != 1 {
+		t.Error("OnError did not hear of it")
+	}
+}
+
+// Forms need an origin that is not foreign, and a nonce of this browser.
+func TestForgedForms(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, nil, sendBoth)
+	b, attacker := w.browser(), w.browser()
+	start := b.get("/auth/")
+	waiting := b.start(alice, "")
+	m := w.box.last(t)
+	theirs := attacker.get("/auth/").form(t, "/auth/", nil).Get("nonce")
+	forms := map[string]url.Values{
+		"/auth/":       start.form(t, "/auth/", url.Values{"address": {"bob@example.com"}}),
+		"/auth/code":   waiting.form(t, "/auth/code", url.Values{"code": {m.Code.Reveal()}}),
+		"/auth/resend": waiting.form(t, "/auth/resend", nil),
+		"/auth/link":   b.get(path(t, m.Link)).form(t, "/auth/link", nil),
+		"/auth/cancel": b.get(path(t, m.Cancel)).form(t, "/auth/cancel", nil),
+	}
+	header := func(site, origin string) func(*http.Request) {
+		return func(r *http.Request) {
+			r.Header.Del("Sec-Fetch-Site")
+			r.Header.Del("Origin")
+			if site != "" {
+				r.Header.Set("Sec-Fetch-Site", site)
+			}
+			if origin != "" {
+				r.Header.Set("Origin", origin)
+			}
+		}
+	}
+	with := func(f url.Values, n string) url.Values {
+		c := url.Values{}
+		for k := range f {
+			c.Set(k, f.Get(k))
+		}
+		c.Set("nonce", n)
+		return c
+	}
+	w.clock.move(31 * time.Second)
+	for action, form := range forms {
+		for name, row := range map[string]struct {
+			form   url.Values
+			change func(*http.Request)
+		}{
+			"cross-site":                    {form, header("cross-site", "")},
+			"same-site":                     {form, header("same-site", "")},
+			"cross-site without an origin":  {form, header("cross-site", "null")},
+			"foreign origin":                {form, header("", "https://evil.example")},
+			"origin of the same host, http": {with(form, "x"), header("", "http://127.0.0.1")},
+			"nothing, no nonce":             {with(form, ""), header("", "")},
+			"nothing, wrong nonce":          {with(form, "x"), header("", "")},
+			"nothing, another's nonce":      {with(form, theirs), header("", "")},
+			"origin null, no nonce":         {with(form, ""), header("", "null")},
+			"same origin, no nonce":         {with(form, ""), header("same-origin", "")},
+			"same origin, another's nonce":  {with(form, theirs), header("same-origin", "")},
+		} {
+			if a := b.do("POST", action, row.form, row.change); a.StatusCode != http.StatusForbidden {
+				t.Errorf("%s, %s: status %d", action, name, a.StatusCode)
+			}
+		}
+		a := w.browser().do("POST", action, with(form, ""), header("", ""))
+		if a.StatusCode != http.StatusForbidden {
+			t.Errorf("%s without cookies: status %d", action, a.StatusCode)
+		}
+	}
+	if w.box.count() != 1 {
+		t.Errorf("%d messages", w.box.count())
+	}
+	// A browser from before Sec-Fetch-Site sends a null origin from our pages.
+	b.do("POST", "/auth/code", forms["/auth/code"], header("", "null")).leadsTo(t, "/home")
+}
+
+func TestTrustedProxyNamesTheCaller(t *testing.T) {
+	t.Parallel()
+	for name, row := range map[string]struct {
+		trusted bool
+		want    int
+	}{
+		"trusted":   {true, http.StatusSeeOther},
+		"untrusted": {false, http.StatusTooManyRequests},
+	} {
+		w := newWorld(t, func(c *passwordless.Config) { c.Policy.Starts = []passwordless.Limit{{Count: 1, Per: time.Hour}} },
+			func(o *page.Options) {
+				if row.trusted {
+					o.TrustedProxies = append(o.TrustedProxies, netipPrefix("127.0.0.0/8"))
+				}
+			})
+		b := w.browser()
+		form := b.get("/auth/")
+		var last answer
+		for i, ip := range []string{"192.0.2.1", "203.0.113.9"} {
+			typed := url.Values{"address": {string(rune('a'+i)) + "@example.com"}}
+			last = b.do("POST", "/auth/", form.form(t, "/auth/", typed), func(r *http.Request) { r.Header.Set("X-Forwarded-For", ip) })
+		}
+		if last.StatusCode != row.want {
+			t.Errorf("%s: status %d, want %d", name, last.StatusCode, row.want)
+		}
+	}
+}
+
+// A vanishing client is one that was there when the pages were set up.
+type vanishing struct {
+	passwordless.ClientList
+	gone atomic.Bool
+}
+
+func (v *vanishing) Client(ctx context.Context, id string) (passwordless.Client, error) {
+	if v.gone.Load() {
+		return passwordless.Client{}, passwordless.ErrUnknownClient
+	}
+	return v.ClientList.Client(ctx, id)
+}
+
+func TestMistakesOfTheSetUpAre500(t *testing.T) {
+	t.Parallel()
+	clients := &vanishing{ClientList: passwordless.ClientList{{ID: "web", Public: true}}}
+	w := newWorld(t, func(c *passwordless.Config) { c.Clients = clients }, nil)
+	clients.gone.Store(true)
+	b := w.browser()
+	form := b.get("/auth/")
+	a := b.submit(form, "/auth/", url.Values{"address": {alice}}).wants(t, http.StatusInternalServerError)
+	if w.errs.count() != 1 || !errors.Is(w.errs.all[0], passwordless.ErrUnknownClient) || strings.Contains(a.body, "unknown") {
+		t.Errorf("%v", w.errs.all)
+	}
+}
