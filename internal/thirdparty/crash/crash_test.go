@@ -1,0 +1,193 @@
+// Package crash kills the engine under a Service, in the middle of load, and looks at
+// what is left: no code works twice, and no attempt is forgotten that was answered.
+package crash_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net/netip"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/seed62b93bad/passwordless"
+	"github.com/seed62b93bad/passwordless/internal/thirdparty/servers"
+	"github.com/seed62b93bad/passwordless/internal/thirdparty/stores"
+	"github.com/seed62b93bad/passwordless/passwordlesstest"
+)
+
+func TestPostgreSQLKilledUnderLoad(t *testing.T) {
+	server := servers.StartPostgres(t)
+	url := server.Database(t)
+	crash(t, server, func() passwordless.Store { return stores.Postgres(t, url, 8) })
+}
+
+func TestRedisKilledUnderLoad(t *testing.T) {
+	server := servers.StartRedis(t, stores.Durable...)
+	crash(t, server, func() passwordless.Store { return stores.Redis(t, server.URL(), 8) })
+}
+
+type engine interface {
+	Kill()
+	Restart()
+}
+
+const (
+	people   = 300
+	attempts = 5
+)
+
+var here = passwordless.Caller{IP: netip.MustParseAddr("192.0.2.1")}
+
+// A person is one open challenge, and what its guesses were answered.
+type person struct {
+	handle passwordless.Secret
+	code   passwordless.Secret
+
+	mu      sync.Mutex // guards what follows
+	wrong   int        // guesses that were answered with no
+	logins  int        // guesses that were answered with a login
+	unclear int        // guesses whose answer was an error of the store
+}
+
+func crash(t *testing.T, server engine, open func() passwordless.Store) {
+	services := []*passwordless.Service{newService(t, open()), newService(t, open())}
+	all := begin(t, services[0])
+	ctx, stop := context.WithCancel(t.Context())
+	var load sync.WaitGroup
+	for i := range 16 {
+		load.Go(func() { guessAround(t, ctx, services[i%2], all) })
+	}
+	time.Sleep(150 * time.Millisecond)
+	server.Kill()
+	time.Sleep(500 * time.Millisecond)
+	server.Restart()
+	recovers(t, services[0], all[0])
+	time.Sleep(100 * time.Millisecond)
+	stop()
+	load.Wait()
+	var sum person
+	for _, p := range all {
+		sum.wrong, sum.logins, sum.unclear = sum.wrong+p.wrong, sum.logins+p.logins, sum.unclear+p.unclear
+		p.settle(t, services)
+	}
+	t.Logf("%d wrong, %d logins, %d without an answer", sum.wrong, sum.logins, sum.unclear)
+	if sum.unclear == 0 || sum.wrong == 0 || sum.logins == 0 {
+		t.Error("the engine was not killed under load")
+	}
+}
+
+// The secrets are the same for all services of a run.
+var config = sync.OnceValue(func() passwordless.Config {
+	many := passwordless.Limit{Count: 1e6, Per: time.Second}
+	return passwordless.Config{
+		Issuer: "https://login.example.com/", AppName: "Example",
+		Keys: []passwordless.RingKey{{ID: "k1", Secret: passwordless.RandomKey()}}, IndexKey: passwordless.RandomKey(),
+		Clients: passwordless.ClientList{{ID: "web", Public: true, MaxAttempts: attempts}},
+		Policy:  passwordless.Policy{Starts: []passwordless.Limit{many}, Guesses: many},
+		Timeout: 2 * time.Second,
+	}
+})
+
+var outbox passwordlesstest.Outbox
+
+func newService(t *testing.T, store passwordless.Store) *passwordless.Service {
+	t.Helper()
+	cfg := config()
+	cfg.Store, cfg.Sender = store, &outbox
+	s, err := passwordless.New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// begin starts a challenge for each person.
+func begin(t *testing.T, s *passwordless.Service) (all []*person) {
+	t.Helper()
+	for i := range people {
+		address := fmt.Sprintf("u%d@example.com", i)
+		started, err := s.Start(t.Context(), passwordless.StartRequest{Client: "web", Channel: passwordless.Email, Address: address, Caller: here})
+		if err != nil {
+			t.Fatal(err)
+		}
+		sent, _ := outbox.Last(address)
+		all = append(all, &person{handle: started.Handle, code: passwordless.Secret(sent.Code)})
+	}
+	return all
+}
+
+// guessAround presents right and wrong codes of everybody until ctx ends.
+func guessAround(t *testing.T, ctx context.Context, s *passwordless.Service, all []*person) {
+	for ctx.Err() == nil {
+		p := all[rand.IntN(len(all))]
+		code := p.code
+		if rand.IntN(4) > 0 {
+			code = wrong(code)
+		}
+		p.note(t, p.guess(context.WithoutCancel(ctx), s, code))
+	}
+}
+
+func wrong(code passwordless.Secret) passwordless.Secret {
+	if code[0] == '0' {
+		return "1" + code[1:]
+	}
+	return "0" + code[1:]
+}
+
+func (p *person) guess(ctx context.Context, s *passwordless.Service, code passwordless.Secret) error {
+	_, err := s.Verify(ctx, passwordless.VerifyRequest{Client: "web", Handle: p.handle, Code: code, Caller: here})
+	return err
+}
+
+// note counts an answer. One that the documentation does not name is a failure.
+func (p *person) note(t *testing.T, err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var refused *passwordless.ChallengeError
+	switch {
+	case err == nil:
+		p.logins++
+	case errors.Is(err, passwordless.ErrWrongSecret):
+		p.wrong++
+	case errors.As(err, &refused): // dead by then
+	case errors.Is(err, passwordless.ErrUnavailable), errors.Is(err, passwordless.ErrUncertain), errors.Is(err, context.DeadlineExceeded),
+		errors.Is(err, passwordless.ErrBusy):
+		p.unclear++
+	default:
+		t.Errorf("an answer without a name: %v", err)
+	}
+}
+
+// recovers waits until the service answers again.
+func recovers(t *testing.T, s *passwordless.Service, p *person) {
+	t.Helper()
+	for range 100 {
+		err := p.guess(t.Context(), s, wrong(p.code))
+		p.note(t, err)
+		if errors.As(err, new(*passwordless.ChallengeError)) {
+			return
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	t.Fatal("the service does not recover")
+}
+
+// settle uses up what is left of the challenge and holds it against what was answered.
+func (p *person) settle(t *testing.T, services []*passwordless.Service) {
+	for range attempts {
+		p.note(t, p.guess(t.Context(), services[0], wrong(p.code)))
+	}
+	for _, s := range services {
+		p.note(t, p.guess(t.Context(), s, p.code))
+	}
+	if p.logins > 1 {
+		t.Errorf("a code signed in %d times", p.logins)
+	}
+	if p.wrong >= attempts {
+		t.Errorf("%d wrong guesses were answered before the last, of %d attempts", p.wrong, attempts)
+	}
+}
