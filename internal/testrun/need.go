@@ -41,6 +41,11 @@ var needs = []need{
 		folders:  []string{"/usr/local/opt/redis/bin", "/opt/homebrew/opt/redis/bin"},
 		packages: []string{"redis-server"},
 	},
+	{
+		name:     "mail server",
+		programs: []string{"chasquid"},
+		packages: []string{"chasquid"},
+	},
 }
 
 // prepare installs what is missing, if it may, and notes what is there.

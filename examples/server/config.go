@@ -1,0 +1,195 @@
+package main
+
+import (
+	"bytes"
+	"encoding"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"reflect"
+	"slices"
+	"strings"
+	"time"
+	"unicode"
+
+	"github.com/seed62b93bad/passwordless"
+)
+
+// readWorld reads the file of -config: a world as a JSON object. Members are named as the fields of
+// world, and of the types of package passwordless in it, in lower case with underscores. Durations are
+// text ("3m"), choices words ("closed"), and client secrets the SHA-256 of what clients send, in hex. Its
+// error tells every mistake of the file at once; what a Service would refuse, passwordless.New tells.
+func readWorld(path string) (world, error) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return world{}, fmt.Errorf("-config: %w", err)
+	}
+	var w world
+	var d decoder
+	if !json.Valid(text) {
+		d.fail("the file", syntaxError(text))
+	} else {
+		d.value("", text, reflect.ValueOf(&w).Elem())
+		d.errs = append(d.errs, w.mistakes()...)
+	}
+	if len(d.errs) > 0 {
+		return world{}, fmt.Errorf("-config: %s:\n%w", path, errors.Join(d.errs...))
+	}
+	return w, nil
+}
+
+func syntaxError(text []byte) error {
+	decoder := json.NewDecoder(bytes.NewReader(text))
+	for {
+		if _, err := decoder.Token(); errors.Is(err, io.EOF) {
+			return io.ErrUnexpectedEOF
+		} else if err != nil {
+			return fmt.Errorf("%w, near byte %d", err, decoder.InputOffset())
+		}
+	}
+}
+
+// A decoder fills values from JSON. Unlike encoding/json it knows no member that has no field, and goes on
+// after a mistake.
+type decoder struct {
+	errs []error
+}
+
+func (d *decoder) fail(path string, err error) {
+	d.errs = append(d.errs, fmt.Errorf("%s: %w", path, err))
+}
+
+// value decodes whatever belongs into v.
+func (d *decoder) value(path string, raw json.RawMessage, v reflect.Value) {
+	switch to := v.Addr().Interface().(type) {
+	case *time.Duration:
+		d.text(path, raw, func(s string) (err error) { *to, err = time.ParseDuration(s); return err })
+	case *passwordless.SecretHash:
+		d.text(path, raw, func(s string) error { return decodeHash(to, s) })
+	case *passwordless.SignUpPolicy:
+		d.text(path, raw, choose(to, map[string]passwordless.SignUpPolicy{"open": passwordless.OpenSignUp, "closed": passwordless.ClosedSignUp}))
+	case *passwordless.ResendPolicy:
+		d.text(path, raw, choose(to, map[string]passwordless.ResendPolicy{"repeat": passwordless.RepeatSecret, "replace": passwordless.ReplaceSecret}))
+	case *passwordless.BrowserPolicy:
+		d.text(path, raw, choose(to, map[string]passwordless.BrowserPolicy{"same": passwordless.SameBrowser, "insecure_any": passwordless.InsecureAnyBrowser}))
+	case *passwordless.UserStatus:
+		d.text(path, raw, choose(to, statuses()))
+	case encoding.TextUnmarshaler:
+		d.text(path, raw, func(s string) error { return to.UnmarshalText([]byte(s)) })
+	default:
+		d.composite(path, raw, v)
+	}
+}
+
+// composite decodes objects and lists, and leaves the rest to encoding/json.
+func (d *decoder) composite(path string, raw json.RawMessage, v reflect.Value) {
+	switch v.Kind() {
+	case reflect.Struct:
+		d.object(path, raw, v)
+	case reflect.Slice:
+		d.list(path, raw, v)
+	default:
+		if err := json.Unmarshal(raw, v.Addr().Interface()); err != nil || string(raw) == "null" {
+			d.fail(path, fmt.Errorf("want a %s", v.Kind()))
+		}
+	}
+}
+
+func (d *decoder) text(path string, raw json.RawMessage, set func(string) error) {
+	var s *string
+	err := json.Unmarshal(raw, &s)
+	if err != nil || s == nil {
+		err = errors.New("want text")
+	} else {
+		err = set(*s)
+	}
+	if err != nil {
+		d.fail(path, err)
+	}
+}
+
+func (d *decoder) list(path string, raw json.RawMessage, v reflect.Value) {
+	var all []json.RawMessage
+	if err := json.Unmarshal(raw, &all); err != nil || all == nil {
+		d.fail(path, errors.New("want a list"))
+		return
+	}
+	v.Set(reflect.MakeSlice(v.Type(), len(all), len(all)))
+	for i, raw := range all {
+		d.value(fmt.Sprintf("%s[%d]", path, i), raw, v.Index(i))
+	}
+}
+
+func (d *decoder) object(path string, raw json.RawMessage, v reflect.Value) {
+	var members map[string]json.RawMessage
+	if err := json.Unmarshal(raw, &members); err != nil || members == nil {
+		d.fail(strings.TrimPrefix(path+", the value", ", "), errors.New("want an object"))
+		return
+	}
+	fields := map[string]reflect.Value{}
+	for _, f := range reflect.VisibleFields(v.Type()) {
+		if f.IsExported() && !f.Anonymous {
+			fields[memberName(f.Name)] = v.FieldByIndex(f.Index)
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(members)) {
+		at := strings.TrimPrefix(path+"."+name, ".")
+		if field, ok := fields[name]; ok {
+			d.value(at, members[name], field)
+		} else {
+			d.fail(at, errors.New("there is no such member"))
+		}
+	}
+}
+
+// plurals would be taken apart before their s.
+var plurals = strings.NewReplacer("URIs", "Uris", "APIs", "Apis")
+
+// memberName is how a field is called in the file: SMSCountries is sms_countries.
+func memberName(field string) string {
+	var b strings.Builder
+	name := []rune(plurals.Replace(field))
+	for i, c := range name {
+		begins := unicode.IsUpper(c) && i > 0 &&
+			(!unicode.IsUpper(name[i-1]) || i+1 < len(name) && !unicode.IsUpper(name[i+1]))
+		if begins {
+			b.WriteByte('_')
+		}
+		b.WriteRune(unicode.ToLower(c))
+	}
+	return b.String()
+}
+
+func decodeHash(to *passwordless.SecretHash, s string) error {
+	raw, err := hex.DecodeString(s)
+	if err != nil || len(raw) != len(to) {
+		return errors.New("want a SHA-256 in 64 hexadecimal digits")
+	}
+	copy(to[:], raw)
+	return nil
+}
+
+// choose sets one of a few values by its name.
+func choose[T any](to *T, values map[string]T) func(string) error {
+	return func(s string) error {
+		v, ok := values[s]
+		if !ok {
+			return fmt.Errorf("want %s", strings.Join(slices.Sorted(maps.Keys(values)), " or "))
+		}
+		*to = v
+		return nil
+	}
+}
+
+// statuses are those of users, by their words.
+func statuses() map[string]passwordless.UserStatus {
+	all := map[string]passwordless.UserStatus{}
+	for _, s := range []passwordless.UserStatus{passwordless.UserActive, passwordless.UserLocked, passwordless.UserExpired, passwordless.UserBlocked} {
+		all[s.String()] = s
+	}
+	return all
+}
