@@ -272,9 +272,8 @@ func decideGuess(c challenge, rec Record, n name, now Instant, g *guess, l *limi
 		return b.done(), verdict{err: refuse(ErrMalformedCode, c.tries[side].left()), next: c, event: EventLoginFailed}
 	}
 	c.tries[side].used++
-	l.chargeGuess(b, &c, g)
-	v := verdict{event: EventLogin}
-	v.matched = c.codeMatches(n, g, code)
+	v := verdict{event: EventLogin, matched: c.codeMatches(n, g, code)}
+	l.chargeGuess(b, &c, g, v.matched && !g.check)
 	left := c.tries[side].left()
 	switch {
 	case v.matched && g.check:

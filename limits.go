@@ -148,30 +148,42 @@ func (l *limits) nuisance(network name) Charge {
 
 // chargeGuess charges one evaluated guess. Long codes do not draw on the ledger; known
 // devices pay from a budget of their own.
-func (l *limits) chargeGuess(b *batch, c *challenge, g *guess) {
+//
+// A right guess is refused exactly where a wrong one is. What its success would give straight back
+// is only looked at, so that nothing is written to be undone. Of a challenge without a handle the
+// ledger keeps the guess.
+func (l *limits) chargeGuess(b *batch, c *challenge, g *guess, won bool) {
 	if !g.without.breaker {
-		b.charge(l.breaker(c.stripe))
+		b.charge(l.breaker(c.stripe).lookIf(won))
 	}
 	if c.format.base20 {
 		l.lookDevice(b, g)
 		return
 	}
-	known := 0
-	if g.known && !g.without.device {
-		known = 1
-		b.charge(l.deviceOf(g, l.device))
-	} else {
+	known := g.known && !g.without.device
+	if known {
+		b.charge(l.deviceOf(g, l.device).lookIf(won))
+	}
+	ledger := Charge{Bucket: c.person.key(bucketLedger), Windows: l.ledger[boolByte(known)], Durable: true}
+	if won && (known || c.handled) {
+		b.charge(ledger.lookIf(true))
+		return
+	}
+	if !known {
 		c.drawn++
 	}
-	b.charge(Charge{Bucket: c.person.key(bucketLedger), Windows: l.ledger[known], Durable: true})
+	b.charge(ledger)
+}
+
+func (c Charge) lookIf(look bool) Charge {
+	c.Look = look
+	return c
 }
 
 // lookDevice asks whether a known device has ended, where the guess itself costs it nothing.
 func (l *limits) lookDevice(b *batch, g *guess) {
 	if g.known && !g.without.device {
-		look := l.deviceOf(g, l.device)
-		look.Look = true
-		b.charge(look)
+		b.charge(l.deviceOf(g, l.device).lookIf(true))
 	}
 }
 
@@ -195,9 +207,6 @@ func (l *limits) giveBack(b *batch, c *challenge, g *guess) {
 	b.giveBack(Charge{Bucket: c.person.key(bucketLedger), Windows: back, Durable: true})
 	if g.known && !g.without.device {
 		b.giveBack(l.deviceOf(g, l.deviceAll))
-	}
-	if g.code != "" && !g.without.breaker {
-		b.giveBack(l.breaker(c.stripe))
 	}
 	if c.channel == SMS {
 		b.giveBack(Charge{Bucket: l.prefixOf(c.address).key(bucketSMSPrefix), Windows: l.verified, Durable: true})
@@ -237,9 +246,7 @@ func (l *limits) look(b *batch, c *challenge, attempts int, g *guess) {
 	known := g.known && !g.without.device
 	b.charge(Charge{Bucket: c.person.key(bucketLedger), Durable: true, Look: true,
 		Windows: l.looks[boolByte(known)][min(attempts, maxTries)]})
-	breaker := l.breaker(c.stripe)
-	breaker.Look = true
-	b.charge(breaker)
+	b.charge(l.breaker(c.stripe).lookIf(true))
 }
 
 // reserveName joins a person and a network; both are keyed pseudonyms already.

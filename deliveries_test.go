@@ -1,0 +1,332 @@
+package passwordless_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/seed62b93bad/passwordless"
+	"github.com/seed62b93bad/passwordless/store/storetest"
+)
+
+// byMail is a request for a code by e-mail.
+func byMail(caller passwordless.Caller, address string) passwordless.StartRequest {
+	return passwordless.StartRequest{Client: "web", Channel: passwordless.Email, Address: address, Caller: caller}
+}
+
+// notTaken asserts that a message was surely not taken: no limit stood before it.
+func notTaken(t *testing.T, err error, what ...any) {
+	t.Helper()
+	var failed *passwordless.DeliveryError
+	require.ErrorAs(t, err, &failed, what...)
+	require.False(t, failed.Accepted)
+}
+
+func TestANeighboursStartGivesNothingAway(t *testing.T) { // BD-2, BD-4: many people share one network address
+	w := newWorld(t, unlimited)
+	for name, handleless := range map[string]bool{"by handle": false, "by slot": true} {
+		w.clock.advance(time.Hour)
+		req := byMail(home, alice)
+		req.Handleless = handleless
+		neighbour, err := w.Start(t.Context(), req)
+		require.NoError(t, err)
+		w.clock.advance(time.Second)
+		victim, err := w.Start(t.Context(), req)
+		require.NoError(t, err)
+		assert.NotEqual(t, neighbour.Browser, victim.Browser, name)
+		if !handleless {
+			assert.NotEqual(t, neighbour.Handle, victim.Handle, name)
+		}
+
+		// With her browser's secret the neighbour could sign it in to an account of his own.
+		w.clock.advance(24 * time.Hour)
+		his := byMail(attacker, "mallory@example.com")
+		his.Send, his.Caller.Browser = passwordless.SendLink, neighbour.Browser
+		_, err = w.Start(t.Context(), his)
+		require.NoError(t, err)
+		hers := home
+		hers.Browser = victim.Browser
+		_, err = w.RedeemLink(t.Context(), passwordless.RedeemRequest{Token: param(t, w.outbox.last().Link), Caller: hers})
+		require.ErrorAs(t, err, new(*passwordless.OtherBrowserError), name)
+	}
+}
+
+func TestAStartForAnotherMessageIsNoRepetition(t *testing.T) {
+	w := newWorld(t)
+	req := byMail(inBrowser(home), alice)
+	req.Send = passwordless.SendLink
+	_, err := w.Start(t.Context(), req)
+	require.NoError(t, err)
+	req.Send = passwordless.SendCode
+	_, err = w.Start(t.Context(), req)
+	require.NoError(t, err)
+	assert.NotEmpty(t, w.outbox.last().Code, "a code was asked for")
+}
+
+func TestImpatientClicksAreOneStart(t *testing.T) { // RL-21
+	w := newWorld(t)
+	var mu sync.Mutex // guards handles
+	handles := map[passwordless.Secret]int{}
+	var group sync.WaitGroup
+	for range 64 {
+		group.Go(func() {
+			started, err := w.Start(t.Context(), byMail(inBrowser(home), alice))
+			assert.NoError(t, err)
+			mu.Lock()
+			defer mu.Unlock()
+			handles[started.Handle]++
+		})
+	}
+	group.Wait()
+	assert.Len(t, handles, 1)
+	assert.Len(t, w.outbox.messages(), 1)
+}
+
+func TestAClosedSignUpShowsNoDeliveryFailure(t *testing.T) { // EN-1, SN-10
+	w := newWorld(t)
+	_, err := w.Directory().Add(t.Context(), "", passwordless.User{Email: alice})
+	require.NoError(t, err)
+	for _, failure := range []error{fmt.Errorf("queue full: %w", passwordless.ErrNotAccepted), errors.New("timeout")} {
+		w.outbox.fail = failure
+		w.clock.advance(time.Hour)
+		w.events.types()
+		for _, address := range []string{alice, "nobody@example.com"} {
+			req := byMail(home, address)
+			req.Client = "closed"
+			started, err := w.Start(t.Context(), req)
+			require.NoError(t, err, "messages to people without an account never fail")
+			w.clock.advance(time.Minute)
+			_, err = w.Resend(t.Context(), passwordless.ResendRequest{Client: "closed", Handle: started.Handle, Caller: home})
+			require.NoError(t, err)
+		}
+		assert.Contains(t, w.events.types(), passwordless.EventNotSent, "the operator knows")
+	}
+}
+
+func TestAResendThatSurelyWasNotTakenIsGivenBack(t *testing.T) { // SN-10
+	w := newWorld(t, func(c *passwordless.Config) {
+		c.Policy.EmailSends = []passwordless.Limit{{Count: 2, Per: time.Hour}}
+		c.Policy.MaxResends = 9
+	})
+	started, code := w.start(alice)
+	w.outbox.fail = passwordless.ErrNotAccepted
+	for i := range 4 {
+		w.clock.advance(31 * time.Second << i)
+		_, err := w.Resend(t.Context(), passwordless.ResendRequest{Client: "web", Handle: started.Handle, Caller: home})
+		notTaken(t, err, "resend %d", i)
+	}
+	_, err := w.guess(started.Handle, code)
+	require.NoError(t, err, "what arrived before still works")
+}
+
+func TestTheReserveIsGivenBackToo(t *testing.T) { // SN-10, RL-5
+	w := newWorld(t, func(c *passwordless.Config) {
+		c.Policy.EmailSends = []passwordless.Limit{{Count: 1, Per: 24 * time.Hour}}
+	})
+	w.startFrom(attacker, alice) // from here on only the reserve is left
+	w.outbox.fail = passwordless.ErrNotAccepted
+	for i := range 3 {
+		_, err := w.Start(t.Context(), byMail(home, alice))
+		notTaken(t, err, "start %d", i)
+	}
+	w.outbox.fail = nil
+	_, kind := w.tryStart(home, passwordless.Email, alice)
+	assert.Empty(t, kind)
+	_, kind = w.tryStart(home, passwordless.Email, alice)
+	assert.Equal(t, passwordless.Kind("send"), kind, "what went out is not")
+}
+
+// A quitter is an outbox whose caller goes away during each send.
+type quitter struct {
+	*outbox
+	leave context.CancelFunc
+}
+
+func (q *quitter) Send(ctx context.Context, m passwordless.Message) error {
+	q.leave()
+	return q.outbox.Send(ctx, m)
+}
+
+func TestACallerWhoLeavesIsGivenBackAllTheSame(t *testing.T) { // SN-10
+	sender := &quitter{}
+	w := newWorld(t, func(c *passwordless.Config) {
+		c.Policy.EmailSends = []passwordless.Limit{{Count: 1, Per: time.Hour}}
+		sender.outbox = c.Sender.(*outbox)
+		c.Sender = sender
+	})
+	w.outbox.fail = passwordless.ErrNotAccepted
+	for range 3 {
+		ctx, cancel := context.WithCancel(t.Context())
+		sender.leave = cancel
+		_, err := w.Start(ctx, byMail(home, alice))
+		notTaken(t, err)
+		require.ErrorIs(t, ctx.Err(), context.Canceled)
+	}
+}
+
+func TestFailedSendsCostTheNetwork(t *testing.T) { // RL-2, RL-8: asking is not free because the address is no good
+	w := newWorld(t)
+	w.outbox.fail = passwordless.ErrNotAccepted
+	tried := 0
+	for i := range 50 {
+		_, err := w.Start(t.Context(), byMail(attacker, fmt.Sprintf("guess%d@example.com", i)))
+		if errors.As(err, new(*passwordless.DeliveryError)) {
+			tried++
+		}
+	}
+	assert.Equal(t, 10, tried)
+}
+
+func TestAStartWhoseAnswerIsLostIsSentOnce(t *testing.T) { // SN-11
+	w, faulty := newFaulty(t)
+	faulty.SpoilAll(storetest.Commit, storetest.LostAnswer())
+	started, err := w.Start(t.Context(), byMail(inBrowser(home), alice))
+	require.NoError(t, err, "the record tells that it was applied")
+	faulty.Heal()
+	again, err := w.Start(t.Context(), byMail(inBrowser(home), alice))
+	require.NoError(t, err)
+	assert.Equal(t, started.Handle, again.Handle)
+	require.Len(t, w.outbox.messages(), 1, "never success without a message")
+	_, err = w.guess(started.Handle, w.outbox.last().Code.Reveal())
+	require.NoError(t, err)
+}
+
+func TestALostAnswerIsNotChargedTwice(t *testing.T) { // even if another start replaced the challenge meanwhile
+	w, faulty := newFaulty(t, func(c *passwordless.Config) { c.Policy.StartCooldown = -1 })
+	start := func(caller passwordless.Caller) error {
+		req := byMail(caller, alice)
+		req.Handleless = true
+		_, err := w.Start(t.Context(), req)
+		return err
+	}
+	faulty.Spoil(storetest.Commit, 1, func(ctx context.Context, call func() error) error {
+		err := storetest.LostAnswer()(ctx, call)
+		require.NoError(t, start(attacker))
+		return err
+	})
+	require.NoError(t, start(home))
+	require.NoError(t, start(pool(1)), "two of three messages were charged, the third is left")
+}
+
+func TestNoResendsStillLeavesRoomToTryAgain(t *testing.T) { // a start that needs every easing is not ErrBusy
+	w := newWorld(t, func(c *passwordless.Config) { c.Policy.MaxAttempts, c.Policy.MaxResends = 1, -10 })
+	for i := range 50 {
+		w.clock.advance(8 * time.Hour)
+		if started, kind := w.tryStart(pool(i), passwordless.Email, alice); kind == "" {
+			_, err := w.guessFrom(pool(i), started.Handle, wrong(w.outbox.last().Code.Reveal()))
+			require.Error(t, err)
+		}
+	}
+	w.clock.advance(24 * time.Hour)
+	for i := range 4 { // the fourth takes from the reserve, and all get a longer code
+		_, kind := w.tryStart(pool(900+i), passwordless.Email, alice)
+		require.Empty(t, kind)
+		assert.Len(t, w.outbox.last().Code, 10)
+	}
+}
+
+func TestAStripedBudgetIsNearlyUsedUpBeforeItRefuses(t *testing.T) { // RL-9
+	const budget = 500
+	w := newWorld(t, func(c *passwordless.Config) {
+		c.Policy.SMSGlobal = passwordless.Limit{Count: budget, Per: 24 * time.Hour}
+	})
+	sent, unrefused := 0, 0
+	for i := range 2 * budget {
+		_, kind := w.tryStart(pool(i), passwordless.SMS, fmt.Sprintf("+4%d70%03d0000", 6+i%2, i/2))
+		if kind == "" {
+			sent++
+		} else if unrefused == 0 {
+			unrefused = i
+		}
+	}
+	// A start tries four of the sixteen stripes: nine in ten are used by then. Far less would be
+	// one chance in more than a billion.
+	assert.Greater(t, unrefused, budget/2)
+	assert.Greater(t, sent, budget*9/10)
+	assert.LessOrEqual(t, sent, budget)
+}
+
+// refusedBy starts from new networks until a limit refuses, and returns its bucket.
+func (w *world) refusedBy(ch passwordless.Channel, address string) passwordless.Key {
+	w.t.Helper()
+	var refused *passwordless.LimitedError
+	for i := range 9 {
+		_, err := w.Start(w.t.Context(), passwordless.StartRequest{Client: "web", Channel: ch, Address: address, Caller: pool(i)})
+		if errors.As(err, &refused) {
+			assert.NotContains(w.t, fmt.Sprintf("%v %+v %#v", err, *refused, *refused), address)
+			return refused.Bucket
+		}
+		require.NoError(w.t, err)
+	}
+	require.Fail(w.t, "no limit")
+	return passwordless.Key{}
+}
+
+func TestALimitNamesNobody(t *testing.T) { // PR-3
+	onePerPrefix := func(c *passwordless.Config) { c.Policy.SMSPrefix = passwordless.Limit{Count: 1, Per: time.Hour} }
+	w := newWorld(t, onePerPrefix)
+	prefix := w.refusedBy(passwordless.SMS, alicesPhone)
+	assert.Equal(t, passwordless.Kind("sms-prefix"), prefix.Kind)
+	assert.NotContains(t, prefix.Name, "4670123")
+	assert.Equal(t, prefix, w.refusedBy(passwordless.SMS, "+46701234568"), "one prefix")
+	send := w.refusedBy(passwordless.Email, alice)
+	assert.Equal(t, passwordless.Kind("send"), send.Kind)
+	assert.NotContains(t, send.Name, "alice")
+	assert.NotEqual(t, prefix, newWorld(t, onePerPrefix).refusedBy(passwordless.SMS, alicesPhone), "another key, other names")
+}
+
+func TestEventsAreOfTheInstantOfTheirCall(t *testing.T) { // PR-1
+	w := newWorld(t)
+	started, code := w.start(alice)
+	call := func(name string, do func()) {
+		w.clock.advance(time.Minute)
+		w.events.types()
+		do()
+		require.NotEmpty(t, w.events.all, name)
+		for _, e := range w.events.all {
+			assert.Equal(t, w.clock.Now(), e.At, "%s: %s", name, e.Type)
+		}
+	}
+	changed := started.Handle[:len(started.Handle)-4] + "AAAA"
+	call("malformed", func() { _, _ = w.guess(started.Handle, "x") })
+	call("unknown", func() { _, _ = w.guess(changed, "123456") })
+	call("wrong", func() { _, _ = w.guess(started.Handle, wrong(code)) })
+	call("resend", func() {
+		_, _ = w.Resend(t.Context(), passwordless.ResendRequest{Client: "web", Handle: started.Handle, Caller: home})
+	})
+	w.outbox.fail = passwordless.ErrNotAccepted
+	call("not sent", func() {
+		_, _ = w.Resend(t.Context(), passwordless.ResendRequest{Client: "web", Handle: started.Handle, Caller: home})
+	})
+	call("right", func() { _, _ = w.guess(started.Handle, code) })
+	call("spent", func() { _, _ = w.guess(started.Handle, code) })
+}
+
+func TestOnlyASecretThatWasRightIsReportedAsSpent(t *testing.T) { // VF-14
+	w := newWorld(t)
+	started, code := w.start(alice)
+	_, err := w.guess(started.Handle, code)
+	require.NoError(t, err)
+	w.events.types()
+	for _, typed := range []string{wrong(code), "x", ""} {
+		_, err = w.guess(started.Handle, typed)
+		require.ErrorIs(t, err, passwordless.ErrConsumed)
+	}
+	assert.NotContains(t, w.events.types(), passwordless.EventSpentSecret)
+	_, err = w.guess(started.Handle, code)
+	require.ErrorIs(t, err, passwordless.ErrConsumed)
+	assert.Contains(t, w.events.types(), passwordless.EventSpentSecret)
+}
+
+func TestAReportIsACopy(t *testing.T) { // OP-2
+	w := newWorld(t)
+	w.Policy().Policy.SMSCountries[0] = 1
+	_, err := w.Start(t.Context(), passwordless.StartRequest{Client: "web", Channel: passwordless.SMS, Address: "+12025550143", Caller: home})
+	require.ErrorAs(t, err, new(*passwordless.InputError))
+}

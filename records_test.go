@@ -1,0 +1,313 @@
+package passwordless_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/elliptic"
+	"crypto/rsa"
+	"errors"
+	"fmt"
+	"math/big"
+	"math/rand/v2"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/seed62b93bad/passwordless"
+)
+
+func TestNewRefusesWhatItCouldNotServe(t *testing.T) { // OP-1: at construction, not at the first sign-in, and never by a panic
+	key := func(k passwordless.SigningKey) func(*passwordless.Config) {
+		return func(c *passwordless.Config) { c.SigningKeys = []passwordless.SigningKey{k} }
+	}
+	client := func(change func(*passwordless.Client)) func(*passwordless.Config) {
+		return func(c *passwordless.Config) {
+			one := passwordless.Client{ID: "bad", Public: true}
+			change(&one)
+			c.Clients = passwordless.ClientList{one}
+		}
+	}
+	rows := map[string]func(*passwordless.Config){
+		"SigningKeys[0].Key: not an Ed25519":   key(passwordless.SigningKey{ID: "x", Key: ed25519.PrivateKey{}}),
+		"SigningKeys[0].Key: not a point":      key(passwordless.SigningKey{ID: "x", Key: &ecdsa.PrivateKey{PublicKey: ecdsa.PublicKey{Curve: elliptic.P256(), X: big.NewInt(1), Y: big.NewInt(1)}}}),
+		"SigningKeys[0].Key: ECDSA on another": key(passwordless.SigningKey{ID: "x", Key: (*ecdsa.PrivateKey)(nil)}),
+		"SigningKeys[0].Key: RSA under":        key(passwordless.SigningKey{ID: "x", Key: &rsa.PrivateKey{}}),
+		"SigningKeys[0].Key: <nil> is not":     key(passwordless.SigningKey{ID: "x"}),
+		"SigningKeys[0].ID: want":              key(passwordless.SigningKey{Key: ecKey(t)}),
+		"Issuer: want":                         func(c *passwordless.Config) { c.Issuer = "https://[::1]%23/" },
+		"Tenants[0].Name: want":                func(c *passwordless.Config) { c.Tenants = []passwordless.Tenant{{ID: "a", Name: "x\ny"}} },
+		"Tenants[0].ID: want":                  func(c *passwordless.Config) { c.Tenants = []passwordless.Tenant{{ID: "a b"}} },
+	}
+	for _, name := range []string{"n\n@evil.example #123456", "a\rb", "a\x00b", "a\u0085b", "a\u2028b", strings.Repeat("x", 65)} {
+		rows[fmt.Sprintf("Name: want at most 64 bytes|%q", name)] = client(func(c *passwordless.Client) { c.Name = name })
+	}
+	for _, origin := range []string{"", "null", "*", "app.example.com", "https://app.example.com/", "https://app.example.com/x", "http://app.example.com", "https://*.example.com", "https://a@app.example.com"} {
+		rows["Origins[0]: want|"+origin] = client(func(c *passwordless.Client) { c.Origins = []string{origin} })
+	}
+	for want, change := range rows {
+		cfg := newConfig(t)
+		change(&cfg)
+		_, err := passwordless.New(cfg)
+		require.Error(t, err, want)
+		text, _, _ := strings.Cut(want, "|")
+		assert.Contains(t, err.Error(), text, want)
+	}
+}
+
+// newConfig is the configuration of a world.
+func newConfig(t *testing.T) passwordless.Config {
+	t.Helper()
+	return newWorld(t).cfg
+}
+
+// A registrar is a Store that knows what was ever written under each version.
+type registrar struct {
+	passwordless.Store
+	mu    sync.Mutex // guards seen and twice
+	seen  map[passwordless.Version]string
+	twice []passwordless.Key
+}
+
+func (r *registrar) Commit(ctx context.Context, now passwordless.Instant, b passwordless.Batch) (passwordless.Levels, error) {
+	r.mu.Lock()
+	for _, p := range b.Puts {
+		what := fmt.Sprint(p, b.Charges, b.GiveBacks, b.Deletes)
+		if before, ok := r.seen[p.Record.Version]; ok && before != what {
+			r.twice = append(r.twice, p.Record.Key)
+		}
+		r.seen[p.Record.Version] = what
+	}
+	r.mu.Unlock()
+	return r.Store.Commit(ctx, now, b)
+}
+
+func TestEveryTryWritesAVersionOfItsOwn(t *testing.T) { // or a store would take a second try for a lost answer to the first
+	r := &registrar{seen: map[passwordless.Version]string{}}
+	w := newWorld(t, func(c *passwordless.Config) { r.Store, c.Store = c.Store, r })
+	l := w.signIn(alice, offline)
+	w.clock.advance(time.Hour)
+	started, code := w.start(alice)
+	var group sync.WaitGroup
+	for i := range 16 {
+		group.Go(func() { _, _ = w.guess(started.Handle, wrong(code)) })
+		group.Go(func() { _, _ = w.Start(t.Context(), byMail(inBrowser(home), alice)) })
+		group.Go(func() { _, _ = w.Refresh(t.Context(), passwordless.RefreshRequest{Client: "web", Token: l.Tokens.Refresh}) })
+		group.Go(func() { _, _ = w.change(l.User.ID, func(u *passwordless.User) { u.Name = fmt.Sprint(i) }) })
+	}
+	group.Wait()
+	assert.NotEmpty(t, r.seen)
+	assert.Empty(t, r.twice)
+}
+
+// A forger is a Store whose records of one kind say what forge makes of them. Frozen, it
+// accepts every commit and writes none of them.
+type forger struct {
+	passwordless.Store
+	kind   passwordless.Kind
+	forge  func(body []byte) []byte // nil: nothing is forged; must not change its argument
+	frozen bool
+}
+
+func (f *forger) Commit(ctx context.Context, now passwordless.Instant, b passwordless.Batch) (passwordless.Levels, error) {
+	if f.frozen {
+		return nil, b.Validate()
+	}
+	return f.Store.Commit(ctx, now, b)
+}
+
+func (f *forger) Load(ctx context.Context, now passwordless.Instant, keys ...passwordless.Key) ([]passwordless.Record, error) {
+	recs, err := f.Store.Load(ctx, now, keys...)
+	return f.forged(recs), err
+}
+
+func (f *forger) List(ctx context.Context, now passwordless.Instant, kind passwordless.Kind, owner string, limit int, cursor string) ([]passwordless.Record, string, error) {
+	recs, next, err := f.Store.List(ctx, now, kind, owner, limit, cursor)
+	return f.forged(recs), next, err
+}
+
+func (f *forger) forged(recs []passwordless.Record) []passwordless.Record {
+	for i, rec := range recs {
+		if f.forge != nil && rec.Key.Kind == f.kind && rec.Version != (passwordless.Version{}) {
+			recs[i].Body = f.forge(rec.Body)
+		}
+	}
+	return recs
+}
+
+// A forgery is a world with a record of every kind, in a store that is then frozen.
+type forgery struct {
+	*world
+	*forger
+	login   passwordless.Login
+	started passwordless.Started
+	code    string
+	link    passwordless.Secret
+}
+
+// kinds are the records of a forgery.
+var kinds = []passwordless.Kind{"challenge", "cooldown", "session", "epoch", "user", "identifier"}
+
+func newForgery(t testing.TB) *forgery {
+	f := &forgery{forger: &forger{}}
+	f.world = newWorld(t, unlimited, func(c *passwordless.Config) {
+		f.Store, c.Store = c.Store, f.forger
+		c.Events = nil
+	})
+	f.login = f.signIn(alice, passwordless.Grant{Session: true, Tokens: offline.Tokens})
+	f.clock.advance(time.Hour)
+	req := byMail(inBrowser(home), alice)
+	req.Send = passwordless.SendBoth
+	var err error
+	f.started, err = f.Start(t.Context(), req)
+	require.NoError(t, err)
+	f.code, f.link = f.outbox.last().Code.Reveal(), param(t, f.outbox.last().Link)
+	f.clock.advance(time.Second)
+	f.frozen = true
+	return f
+}
+
+// body returns the body of the last record of a kind that a round of calls reads.
+func (f *forgery) body(t testing.TB, kind passwordless.Kind) (body []byte) {
+	t.Helper()
+	f.kind, f.forge = kind, func(b []byte) []byte { body = b; return b }
+	f.everyCall(t)
+	f.forge = nil
+	require.NotEmpty(t, body, kind)
+	return body
+}
+
+// everyCall makes each call that reads a record, and demands of each that it does not panic and
+// is right about whom it signs in: no forged record makes a wrong secret right, nor a right one somebody
+// else's. It returns the calls that failed.
+func (f *forgery) everyCall(t testing.TB) (failed []error) {
+	ctx := t.Context()
+	guess := func(code string) passwordless.VerifyRequest {
+		return passwordless.VerifyRequest{Client: "web", Handle: f.started.Handle, Code: passwordless.Secret(code), Caller: inBrowser(home), Grant: session}
+	}
+	note := func(what string, err error) bool {
+		if err != nil {
+			failed = append(failed, fmt.Errorf("%s: %w", what, err))
+		}
+		return err == nil
+	}
+	if f.Check(ctx, guess("314159")) == nil && f.Check(ctx, guess("271828")) == nil {
+		t.Error("two codes are right")
+	}
+	l, err := f.Verify(ctx, guess(f.code))
+	if note("verify", err) && (l.Identifier != f.login.Identifier || l.Client != "web") {
+		t.Errorf("signed in as %+v of %s", l.Identifier, l.Client)
+	}
+	l, err = f.RedeemLink(ctx, passwordless.RedeemRequest{Token: f.link, Caller: inBrowser(home)})
+	if note("redeem", err) && (l.Identifier != f.login.Identifier || l.Client != "web") {
+		t.Errorf("signed in as %+v of %s", l.Identifier, l.Client)
+	}
+	forged := f.link[:len(f.link)-2] + "AA"
+	if _, err = f.RedeemLink(ctx, passwordless.RedeemRequest{Token: forged, Caller: inBrowser(home)}); err == nil {
+		t.Error("a forged link is right")
+	}
+	_, err = f.PeekLink(ctx, f.link, home)
+	note("peek", err)
+	s, err := f.Session(ctx, f.login.Session.Token)
+	if note("session", err) && (s.UserID != f.login.User.ID || s.Client != "web") {
+		t.Errorf("the session of %q", s.UserID)
+	}
+	token := f.login.Session.Token
+	if _, err = f.Session(ctx, token[:len(token)-2]+"AA"); err == nil {
+		t.Error("a forged session is right")
+	}
+	_, err = f.Refresh(ctx, passwordless.RefreshRequest{Client: "web", Token: f.login.Tokens.Refresh})
+	note("refresh", err)
+	_, _, err = f.Sessions(ctx, "", f.login.User.ID, 10, "")
+	note("list", err)
+	_, err = f.Start(ctx, byMail(inBrowser(home), alice))
+	note("start", err)
+	_, err = f.change(f.login.User.ID, func(u *passwordless.User) { u.Name = "x" })
+	note("update", err)
+	note("revoke", f.RevokeUser(ctx, "", f.login.User.ID))
+	return failed
+}
+
+func corrupt(failed []error) (n int) {
+	for _, err := range failed {
+		if errors.Is(err, passwordless.ErrCorrupt) {
+			n++
+		}
+	}
+	return n
+}
+
+func TestARecordThatIsCutShortIsNotRead(t *testing.T) { // VF-12
+	f := newForgery(t)
+	require.Empty(t, f.everyCall(t))
+	for _, kind := range kinds {
+		whole := f.body(t, kind)
+		for n := range whole {
+			f.forge = func(b []byte) []byte { return b[:min(n, len(b))] }
+			failed := f.everyCall(t)
+			if kind == "identifier" { // has no format: it is the ID of a user, cut short that of nobody
+				continue
+			}
+			require.Positive(t, corrupt(failed), "%s cut to %d of %d bytes: %v", kind, n, len(whole), failed)
+		}
+	}
+}
+
+func TestAChangedRecordSignsNobodyElseIn(t *testing.T) { // VF-12, BD-3
+	f := newForgery(t)
+	for _, kind := range kinds {
+		whole := f.body(t, kind)
+		for at := range whole {
+			for _, change := range []byte{1, 2, 4, 8, 16, 32, 64, 128, 255} {
+				f.forge = func(b []byte) []byte {
+					b = bytes.Clone(b)
+					b[at%len(b)] ^= change
+					return b
+				}
+				f.everyCall(t)
+			}
+		}
+	}
+}
+
+func TestARandomRecordIsNotRead(t *testing.T) { // VF-12
+	f := newForgery(t)
+	random := rand.New(rand.NewPCG(1, 2))
+	for _, kind := range kinds {
+		f.kind = kind
+		for i := range 200 {
+			body := make([]byte, random.IntN(400))
+			for j := range body {
+				body[j] = byte(random.Uint32())
+			}
+			if len(body) > 1 && i%2 == 0 {
+				body[0], body[1] = 1, 1 // the format, and open or the start of a short text
+			}
+			f.forge = func([]byte) []byte { return body }
+			f.everyCall(t)
+		}
+	}
+}
+
+// FuzzRecords lets a store answer anything for a record of one kind.
+func FuzzRecords(f *testing.F) {
+	forged := newForgery(f)
+	for _, kind := range kinds {
+		whole := forged.body(f, kind)
+		f.Add(string(kind), whole)
+		f.Add(string(kind), whole[:len(whole)/2])
+		f.Add(string(kind), append(bytes.Clone(whole), whole...))
+		f.Add(string(kind), []byte{})
+		f.Add(string(kind), bytes.Repeat([]byte{0xff}, 200))
+	}
+	f.Fuzz(func(t *testing.T, kind string, body []byte) {
+		forged.kind, forged.forge = passwordless.Kind(kind), func([]byte) []byte { return body }
+		forged.everyCall(t)
+		forged.outbox.all = nil
+	})
+}
