@@ -98,11 +98,9 @@ func splitTries(attempts int, handled bool) [2]tally {
 // retention is how long a challenge is kept after its end, to answer why it refuses.
 const retention = time.Hour
 
-const challengeFormat = 1
-
 func (c *challenge) encode() []byte {
 	w := writer{make([]byte, 0, 256+len(c.redirect)+len(c.clientState))}
-	w.fixed([]byte{challengeFormat, byte(c.state)})
+	w.fixed([]byte{bodyFormat, byte(c.state)})
 	w.text(c.tenant)
 	w.text(c.client)
 	w.text(string(c.channel))
@@ -134,7 +132,7 @@ func (c *challenge) encode() []byte {
 
 // decodeChallenge reads a challenge; words are what it probably holds.
 func decodeChallenge(rec Record, words ...string) (c challenge, err error) {
-	r, err := openBody(rec, challengeFormat)
+	r, err := openBody(rec)
 	if err != nil {
 		return c, err
 	}

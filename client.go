@@ -130,7 +130,7 @@ func (c Client) validate(s *Service) error {
 			errs = append(errs, fmt.Errorf("Client %q: "+format, append([]any{c.ID}, args...)...))
 		}
 	}
-	bad(printable(c.ID, 64), "ID: want 1 to 64 printable ASCII bytes")
+	bad(printable(c.ID), "ID: want 1 to 64 printable ASCII bytes")
 	bad(c.Name == "" || validName(c.Name), "Name: want at most 64 bytes without control characters")
 	for i, origin := range c.Origins {
 		bad(validOrigin(origin), "Origins[%d]: want scheme://host[:port] as browsers send it", i)
@@ -162,20 +162,20 @@ func validOrigin(origin string) bool {
 	return !strings.HasSuffix(origin, "/") && canon.RedirectURI(origin+"/", canon.RedirectRules{}) == nil && strings.Count(origin, "/") == 2
 }
 
-// printable reports 1 to most printable ASCII bytes.
-func printable(v string, most int) bool {
+// printable reports 1 to 64 printable ASCII bytes.
+func printable(v string) bool {
 	for _, b := range []byte(v) {
 		if b <= ' ' || b > '~' {
 			return false
 		}
 	}
-	return len(v) >= 1 && len(v) <= most
+	return len(v) >= 1 && len(v) <= 64
 }
 
 // Client returns the client with the ID as New or this call checked it: what a handler needs to
 // authenticate whoever calls. Errors: ErrUnknownClient, and those of Clients, wrapped.
 func (s *Service) Client(ctx context.Context, id string) (Client, error) {
-	if !printable(id, 64) {
+	if !printable(id) {
 		return Client{}, ErrUnknownClient
 	}
 	c, err := s.clients.Client(ctx, id)

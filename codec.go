@@ -11,6 +11,9 @@ import (
 // rest; so a field is only ever added at the end, read only where the body goes on, and
 // two releases can run beside each other.
 
+// bodyFormat is the first byte of each body that this release writes.
+const bodyFormat = 1
+
 // A writer appends fields to a body.
 type writer struct{ b []byte }
 
@@ -94,8 +97,8 @@ func (r *reader) name() name {
 func (r *reader) fail() { r.bad, r.b = true, nil }
 
 // openBody checks the format byte of a record and returns a reader of its fields.
-func openBody(rec Record, format byte) (reader, error) {
-	if len(rec.Body) == 0 || rec.Body[0] != format {
+func openBody(rec Record) (reader, error) {
+	if len(rec.Body) == 0 || rec.Body[0] != bodyFormat {
 		return reader{}, fmt.Errorf("%w: %s has an unknown format", ErrCorrupt, rec.Key.Kind)
 	}
 	return reader{b: rec.Body[1:]}, nil

@@ -30,11 +30,9 @@ const (
 	kindIdentifier Kind = "identifier"
 )
 
-const userFormat = 1
-
 func encodeUser(u User) []byte {
 	w := writer{make([]byte, 0, 128)}
-	w.fixed([]byte{userFormat})
+	w.fixed([]byte{bodyFormat})
 	w.text(u.ID)
 	w.num(u.Number)
 	w.text(u.Username)
@@ -49,7 +47,7 @@ func encodeUser(u User) []byte {
 }
 
 func decodeUser(rec Record) (u User, err error) {
-	r, err := openBody(rec, userFormat)
+	r, err := openBody(rec)
 	if err != nil {
 		return u, err
 	}

@@ -28,11 +28,9 @@ type family struct {
 	seed                     digest
 }
 
-const familyFormat = 1
-
 func (f *family) encode() []byte {
 	w := writer{make([]byte, 0, 256)}
-	w.fixed([]byte{familyFormat})
+	w.fixed([]byte{bodyFormat})
 	w.flag(f.revoked)
 	for _, v := range [...]string{f.tenant, f.client, f.userID, f.subject, f.audience, f.scope, string(f.channel), string(f.method), f.keyID} {
 		w.text(v)
@@ -48,7 +46,7 @@ func (f *family) encode() []byte {
 }
 
 func decodeFamily(rec Record) (f family, err error) {
-	r, err := openBody(rec, familyFormat)
+	r, err := openBody(rec)
 	if err != nil {
 		return f, err
 	}
@@ -126,10 +124,8 @@ func (e epoch) put(owner name, was Version) Put {
 	return Put{Was: was, Record: Record{Key: owner.key(kindEpoch), Version: newVersion(), Expires: Never, Body: e.encode()}}
 }
 
-const epochFormat = 1
-
 func (e epoch) encode() []byte {
-	w := writer{[]byte{epochFormat}}
+	w := writer{[]byte{bodyFormat}}
 	w.num(e.n)
 	w.at(e.at)
 	return w.b
@@ -139,7 +135,7 @@ func decodeEpoch(rec Record) (e epoch, err error) {
 	if rec.Version == (Version{}) {
 		return e, nil
 	}
-	r, err := openBody(rec, epochFormat)
+	r, err := openBody(rec)
 	if err != nil {
 		return e, err
 	}

@@ -23,7 +23,7 @@ func rows(t *testing.T, heading string) (all []row) {
 	_, section, found := strings.Cut(string(text), "\n## "+heading+"\n")
 	require.True(t, found, "no section %q", heading)
 	section, _, _ = strings.Cut(section, "\n## ")
-	for _, line := range strings.Split(section, "\n") {
+	for line := range strings.SplitSeq(section, "\n") {
 		cells := strings.Split(strings.Trim(line, "|"), "|")
 		if !strings.HasPrefix(line, "| ") || len(cells) != 4 || strings.TrimSpace(cells[0]) == "state" {
 			continue
@@ -153,9 +153,9 @@ func TestTheChallengeMachineIsAsWritten(t *testing.T) { // VF-8
 // A familyWalk is one refresh family brought into a state.
 type familyWalk struct {
 	*world
-	login                   passwordless.Login
-	older, former, current  passwordless.Secret
-	currentAccess, answered string
+	login                  passwordless.Login
+	older, former, current passwordless.Secret
+	answered               string
 }
 
 func newFamilyWalk(t *testing.T, state string) *familyWalk {

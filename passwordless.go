@@ -226,7 +226,7 @@ func (s *Service) setTenants(tenants []Tenant) error {
 	}
 	var errs []error
 	for i, t := range tenants {
-		if !printable(t.ID, 64) {
+		if !printable(t.ID) {
 			errs = append(errs, fmt.Errorf("Tenants[%d].ID: want 1 to 64 printable ASCII bytes", i))
 		}
 		if t.Name != "" && !validName(t.Name) {

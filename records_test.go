@@ -3,6 +3,7 @@ package passwordless_test
 import (
 	"bytes"
 	"context"
+	"crypto"
 	"crypto/ecdsa"
 	"crypto/ed25519"
 	"crypto/elliptic"
@@ -23,47 +24,37 @@ import (
 )
 
 func TestNewRefusesWhatItCouldNotServe(t *testing.T) { // OP-1: at construction, not at the first sign-in, and never by a panic
-	key := func(k passwordless.SigningKey) func(*passwordless.Config) {
-		return func(c *passwordless.Config) { c.SigningKeys = []passwordless.SigningKey{k} }
+	cfg := newWorld(t).cfg
+	var wants []string
+	for want, key := range map[string]crypto.Signer{
+		"not an Ed25519 key":          ed25519.PrivateKey{},
+		"not a point of P-256":        &ecdsa.PrivateKey{PublicKey: ecdsa.PublicKey{Curve: elliptic.P256(), X: big.NewInt(1), Y: big.NewInt(1)}},
+		"ECDSA on another curve than": (*ecdsa.PrivateKey)(nil),
+		"RSA under 3072 bits":         &rsa.PrivateKey{},
+		"<nil> is not supported":      nil,
+	} {
+		wants = append(wants, fmt.Sprintf("SigningKeys[%d].Key: %s", len(cfg.SigningKeys), want))
+		cfg.SigningKeys = append(cfg.SigningKeys, passwordless.SigningKey{ID: fmt.Sprint("bad", len(wants)), Key: key})
 	}
-	client := func(change func(*passwordless.Client)) func(*passwordless.Config) {
-		return func(c *passwordless.Config) {
-			one := passwordless.Client{ID: "bad", Public: true}
-			change(&one)
-			c.Clients = passwordless.ClientList{one}
-		}
-	}
-	rows := map[string]func(*passwordless.Config){
-		"SigningKeys[0].Key: not an Ed25519":   key(passwordless.SigningKey{ID: "x", Key: ed25519.PrivateKey{}}),
-		"SigningKeys[0].Key: not a point":      key(passwordless.SigningKey{ID: "x", Key: &ecdsa.PrivateKey{PublicKey: ecdsa.PublicKey{Curve: elliptic.P256(), X: big.NewInt(1), Y: big.NewInt(1)}}}),
-		"SigningKeys[0].Key: ECDSA on another": key(passwordless.SigningKey{ID: "x", Key: (*ecdsa.PrivateKey)(nil)}),
-		"SigningKeys[0].Key: RSA under":        key(passwordless.SigningKey{ID: "x", Key: &rsa.PrivateKey{}}),
-		"SigningKeys[0].Key: <nil> is not":     key(passwordless.SigningKey{ID: "x"}),
-		"SigningKeys[0].ID: want":              key(passwordless.SigningKey{Key: ecKey(t)}),
-		"Issuer: want":                         func(c *passwordless.Config) { c.Issuer = "https://[::1]%23/" },
-		"Tenants[0].Name: want":                func(c *passwordless.Config) { c.Tenants = []passwordless.Tenant{{ID: "a", Name: "x\ny"}} },
-		"Tenants[0].ID: want":                  func(c *passwordless.Config) { c.Tenants = []passwordless.Tenant{{ID: "a b"}} },
-	}
+	var clients passwordless.ClientList
 	for _, name := range []string{"n\n@evil.example #123456", "a\rb", "a\x00b", "a\u0085b", "a\u2028b", strings.Repeat("x", 65)} {
-		rows[fmt.Sprintf("Name: want at most 64 bytes|%q", name)] = client(func(c *passwordless.Client) { c.Name = name })
+		wants = append(wants, fmt.Sprintf("Client \"name%d\": Name: want", len(clients)))
+		clients = append(clients, passwordless.Client{ID: fmt.Sprint("name", len(clients)), Public: true, Name: name})
 	}
-	for _, origin := range []string{"", "null", "*", "app.example.com", "https://app.example.com/", "https://app.example.com/x", "http://app.example.com", "https://*.example.com", "https://a@app.example.com"} {
-		rows["Origins[0]: want|"+origin] = client(func(c *passwordless.Client) { c.Origins = []string{origin} })
+	for _, origin := range []string{"", "null", "*", "app.example.com", "https://app.example.com/", "https://app.example.com/x",
+		"http://app.example.com", "https://*.example.com", "https://a@app.example.com"} {
+		wants = append(wants, fmt.Sprintf("Client \"origin%d\": Origins[0]: want", len(clients)))
+		clients = append(clients, passwordless.Client{ID: fmt.Sprint("origin", len(clients)), Public: true, Origins: []string{origin}})
 	}
-	for want, change := range rows {
-		cfg := newConfig(t)
-		change(&cfg)
-		_, err := passwordless.New(cfg)
-		require.Error(t, err, want)
-		text, _, _ := strings.Cut(want, "|")
-		assert.Contains(t, err.Error(), text, want)
+	cfg.Clients = clients
+	cfg.Tenants = []passwordless.Tenant{{ID: "a", Name: "x\ny"}, {ID: "a b"}}
+	cfg.Issuer = "https://[::1]%23/"
+	wants = append(wants, "Tenants[0].Name: want", "Tenants[1].ID: want", "Issuer: want", "PageURL: want")
+	_, err := passwordless.New(cfg)
+	require.Error(t, err)
+	for _, want := range wants {
+		assert.Contains(t, err.Error(), want)
 	}
-}
-
-// newConfig is the configuration of a world.
-func newConfig(t *testing.T) passwordless.Config {
-	t.Helper()
-	return newWorld(t).cfg
 }
 
 // A registrar is a Store that knows what was ever written under each version.
@@ -97,7 +88,9 @@ func TestEveryTryWritesAVersionOfItsOwn(t *testing.T) { // or a store would take
 	for i := range 16 {
 		group.Go(func() { _, _ = w.guess(started.Handle, wrong(code)) })
 		group.Go(func() { _, _ = w.Start(t.Context(), byMail(inBrowser(home), alice)) })
-		group.Go(func() { _, _ = w.Refresh(t.Context(), passwordless.RefreshRequest{Client: "web", Token: l.Tokens.Refresh}) })
+		group.Go(func() {
+			_, _ = w.Refresh(t.Context(), passwordless.RefreshRequest{Client: "web", Token: l.Tokens.Refresh})
+		})
 		group.Go(func() { _, _ = w.change(l.User.ID, func(u *passwordless.User) { u.Name = fmt.Sprint(i) }) })
 	}
 	group.Wait()
@@ -106,7 +99,7 @@ func TestEveryTryWritesAVersionOfItsOwn(t *testing.T) { // or a store would take
 }
 
 // A forger is a Store whose records of one kind say what forge makes of them. Frozen, it
-// accepts every commit and writes none of them.
+// answers commits, but for charges, and writes nothing.
 type forger struct {
 	passwordless.Store
 	kind   passwordless.Kind
@@ -115,10 +108,26 @@ type forger struct {
 }
 
 func (f *forger) Commit(ctx context.Context, now passwordless.Instant, b passwordless.Batch) (passwordless.Levels, error) {
-	if f.frozen {
-		return nil, b.Validate()
+	if !f.frozen {
+		return f.Store.Commit(ctx, now, b)
 	}
-	return f.Store.Commit(ctx, now, b)
+	if err := b.Validate(); err != nil {
+		return nil, err
+	}
+	var conflict passwordless.ConflictError
+	for _, p := range b.Puts {
+		recs, err := f.Store.Load(ctx, now, p.Record.Key)
+		if err != nil {
+			return nil, err
+		}
+		if !p.Any && recs[0].Version != p.Was {
+			conflict.Keys = append(conflict.Keys, p.Record.Key)
+		}
+	}
+	if len(conflict.Keys) > 0 {
+		return nil, &conflict
+	}
+	return nil, nil
 }
 
 func (f *forger) Load(ctx context.Context, now passwordless.Instant, keys ...passwordless.Key) ([]passwordless.Record, error) {
@@ -161,15 +170,19 @@ func newForgery(t testing.TB) *forgery {
 	})
 	f.login = f.signIn(alice, passwordless.Grant{Session: true, Tokens: offline.Tokens})
 	f.clock.advance(time.Hour)
-	req := byMail(inBrowser(home), alice)
-	req.Send = passwordless.SendBoth
 	var err error
-	f.started, err = f.Start(t.Context(), req)
+	f.started, err = f.Start(t.Context(), f.request())
 	require.NoError(t, err)
 	f.code, f.link = f.outbox.last().Code.Reveal(), param(t, f.outbox.last().Link)
 	f.clock.advance(time.Second)
 	f.frozen = true
 	return f
+}
+
+func (f *forgery) request() passwordless.StartRequest {
+	req := byMail(inBrowser(home), alice)
+	req.Send = passwordless.SendBoth
+	return req
 }
 
 // body returns the body of the last record of a kind that a round of calls reads.
@@ -207,8 +220,7 @@ func (f *forgery) everyCall(t testing.TB) (failed []error) {
 	if note("redeem", err) && (l.Identifier != f.login.Identifier || l.Client != "web") {
 		t.Errorf("signed in as %+v of %s", l.Identifier, l.Client)
 	}
-	forged := f.link[:len(f.link)-2] + "AA"
-	if _, err = f.RedeemLink(ctx, passwordless.RedeemRequest{Token: forged, Caller: inBrowser(home)}); err == nil {
+	if _, err = f.RedeemLink(ctx, passwordless.RedeemRequest{Token: altered(f.link), Caller: inBrowser(home)}); err == nil {
 		t.Error("a forged link is right")
 	}
 	_, err = f.PeekLink(ctx, f.link, home)
@@ -217,22 +229,31 @@ func (f *forgery) everyCall(t testing.TB) (failed []error) {
 	if note("session", err) && (s.UserID != f.login.User.ID || s.Client != "web") {
 		t.Errorf("the session of %q", s.UserID)
 	}
-	token := f.login.Session.Token
-	if _, err = f.Session(ctx, token[:len(token)-2]+"AA"); err == nil {
+	if _, err = f.Session(ctx, altered(f.login.Session.Token)); err == nil {
 		t.Error("a forged session is right")
 	}
 	_, err = f.Refresh(ctx, passwordless.RefreshRequest{Client: "web", Token: f.login.Tokens.Refresh})
 	note("refresh", err)
 	_, _, err = f.Sessions(ctx, "", f.login.User.ID, 10, "")
 	note("list", err)
-	_, err = f.Start(ctx, byMail(inBrowser(home), alice))
+	_, err = f.Start(ctx, f.request())
 	note("start", err)
-	_, err = f.change(f.login.User.ID, func(u *passwordless.User) { u.Name = "x" })
+	_, err = f.Directory().Update(ctx, "", f.login.User.ID, func(u *passwordless.User) error { u.Name = "x"; return nil })
 	note("update", err)
 	note("revoke", f.RevokeUser(ctx, "", f.login.User.ID))
 	return failed
 }
 
+// altered returns a token with another secret.
+func altered(t passwordless.Secret) passwordless.Secret {
+	at := len(t) - 5
+	if t[at] == 'A' {
+		return t[:at] + "B" + t[at+1:]
+	}
+	return t[:at] + "A" + t[at+1:]
+}
+
+// corrupt counts the calls that failed because of what a record says.
 func corrupt(failed []error) (n int) {
 	for _, err := range failed {
 		if errors.Is(err, passwordless.ErrCorrupt) {
@@ -263,7 +284,7 @@ func TestAChangedRecordSignsNobodyElseIn(t *testing.T) { // VF-12, BD-3
 	for _, kind := range kinds {
 		whole := f.body(t, kind)
 		for at := range whole {
-			for _, change := range []byte{1, 2, 4, 8, 16, 32, 64, 128, 255} {
+			for _, change := range []byte{1, 16, 128, 255} {
 				f.forge = func(b []byte) []byte {
 					b = bytes.Clone(b)
 					b[at%len(b)] ^= change

@@ -304,7 +304,7 @@ func (in *start) putChallenge(c *challenge) Put {
 // putCooldown remembers the start for as long as a repeated one is answered with it.
 func (in *start) putCooldown(c *challenge) Put {
 	w := writer{make([]byte, 0, 96)}
-	w.fixed([]byte{cooldownFormat})
+	w.fixed([]byte{bodyFormat})
 	w.text(c.keyID)
 	w.fixed(c.seed[:])
 	w.at(c.started)
@@ -312,8 +312,6 @@ func (in *start) putCooldown(c *challenge) Put {
 	return Put{Was: in.cooldownWas, Record: Record{
 		Key: in.cooldown.key(kindCooldown), Version: in.fresh[1], Expires: in.now.Add(in.policy.StartCooldown), Body: w.b}}
 }
-
-const cooldownFormat = 1
 
 // started is the answer to a start that was committed.
 func (in *start) started(c challenge) Started {
@@ -366,7 +364,7 @@ func (s *Service) cooled(ctx context.Context, in *start) (again bool, err error)
 		in.cooldownWas = Version{}
 		return true, nil
 	}
-	r, err := openBody(rec, cooldownFormat)
+	r, err := openBody(rec)
 	if err != nil {
 		return false, err
 	}

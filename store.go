@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"time"
 )
@@ -233,10 +234,8 @@ func (b Batch) validateRecords() error {
 		if err := k.validate(); err != nil {
 			return err
 		}
-		for _, other := range b.Deletes[:i] {
-			if other == k {
-				return fmt.Errorf("%w: two deletes of one record", ErrInvalidBatch)
-			}
+		if slices.Contains(b.Deletes[:i], k) {
+			return fmt.Errorf("%w: two deletes of one record", ErrInvalidBatch)
 		}
 		for _, p := range b.Puts {
 			if p.Record.Key == k {

@@ -44,7 +44,7 @@ type signer struct {
 
 func newSigner(k SigningKey) (signer, error) {
 	s := signer{id: k.ID, key: k.Key}
-	if !printable(k.ID, 64) {
+	if !printable(k.ID) {
 		return s, errors.New("ID: want 1 to 64 printable ASCII bytes")
 	}
 	switch key := k.Key.(type) {
@@ -75,7 +75,9 @@ func newSigner(k SigningKey) (signer, error) {
 // newSigners checks the keys, and builds the key set of RFC 7517.
 func newSigners(keys []SigningKey) (first map[Algorithm]signer, byID map[string]signer, jwks []byte, err error) {
 	first, byID = map[Algorithm]signer{}, map[string]signer{}
-	set := []any{}
+	set := struct {
+		Keys []map[string]string `json:"keys"`
+	}{Keys: []map[string]string{}}
 	var errs []error
 	for i, k := range keys {
 		s, err := newSigner(k)
@@ -90,10 +92,10 @@ func newSigners(keys []SigningKey) (first map[Algorithm]signer, byID map[string]
 		if _, have := first[s.alg]; !have {
 			first[s.alg] = s
 		}
-		set = append(set, s.jwk())
+		set.Keys = append(set.Keys, s.jwk())
 	}
-	jwks, _ = json.Marshal(map[string]any{"keys": set}) // of strings and maps only
-	return first, byID, jwks, errors.Join(errs...)
+	jwks, err = json.Marshal(set)
+	return first, byID, jwks, errors.Join(append(errs, err)...)
 }
 
 // jwk is the public key as a JSON Web Key. No private field can get in: each is named.

@@ -9,6 +9,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"strings"
 	"testing"
 	"time"
@@ -83,37 +84,35 @@ func TestOnlyOurOwnTokensPass(t *testing.T) { // TK-1, TK-2, TK-3, TK-5, TK-6, C
 		}
 		return c
 	}
-	make := func(method jwt.SigningMethod, key any, header map[string]any, change map[string]any) string {
+	forge := func(method jwt.SigningMethod, key any, header map[string]any, change map[string]any) string {
 		token := jwt.NewWithClaims(method, claims(change))
 		token.Header["typ"], token.Header["kid"] = "at+jwt", "s1"
-		for k, v := range header {
-			token.Header[k] = v
-		}
+		maps.Copy(token.Header, header)
 		signed, err := token.SignedString(key)
 		require.NoError(t, err)
 		return signed
 	}
-	good := make(jwt.SigningMethodES256, key, nil, nil)
+	good := forge(jwt.SigningMethodES256, key, nil, nil)
 	_, err = w.VerifyAccessToken(passwordless.Secret(good), "")
 	require.NoError(t, err)
 	head, rest, _ := strings.Cut(good, ".")
 	for name, token := range map[string]string{
-		"HS256 with the public key": make(jwt.SigningMethodHS256, public, nil, nil),
-		"none":                      make(jwt.SigningMethodNone, jwt.UnsafeAllowNoneSignatureType, nil, nil),
-		"nOnE":                      make(jwt.SigningMethodNone, jwt.UnsafeAllowNoneSignatureType, map[string]any{"alg": "nOnE"}, nil),
-		"another key":               make(jwt.SigningMethodES256, stranger, nil, nil),
-		"embedded key":              make(jwt.SigningMethodES256, stranger, map[string]any{"jwk": "…", "kid": "x"}, nil),
-		"kid path":                  make(jwt.SigningMethodES256, key, map[string]any{"kid": "../../s1"}, nil),
-		"kid missing":               make(jwt.SigningMethodES256, key, map[string]any{"kid": 1}, nil),
-		"critical extension":        make(jwt.SigningMethodES256, key, map[string]any{"crit": []string{"x"}}, nil),
-		"another typ":               make(jwt.SigningMethodES256, key, map[string]any{"typ": "JWT"}, nil),
-		"another issuer":            make(jwt.SigningMethodES256, key, nil, map[string]any{"iss": "https://login.example.com"}),
-		"another audience":          make(jwt.SigningMethodES256, key, nil, map[string]any{"aud": []string{"x"}}),
-		"over":                      make(jwt.SigningMethodES256, key, nil, map[string]any{"exp": now.Add(-2 * time.Minute).Unix()}),
-		"without an end":            make(jwt.SigningMethodES256, key, nil, map[string]any{"exp": nil}),
-		"not yet":                   make(jwt.SigningMethodES256, key, nil, map[string]any{"nbf": now.Add(2 * time.Minute).Unix()}),
-		"from the future":           make(jwt.SigningMethodES256, key, nil, map[string]any{"iat": now.Add(2 * time.Minute).Unix()}),
-		"nobody":                    make(jwt.SigningMethodES256, key, nil, map[string]any{"sub": ""}),
+		"HS256 with the public key": forge(jwt.SigningMethodHS256, public, nil, nil),
+		"none":                      forge(jwt.SigningMethodNone, jwt.UnsafeAllowNoneSignatureType, nil, nil),
+		"nOnE":                      forge(jwt.SigningMethodNone, jwt.UnsafeAllowNoneSignatureType, map[string]any{"alg": "nOnE"}, nil),
+		"another key":               forge(jwt.SigningMethodES256, stranger, nil, nil),
+		"embedded key":              forge(jwt.SigningMethodES256, stranger, map[string]any{"jwk": "…", "kid": "x"}, nil),
+		"kid path":                  forge(jwt.SigningMethodES256, key, map[string]any{"kid": "../../s1"}, nil),
+		"kid missing":               forge(jwt.SigningMethodES256, key, map[string]any{"kid": 1}, nil),
+		"critical extension":        forge(jwt.SigningMethodES256, key, map[string]any{"crit": []string{"x"}}, nil),
+		"another typ":               forge(jwt.SigningMethodES256, key, map[string]any{"typ": "JWT"}, nil),
+		"another issuer":            forge(jwt.SigningMethodES256, key, nil, map[string]any{"iss": "https://login.example.com"}),
+		"another audience":          forge(jwt.SigningMethodES256, key, nil, map[string]any{"aud": []string{"x"}}),
+		"over":                      forge(jwt.SigningMethodES256, key, nil, map[string]any{"exp": now.Add(-2 * time.Minute).Unix()}),
+		"without an end":            forge(jwt.SigningMethodES256, key, nil, map[string]any{"exp": nil}),
+		"not yet":                   forge(jwt.SigningMethodES256, key, nil, map[string]any{"nbf": now.Add(2 * time.Minute).Unix()}),
+		"from the future":           forge(jwt.SigningMethodES256, key, nil, map[string]any{"iat": now.Add(2 * time.Minute).Unix()}),
+		"nobody":                    forge(jwt.SigningMethodES256, key, nil, map[string]any{"sub": ""}),
 		"a million dots":            strings.Repeat(".", 1_000_000),
 		"too long":                  head + "." + strings.Repeat("A", 20_000) + ".A",
 		"JSON serialisation":        fmt.Sprintf(`{"payload":%q}`, rest),

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strings"
 )
 
@@ -58,8 +59,8 @@ func parseNetwork(s string) (netip.Prefix, error) {
 func (p Proxies) ClientIP(r *http.Request) netip.Addr {
 	client := parseHop(r.RemoteAddr)
 	lines := r.Header.Values("X-Forwarded-For")
-	for i := len(lines) - 1; i >= 0; i-- {
-		for list, more := lines[i], true; more; {
+	for _, line := range slices.Backward(lines) {
+		for list, more := line, true; more; {
 			if !p.trust(client) {
 				return client
 			}

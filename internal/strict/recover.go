@@ -1,6 +1,7 @@
 package strict
 
 import (
+	"errors"
 	"maps"
 	"net/http"
 )
@@ -21,7 +22,7 @@ func Recover(next http.Handler, onPanic func(r *http.Request, value any)) http.H
 			if value == nil {
 				return
 			}
-			if value == http.ErrAbortHandler {
+			if err, ok := value.(error); ok && errors.Is(err, http.ErrAbortHandler) {
 				panic(value)
 			}
 			if onPanic != nil {

@@ -92,21 +92,22 @@ func (s *Store) List(ctx context.Context, now passwordless.Instant, kind passwor
 	if o == nil {
 		return nil, "", nil
 	}
-	return o.page(now, limit, last)
+	page, next := o.page(now, limit, last)
+	return page, next, nil
 }
 
 // page returns at most limit live records beyond the place last.
-func (o *owned) page(now passwordless.Instant, limit int, last uint64) ([]passwordless.Record, string, error) {
+func (o *owned) page(now passwordless.Instant, limit int, last uint64) ([]passwordless.Record, string) {
 	var page []passwordless.Record
 	for _, p := range o.list[o.after(last):] {
 		if p.record == nil || now >= p.record.end {
 			continue
 		}
 		if len(page) == limit {
-			return page, strconv.FormatUint(last, 36), nil
+			return page, strconv.FormatUint(last, 36)
 		}
 		page = append(page, p.record.copy())
 		last = p.sequence
 	}
-	return page, "", nil
+	return page, ""
 }
