@@ -35,11 +35,19 @@ func Postgres(tb testing.TB, url string, conns int) passwordless.Store {
 // SQLite opens a store in a new file.
 func SQLite(tb testing.TB, conns int) passwordless.Store {
 	tb.Helper()
-	db := open(tb, "sqlite", sqlitestore.DSN(filepath.Join(tb.TempDir(), "store")), conns)
+	s, _ := SQLiteAt(tb, conns)
+	return s
+}
+
+// SQLiteAt is SQLite and tells where the file is.
+func SQLiteAt(tb testing.TB, conns int) (store passwordless.Store, path string) {
+	tb.Helper()
+	path = filepath.Join(tb.TempDir(), "store")
+	db := open(tb, "sqlite", sqlitestore.DSN(path), conns)
 	check(tb, sqlitestore.Migrate(context.Background(), db, sqlitestore.Options{}))
 	s, err := sqlitestore.New(db, sqlitestore.Options{})
 	check(tb, err)
-	return s
+	return s, path
 }
 
 func open(tb testing.TB, driver, url string, conns int) *sql.DB {
