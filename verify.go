@@ -231,10 +231,11 @@ type attempt struct {
 	method Method // by which a right secret signs in; "" if it does not
 	decide decision
 	// ease is told which bucket refused and tells whether to try again without it.
-	ease func(Kind) bool
-	last challenge // as the last verdict left it
-	now  Instant
-	seed digest // of what a login grants
+	ease   func(Kind) bool
+	heeded bool      // the challenge was loaded again after a revocation was seen
+	last   challenge // as the last verdict left it
+	now    Instant
+	seed   digest // of what a login grants
 }
 
 func (s *Service) attempt(n name, client Client, caller Caller, grant Grant, decide decision) (*attempt, error) {
@@ -282,7 +283,10 @@ func (s *Service) run(ctx context.Context, a *attempt) (Login, error) {
 		if who, err = s.find(ctx, a, &c, who); err != nil {
 			return Login{}, err
 		}
-		a.heed(&c, who)
+		if a.heed(&c, who) && !a.heeded {
+			a.heeded = true // perhaps by the login that used the challenge up meanwhile: look again
+			continue
+		}
 		a.version = newVersion()
 		b, v := a.decide(c, rec, a.name, a.now, &a.guess, s.limits)
 		a.last = v.next
@@ -308,14 +312,18 @@ func (s *Service) run(ctx context.Context, a *attempt) (Login, error) {
 }
 
 // heed lets a revocation end what came before it: after it nothing matches a challenge that began
-// before, and no device is known by a sign-in before.
-func (a *attempt) heed(c *challenge, who found) {
+// before, and no device is known by a sign-in before. It reports whether it ended a living challenge.
+func (a *attempt) heed(c *challenge, who found) bool {
 	e := who.user.epoch
 	if e == nil || e.n == 0 {
-		return
+		return false
 	}
-	c.suppressed = c.suppressed || c.started <= e.at
 	a.known = a.known && a.device.issued >= e.at
+	if c.suppressed || c.started > e.at || c.live(a.now, a.client) != open {
+		return false
+	}
+	c.suppressed = true
+	return true
 }
 
 func reason(err error) string {

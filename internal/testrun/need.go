@@ -42,6 +42,12 @@ var needs = []need{
 		packages: []string{"redis-server"},
 	},
 	{
+		name:     "PgBouncer",
+		programs: []string{"pgbouncer"},
+		folders:  []string{"/usr/sbin"},
+		packages: []string{"pgbouncer"},
+	},
+	{
 		name:     "mail server",
 		programs: []string{"chasquid"},
 		packages: []string{"chasquid"},

@@ -121,7 +121,7 @@ var conditions = []testCase{
 			b.Charges = []passwordless.Charge{charge(secret, hourly(1, 1))}
 			k.commit(t0, b)
 			b.Puts[0].Record.Version = version()
-			k.refused(t0, passwordless.Batch{Puts: b.Puts}, passwordless.ErrConflict)
+			_ = k.refused(t0, passwordless.Batch{Puts: b.Puts}, passwordless.ErrConflict)
 			_, err := k.a.Commit(k.ctx, t0, b)
 			k.discreet(err)
 		},

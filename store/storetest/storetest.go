@@ -10,7 +10,8 @@
 //		}, storetest.Crash(reopen))
 //	}
 //
-// Every case defends sentences of the contract and prints them when it fails.
+// Every case defends sentences of the contract and prints them when it fails; those of the last
+// group, "service", defend what the Service promises on a store that keeps it.
 // Instants that the kit passes have nothing to do with the real time; some are in
 // 1970 and some in 2262. An engine that removes what expired long ago must
 // therefore count from the now of the commit, not from its own clock.
@@ -130,6 +131,7 @@ func groups() []group {
 		{"sweep", sweep},
 		{"race", race},
 		{"durability", durability},
+		{"service", service},
 	}
 }
 

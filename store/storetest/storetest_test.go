@@ -3,6 +3,7 @@ package storetest_test
 import (
 	"maps"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -145,9 +146,40 @@ func TestFindsTheBug(t *testing.T) {
 	}
 }
 
-// A sentence that a case quotes must stand in the comments of the contract.
+// The group "service" must find by itself what makes a Store unfit for the Service.
+func TestTheServiceShowsTheBug(t *testing.T) {
+	if testing.Short() {
+		t.Skip("a short race finds it most of the time only")
+	}
+	for bug, finder := range map[string]string{
+		"ignores conditions":     "service/starts in the cooldown",
+		"ignores absent":         "service/starts in the cooldown",
+		"lets others in between": "service/one of many right codes and links",
+		"takes when it looks":    "service/the guess ledger",
+		"never refuses a look":   "service/the guess ledger",
+		"never gives back":       "service/the guess ledger",
+	} {
+		t.Run(bug, func(t *testing.T) {
+			if len(storetest.Failures(t, finder, shelves(bug), reopened)) == 0 {
+				t.Errorf("%q does not find it", finder)
+			}
+		})
+	}
+}
+
+// A sentence that a case quotes must stand in the comments of the root package: of the
+// contract, or of the Service that is built on it.
 func TestSentencesAreQuotes(t *testing.T) {
-	contract := comments(t, "../../store.go") + comments(t, "../../ratelimit.go")
+	paths, err := filepath.Glob("../../*.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	contract := ""
+	for _, path := range paths {
+		if !strings.HasSuffix(path, "_test.go") {
+			contract += comments(t, path) + "\n"
+		}
+	}
 	for name, says := range storetest.Sentences() {
 		if len(says) == 0 {
 			t.Errorf("%s quotes nothing", name)

@@ -26,7 +26,7 @@ var validate = []testCase{
 			bad := good // applied before, and limited; a put of another conflicts
 			bad.Puts = []passwordless.Put{fresh(r), {Record: record("key2", ""), Was: version()}}
 			bad.Deletes = []passwordless.Key{{Kind: "test"}}
-			k.refused(t0, bad, passwordless.ErrInvalidBatch)
+			_ = k.refused(t0, bad, passwordless.ErrInvalidBatch)
 			k.holds(t0, r)
 		},
 	},

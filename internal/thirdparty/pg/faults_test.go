@@ -1,0 +1,283 @@
+package pg_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/url"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/seed62b93bad/passwordless"
+	"github.com/seed62b93bad/passwordless/internal/thirdparty/servers"
+	"github.com/seed62b93bad/passwordless/store/pgstore"
+)
+
+// now is the instant of the tests in which time does not pass.
+const now = passwordless.Instant(2_000_000_000_123_456_789)
+
+func TestOneConnectionCompletesAnyConcurrency(t *testing.T) {
+	for adapter, parameters := range adapters {
+		t.Run(adapter, func(t *testing.T) {
+			s := openStore(t, adapter, shared.Postgres(t)+parameters)
+			s.db.SetMaxOpenConns(1)
+			var all sync.WaitGroup
+			for range 64 {
+				all.Go(func() {
+					for range 5 {
+						if err := flow(t.Context(), s); err != nil {
+							t.Error(err)
+						}
+					}
+				})
+			}
+			all.Wait()
+			if stats := s.db.Stats(); stats.InUse != 0 || stats.OpenConnections > 1 {
+				t.Errorf("connections open %d, in use %d", stats.OpenConnections, stats.InUse)
+			}
+		})
+	}
+}
+
+func TestOtherIsolationLevelsAreRefused(t *testing.T) {
+	for _, level := range []string{"repeatable%20read", "serializable"} {
+		url := shared.Postgres(t)
+		newStore(t, open(t, "pgx", url), pgstore.Options{})
+		s := openStore(t, "pgx", url+"&default_transaction_isolation="+level)
+		r := newRecord("test", "name", now)
+		_, err := s.Commit(t.Context(), now, passwordless.Batch{Puts: []passwordless.Put{{Record: r}}})
+		if !errors.Is(err, passwordless.ErrUnavailable) {
+			t.Errorf("Commit under %s: %v, want ErrUnavailable", level, err)
+		}
+		if loaded, err := s.Load(t.Context(), now, r.Key); err != nil || loaded[0].Version != (passwordless.Version{}) {
+			t.Errorf("the refused Commit left %v, %v", loaded, err)
+		}
+	}
+}
+
+func TestErrorsOfTheServerQuoteNoData(t *testing.T) {
+	s := openStore(t, "pgx", shared.Postgres(t))
+	if _, err := s.db.Exec("ALTER TABLE passwordless_records ADD CHECK (body <> 'secret')"); err != nil {
+		t.Fatal(err)
+	}
+	r := newRecord("test", "name", now)
+	r.Body = []byte("secret")
+	_, err := s.Commit(t.Context(), now, passwordless.Batch{Puts: []passwordless.Put{{Record: r}}})
+	if !errors.Is(err, passwordless.ErrUnavailable) || !strings.HasSuffix(err.Error(), "(SQLSTATE 23514)") {
+		t.Errorf("%v, want ErrUnavailable and the code of the error alone", err)
+	}
+}
+
+// A batch whose answer is lost was applied; committed again it is not applied twice.
+func TestLostAnswerIsUncertain(t *testing.T) {
+	for adapter, parameters := range adapters {
+		for name, lost := range map[string]int{"all of it": 1 << 20, "that the server is ready again": 6} {
+			t.Run(adapter+"/"+name, func(t *testing.T) {
+				direct := shared.Postgres(t)
+				p := newProxy(t, direct)
+				s := openStore(t, adapter, p.url+parameters)
+				s.db.SetMaxOpenConns(1)
+				if err := flow(t.Context(), s); err != nil { // the statement is prepared now
+					t.Fatal(err)
+				}
+				b := oneOfEach("name")
+				p.lose.Store(int64(lost))
+				if _, err := s.Commit(t.Context(), now, b); !errors.Is(err, passwordless.ErrUncertain) {
+					t.Fatalf("Commit: %v, want ErrUncertain", err)
+				}
+				levels, err := s.Commit(t.Context(), now, b)
+				if err != nil {
+					t.Fatalf("the same Commit again: %v", err)
+				}
+				for _, level := range levels {
+					if want := now.Micros() + time.Second.Microseconds(); level[0] != want {
+						t.Errorf("a bucket is full at %d, want %d: charged once", level[0], want)
+					}
+				}
+			})
+		}
+	}
+}
+
+// oneOfEach charges a bucket of each sort and puts a record.
+func oneOfEach(name string) passwordless.Batch {
+	durable, short := newCharge("durable", name), newCharge("short", name)
+	durable.Durable = true
+	return passwordless.Batch{
+		Charges: []passwordless.Charge{durable, short},
+		Puts:    []passwordless.Put{{Record: newRecord("test", name, now)}},
+	}
+}
+
+func TestServerThatIsGoneIsUnavailable(t *testing.T) {
+	s := openStore(t, "pgx", shared.Postgres(t))
+	gone := open(t, "pgx", "postgres://postgres@127.0.0.1:1/postgres")
+	lost, err := pgstore.New(gone, pgstore.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = lost.Commit(t.Context(), now, oneOfEach("name"))
+	if !errors.Is(err, passwordless.ErrUnavailable) || errors.Is(err, passwordless.ErrUncertain) {
+		t.Errorf("Commit: %v, want ErrUnavailable", err)
+	}
+	if _, err = lost.Load(t.Context(), now, newRecord("test", "x", now).Key); !errors.Is(err, passwordless.ErrUnavailable) {
+		t.Errorf("Load: %v, want ErrUnavailable", err)
+	}
+	s.db.Close()
+	if _, err = s.Commit(t.Context(), now, oneOfEach("name")); !errors.Is(err, passwordless.ErrUnavailable) {
+		t.Errorf("Commit on a closed pool: %v, want ErrUnavailable", err)
+	}
+}
+
+// A Commit that waits for a row that a hung session holds ends when its context does.
+func TestContextEndsWhileCommitWaits(t *testing.T) {
+	s := openStore(t, "pgx", shared.Postgres(t))
+	b := oneOfEach("name")
+	if _, err := s.Commit(t.Context(), now, b); err != nil {
+		t.Fatal(err)
+	}
+	tx, err := s.db.Begin()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tx.Rollback()
+	if _, err := tx.Exec("SELECT FROM passwordless_records FOR UPDATE"); err != nil {
+		t.Fatal(err)
+	}
+	next := newRecord("test", "name", now)
+	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+	defer cancel()
+	_, err = s.Commit(ctx, now, passwordless.Batch{Puts: []passwordless.Put{{Record: next, Was: b.Puts[0].Record.Version}}})
+	if !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("Commit: %v, want one that wraps the context's", err)
+	}
+}
+
+// After a kill -9 of the server the pool recovers, every answered commit is there, durable
+// buckets are there, and the short windows start afresh.
+func TestServerCrash(t *testing.T) {
+	server := servers.StartPostgres(t)
+	s := openStore(t, "pgx", server.URL())
+	var answered sync.Map
+	var stop atomic.Bool
+	var all sync.WaitGroup
+	for g := range 8 {
+		all.Go(func() {
+			for i := 0; !stop.Load(); i++ {
+				b := oneOfEach(fmt.Sprint(g, " ", i))
+				_, err := s.Commit(t.Context(), now, b)
+				switch {
+				case err == nil:
+					answered.Store(b.Puts[0].Record.Key, b)
+				case !errors.Is(err, passwordless.ErrUncertain) && !errors.Is(err, passwordless.ErrUnavailable):
+					t.Errorf("Commit during the crash: %v, want ErrUncertain or ErrUnavailable", err)
+				}
+			}
+		})
+	}
+	time.Sleep(500 * time.Millisecond)
+	server.Kill()
+	stop.Store(true)
+	all.Wait()
+	server.Restart()
+	recovers(t, s)
+	n := 0
+	answered.Range(func(_, value any) bool {
+		n++
+		survives(t, s, value.(passwordless.Batch))
+		return !t.Failed()
+	})
+	if n == 0 {
+		t.Error("no commit was answered before the crash")
+	}
+}
+
+// recovers demands that each connection of the pool fails at most once.
+func recovers(t *testing.T, s store) {
+	t.Helper()
+	for range 17 {
+		if _, err := s.Load(t.Context(), now, newRecord("test", "x", now).Key); err == nil {
+			return
+		}
+	}
+	t.Fatal("the pool does not recover")
+}
+
+// survives demands that the batch of oneOfEach is there, but for the short windows.
+func survives(t *testing.T, s store, b passwordless.Batch) {
+	t.Helper()
+	r := b.Puts[0].Record
+	loaded, err := s.Load(t.Context(), now, r.Key)
+	if err != nil || loaded[0].Version != r.Version || string(loaded[0].Body) != string(r.Body) {
+		t.Errorf("a commit that was answered is lost: %v", err)
+	}
+	levels, err := s.Commit(t.Context(), now, b) // finds itself applied, and only tells the levels
+	if err != nil {
+		t.Fatal(err)
+	}
+	if levels[0][0] != now.Micros()+time.Second.Microseconds() {
+		t.Errorf("a durable bucket is lost: %v", levels[0])
+	}
+	if levels[1][0] != 0 {
+		t.Errorf("a short window survived: %v; then say so in the documentation", levels[1])
+	}
+}
+
+// A proxy stands before a server and loses the end of an answer when told so.
+type proxy struct {
+	url  string
+	lose atomic.Int64 // how many bytes of the next answer, after which the connection breaks
+}
+
+func newProxy(tb testing.TB, server string) *proxy {
+	tb.Helper()
+	address, err := url.Parse(server)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() { listener.Close() })
+	p := new(proxy)
+	target := address.Host
+	address.Host = listener.Addr().String()
+	p.url = address.String()
+	go func() {
+		for {
+			client, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			go p.serve(client, target)
+		}
+	}()
+	return p
+}
+
+func (p *proxy) serve(client net.Conn, target string) {
+	defer client.Close()
+	server, err := net.Dial("tcp", target)
+	if err != nil {
+		return
+	}
+	defer server.Close()
+	go io.Copy(server, client)
+	buf := make([]byte, 1<<20)
+	for {
+		n, err := server.Read(buf)
+		if err != nil {
+			return
+		}
+		lose := int(p.lose.Swap(0))
+		if _, err := client.Write(buf[:max(0, n-lose)]); err != nil || lose > 0 {
+			return
+		}
+	}
+}

@@ -1,0 +1,140 @@
+package pgstore
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/seed62b93bad/passwordless"
+)
+
+// Commit applies the batch, all or nothing, by one call of the function in
+// schema/0002_functions.sql.
+func (s *Store) Commit(ctx context.Context, now passwordless.Instant, b passwordless.Batch) (passwordless.Levels, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, fmt.Errorf("pgstore: commit: %w", err)
+	}
+	if err := b.Validate(); err != nil {
+		return nil, err
+	}
+	answer, err := s.call(ctx, arguments(s.prefix, now, b))
+	if err != nil {
+		return nil, err
+	}
+	return outcome(answer, b)
+}
+
+// attempts bounds how often a call is made that surely wrote nothing.
+const attempts = 4
+
+// call calls the function. It tries again what surely wrote nothing and may pass.
+func (s *Store) call(ctx context.Context, args []any) (string, error) {
+	for attempt := 1; ; attempt++ {
+		conn, err := s.db.Conn(ctx)
+		if err != nil {
+			if refused(err) && attempt < attempts && pause(ctx, attempt) {
+				continue
+			}
+			return "", unavailable(ctx, "commit", err)
+		}
+		answer, err := callOn(ctx, conn, s.commit, args)
+		switch {
+		case err == nil:
+			return answer, nil
+		case rolledBack(err) && attempt < attempts && pause(ctx, attempt):
+		case wroteNothing(err):
+			return "", unavailable(ctx, "commit", err)
+		default:
+			return "", uncertain(ctx, err)
+		}
+	}
+}
+
+// callOn calls the function on conn and gives that back. The answer counts only
+// if Scan succeeds: the server sends it before it commits, and Scan waits for the end.
+//
+// The connection is asked for apart from the call, because sql.DB would repeat the call
+// when an adapter says ErrBadConn, and lib/pq says that of calls that were sent.
+func callOn(ctx context.Context, conn *sql.Conn, statement string, args []any) (answer string, err error) {
+	defer conn.Close()
+	err = conn.QueryRowContext(ctx, statement, args...).Scan(&answer)
+	return answer, err
+}
+
+// pause waits a moment, longer with each attempt. It returns false when ctx ended.
+func pause(ctx context.Context, attempt int) bool {
+	timer := time.NewTimer(5 * time.Millisecond << (2 * attempt))
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// outcome turns the answer of the function into that of Commit.
+func outcome(answer string, b passwordless.Batch) (passwordless.Levels, error) {
+	word, rest, _ := strings.Cut(answer, " ")
+	words := strings.Fields(rest)
+	switch {
+	case word == "done" && len(words) == len(b.Charges):
+		return levels(words)
+	case word == "limited" && len(words) == 2:
+		return nil, limited(words[0], words[1], b.Charges)
+	case word == "conflict" && len(words) > 0:
+		return nil, conflict(words, b.Puts)
+	}
+	return nil, unreadable()
+}
+
+// unreadable is for an answer that this program does not understand. A newer
+// function may have written.
+func unreadable() error {
+	return fmt.Errorf("pgstore: commit: read the function's answer: %w", passwordless.ErrUncertain)
+}
+
+func limited(charge, wait string, charges []passwordless.Charge) error {
+	i, errPlace := strconv.Atoi(charge)
+	micros, errWait := strconv.ParseInt(wait, 10, 64)
+	if errPlace != nil || errWait != nil || i < 1 || i > len(charges) {
+		return unreadable()
+	}
+	return &passwordless.LimitedError{
+		Bucket:     charges[i-1].Bucket,
+		RetryAfter: time.Duration(micros) * time.Microsecond,
+	}
+}
+
+func conflict(words []string, puts []passwordless.Put) error {
+	e := new(passwordless.ConflictError)
+	for _, word := range words {
+		i, err := strconv.Atoi(word)
+		if err != nil || i < 1 || i > len(puts) {
+			return unreadable()
+		}
+		e.Keys = append(e.Keys, puts[i-1].Record.Key)
+	}
+	return e
+}
+
+// levels reads the states of the charged buckets.
+func levels(words []string) (passwordless.Levels, error) {
+	if len(words) == 0 {
+		return nil, nil
+	}
+	levels := make(passwordless.Levels, len(words))
+	for i, word := range words {
+		for number := range strings.SplitSeq(strings.Trim(word, "{}"), ",") {
+			n, err := strconv.ParseInt(number, 10, 64)
+			if err != nil {
+				return nil, unreadable()
+			}
+			levels[i] = append(levels[i], n)
+		}
+	}
+	return levels, nil
+}

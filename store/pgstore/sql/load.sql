@@ -1,0 +1,1 @@
+SELECT place, '', version, expires, owner, body FROM {{prefix}}load($1, $2)

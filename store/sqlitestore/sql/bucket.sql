@@ -1,0 +1,1 @@
+SELECT full_at FROM {{prefix}}buckets WHERE key = ?1

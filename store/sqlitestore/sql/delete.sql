@@ -1,0 +1,1 @@
+DELETE FROM {{prefix}}records WHERE key = ?1

@@ -1,0 +1,1 @@
+SELECT version, expires FROM {{prefix}}records WHERE key = ?1
