@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -48,15 +49,16 @@ func (c testCase) check(tb testing.TB, open Factory, crash Crash) []string {
 // try runs f until it returns or fatalf ends it.
 func (k *kit) try(f func(k *kit)) {
 	defer func() {
-		if r := recover(); r != nil && r != endOfCase {
+		r := recover()
+		if err, ok := r.(error); r != nil && !(ok && errors.Is(err, errEndOfCase)) {
 			panic(r)
 		}
 	}()
 	f(k)
 }
 
-// endOfCase is what fatalf panics with.
-var endOfCase = errors.New("end of the case")
+// errEndOfCase is what fatalf panics with.
+var errEndOfCase = errors.New("end of the case")
 
 // errorf notes a failure.
 func (k *kit) errorf(format string, args ...any) {
@@ -70,7 +72,7 @@ func (k *kit) errorf(format string, args ...any) {
 // fatalf notes a failure and ends the case.
 func (k *kit) fatalf(format string, args ...any) {
 	k.errorf(format, args...)
-	panic(endOfCase)
+	panic(errEndOfCase)
 }
 
 // short returns n, or a tenth of it with -short.
@@ -284,7 +286,7 @@ const secret = "hunter2-is-in-no-error"
 
 // discreet demands that the error does not tell what is secret.
 func (k *kit) discreet(err error) {
-	if err != nil && bytes.Contains([]byte(err.Error()), []byte(secret)) {
+	if err != nil && strings.Contains(err.Error(), secret) {
 		k.errorf("the error text holds a name, an owner or a body: %q", err)
 	}
 }

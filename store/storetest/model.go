@@ -3,6 +3,7 @@ package storetest
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"time"
@@ -22,10 +23,7 @@ type reference map[passwordless.Key][]int64
 
 // commit returns what Commit should return, and the reference after it.
 func (m reference) commit(now passwordless.Instant, b passwordless.Batch) (passwordless.Levels, reference, error) {
-	next := make(reference, len(m))
-	for bucket, state := range m {
-		next[bucket] = state
-	}
+	next := maps.Clone(m)
 	var levels passwordless.Levels
 	for _, c := range b.Charges {
 		state, err := c.Take(now, m[c.Bucket])

@@ -43,11 +43,17 @@ func SQLite(tb testing.TB, conns int) passwordless.Store {
 func SQLiteAt(tb testing.TB, conns int) (store passwordless.Store, path string) {
 	tb.Helper()
 	path = filepath.Join(tb.TempDir(), "store")
+	return SQLiteIn(tb, path, conns), path
+}
+
+// SQLiteIn opens a store in the file at path, whether or not there is one.
+func SQLiteIn(tb testing.TB, path string, conns int) passwordless.Store {
+	tb.Helper()
 	db := open(tb, "sqlite", sqlitestore.DSN(path), conns)
 	check(tb, sqlitestore.Migrate(context.Background(), db, sqlitestore.Options{}))
 	s, err := sqlitestore.New(db, sqlitestore.Options{})
 	check(tb, err)
-	return s, path
+	return s
 }
 
 func open(tb testing.TB, driver, url string, conns int) *sql.DB {

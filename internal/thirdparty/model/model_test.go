@@ -1,0 +1,733 @@
+package model_test
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/netip"
+	"os"
+	"strings"
+	"testing"
+	"testing/fstest"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"github.com/seed62b93bad/passwordless"
+	"github.com/seed62b93bad/passwordless/store/memstore"
+	"github.com/seed62b93bad/passwordless/store/storetest"
+)
+
+func TestTheChallengeMachineIsItsModel(t *testing.T) {
+	templates := english(t)
+	rapid.Check(t, func(t *rapid.T) {
+		m := newMachine(t, templates, rapid.Bool().Draw(t, "replace secrets"))
+		for range rapid.SampledFrom([]int{0, 0, 0, 4, 8}).Draw(t, "challenges exhausted before") {
+			m.exhaust()
+		}
+		for range 12 { // short slices, which are what rapid makes
+			for _, o := range rapid.SliceOfN(ops, 0, 50).Draw(t, "ops") {
+				m.run(o)
+			}
+		}
+	})
+}
+
+// An op is one call, or one turn of the world. Fields that it does not need say nothing.
+type op struct {
+	Do                                 string
+	Person, Network, Browser, Instance int
+	Pick                               int // of the challenges, counted from the newest
+	Secret                             int
+	Handleless, Same                   bool
+	Jump                               time.Duration
+	Fault                              fault
+}
+
+// A fault happens to the n-th call of a method, or to all of them, in the course of an op; no
+// fault if N is 0.
+type fault struct {
+	Method storetest.Method
+	N      int
+	All    bool
+	Kind   string
+}
+
+var faults = map[string]func() storetest.Fault{
+	"unavailable":  storetest.Unavailable,
+	"lost request": storetest.LostRequest,
+	"lost answer":  storetest.LostAnswer,
+	"hang":         storetest.Hang,
+}
+
+var ops = rapid.Custom(func(t *rapid.T) op {
+	return op{
+		Do: rapid.SampledFrom([]string{"start", "start", "start", "again", "again", "guess", "guess", "guess", "guess", "guess", "burst", "check",
+			"redeem", "redeem", "cancel", "resend", "resend", "resends", "clock", "clock", "clock", "rotate", "drop"}).Draw(t, "do"),
+		Person:     upTo(1).Draw(t, "person"),
+		Network:    upTo(1).Draw(t, "network"),
+		Browser:    upTo(2).Draw(t, "browser"),
+		Instance:   upTo(1).Draw(t, "instance"),
+		Pick:       upTo(3).Draw(t, "pick"),
+		Secret:     upTo(5).Draw(t, "secret"),
+		Handleless: upTo(3).Draw(t, "handleless") == 3,
+		Same:       upTo(3).Draw(t, "same browser") < 3,
+		Jump: rapid.SampledFrom([]time.Duration{time.Second, 10 * time.Second, 29 * time.Second, 31 * time.Second, 31 * time.Second, time.Minute,
+			time.Minute, 2 * time.Minute, life - 1, life, retention, 30 * 24 * time.Hour, -5 * time.Second, -3 * time.Minute, -life}).Draw(t, "jump"),
+		Fault: rapid.OneOf(rapid.Just(fault{}), rapid.Just(fault{}), rapid.Just(fault{}), rapid.Custom(func(t *rapid.T) fault {
+			return fault{
+				Method: rapid.SampledFrom([]storetest.Method{storetest.Load, storetest.Commit, storetest.Commit}).Draw(t, "method"),
+				N:      1 + upTo(2).Draw(t, "n"),
+				All:    rapid.Bool().Draw(t, "all"),
+				Kind:   rapid.SampledFrom([]string{"unavailable", "lost request", "lost answer", "hang"}).Draw(t, "kind"),
+			}
+		})).Draw(t, "fault"),
+	}
+})
+
+// upTo draws 0 to n, each as often.
+func upTo(n int) *rapid.Generator[int] {
+	all := make([]int, n+1)
+	for i := range all {
+		all[i] = i
+	}
+	return rapid.SampledFrom(all)
+}
+
+// A machine runs ops against two services and beside the model.
+type machine struct {
+	t        *rapid.T
+	cfg      passwordless.Config
+	clock    *clock
+	mail     *mailbox
+	log      *exhaustions
+	stores   [2]*storetest.Faulty
+	services [2]*passwordless.Service
+	ring     []passwordless.RingKey // the newest first
+	made     int                    // keys
+	replace  bool
+
+	persons    [2]*person
+	challenges []*challenge
+	cooldowns  map[repeat]*cooldown
+	ghosts     map[repeat]ghost
+}
+
+// A person has proved the address before anything goes wrong.
+type person struct {
+	address string
+	ledger  ledger
+	slot    *challenge // the one without a handle
+	murky   bool       // a failed start may have replaced it
+	proved  passwordless.Instant
+	faulted bool // so that the ledger may hold less than the model thinks
+}
+
+// A challenge is what the model knows of one.
+type challenge struct {
+	*person
+	handle         passwordless.Secret // "" if it is found by its address
+	network        int
+	cookie         int                 // that it was started with
+	browser        passwordless.Secret // that it is bound to
+	refs           set
+	message        passwordless.Message // the last, or none
+	old            []passwordless.Message
+	looked, logins int
+	drawn          float64 // from the ledger
+}
+
+// A repeat is what makes two starts the same.
+type repeat struct {
+	person           *person
+	network, browser int
+	handleless       bool
+}
+
+// A cooldown is what answers a repeated start.
+type cooldown struct {
+	*challenge
+	key   string
+	until passwordless.Instant
+}
+
+// A ghost is a start that failed and may have been made.
+type ghost struct {
+	key string
+	at  passwordless.Instant
+}
+
+var start = time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)
+
+// english are messages in one language, because New tries them all.
+func english(t *testing.T) fs.FS {
+	text, err := os.ReadFile("../../../templates/en.tmpl")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return fstest.MapFS{"en.tmpl": {Data: text}}
+}
+
+func newMachine(t *rapid.T, templates fs.FS, replace bool) *machine {
+	store := memstore.New()
+	m := &machine{t: t, clock: &clock{start}, mail: &mailbox{}, log: &exhaustions{}, replace: replace,
+		cooldowns: map[repeat]*cooldown{}, ghosts: map[repeat]ghost{}}
+	wide := passwordless.Limit{Count: 1e6, Per: 24 * time.Hour}
+	m.cfg = passwordless.Config{Issuer: "https://login.example.com/", AppName: "Example", Sender: m.mail, Clock: m.clock,
+		Templates: templates, Events: m.log.add, IndexKey: passwordless.RandomKey(), Clients: passwordless.ClientList{{ID: "web", Public: true}},
+		Policy: passwordless.Policy{MaxAttempts: attempts, MaxResends: mostResends, EmailLife: life, ResendCooldown: resendAfter,
+			StartCooldown: startAfter, EmailSends: []passwordless.Limit{wide}, Starts: []passwordless.Limit{wide},
+			Guesses: wide, GlobalFailures: wide}}
+	if replace {
+		m.cfg.Policy.Resend = passwordless.ReplaceSecret
+	}
+	for i := range m.stores {
+		m.stores[i] = storetest.NewFaulty(store)
+	}
+	m.rotate()
+	for i := range m.persons {
+		m.prove(i)
+	}
+	m.clock.now = m.clock.now.Add(time.Hour)
+	return m
+}
+
+// prove signs a person in for the first time, which ends what began before.
+func (m *machine) prove(i int) {
+	p := &person{address: fmt.Sprintf("person%d@example.com", i), proved: m.now(), ledger: ledger{ledgerBurst, m.now()}}
+	m.persons[i] = p
+	c := m.begin(op{Do: "start", Person: i})
+	if got := m.guess(c, op{}, c.message.Code.Reveal(), false); got != "login" {
+		m.t.Fatalf("first sign-in: %s", got)
+	}
+}
+
+func (m *machine) now() passwordless.Instant { return passwordless.InstantOf(m.clock.now) }
+
+// rotate adds a key, which the first service begins to use. The second still uses the oldest.
+func (m *machine) rotate() {
+	m.made++
+	key := passwordless.RingKey{ID: fmt.Sprint("k", m.made), Secret: passwordless.RandomKey()}
+	m.ring = append([]passwordless.RingKey{key}, m.ring...)
+	m.restart()
+}
+
+// drop takes the oldest key away, with all that it protects.
+func (m *machine) drop() {
+	if len(m.ring) > 1 {
+		m.ring = m.ring[:len(m.ring)-1]
+		m.restart()
+	}
+}
+
+func (m *machine) restart() {
+	for i := range m.services {
+		cfg := m.cfg
+		cfg.Store = m.stores[i]
+		cfg.Keys = append([]passwordless.RingKey(nil), m.ring...)
+		if last := len(m.ring) - 1; i == 1 {
+			cfg.Keys[0], cfg.Keys[last] = cfg.Keys[last], cfg.Keys[0]
+		}
+		s, err := passwordless.New(cfg)
+		if err != nil {
+			m.t.Fatal(err)
+		}
+		m.services[i] = s
+	}
+}
+
+// current is the ID of the key that an instance makes secrets with.
+func (m *machine) current(instance int) string { return m.ring[instance*(len(m.ring)-1)].ID }
+
+func (m *machine) known() keys {
+	k := keys{}
+	for _, key := range m.ring {
+		k[key.ID] = true
+	}
+	return k
+}
+
+// exhaust uses up a new challenge.
+func (m *machine) exhaust() {
+	c := m.begin(op{Do: "start"})
+	for range attempts {
+		m.guess(c, op{}, wrong(c.message.Code.Reveal()), false)
+	}
+}
+
+func (m *machine) run(o op) {
+	switch o.Do {
+	case "start":
+		m.begin(o)
+		return
+	case "clock":
+		m.clock.now = m.clock.now.Add(o.Jump)
+		return
+	case "rotate":
+		m.rotate()
+		return
+	case "drop":
+		m.drop()
+		return
+	}
+	c := m.pick(o)
+	if c == nil {
+		return
+	}
+	switch o.Do {
+	case "again": // as it was started
+		m.begin(op{Do: "start", Person: m.number(c.person), Network: c.network, Browser: c.cookie, Instance: o.Instance,
+			Handleless: c.handle == "", Fault: o.Fault})
+	case "burst":
+		for range attempts - strangers {
+			m.guess(c, op{Do: "guess", Network: c.network, Instance: o.Instance}, wrong(c.message.Code.Reveal()), false)
+		}
+	case "guess", "check":
+		m.guess(c, o, m.code(c, o), o.Do == "check")
+	case "redeem":
+		m.redeem(c, o)
+	case "cancel":
+		m.cancel(c, o)
+	case "resend":
+		m.resend(c, o)
+	case "resends":
+		for range mostResends + 1 {
+			m.resend(c, op{Do: "resend", Instance: o.Instance, Secret: 2})
+		}
+	}
+}
+
+// pick returns a challenge whose secrets somebody was told, or nil.
+func (m *machine) pick(o op) *challenge {
+	if o.Pick >= len(m.challenges) {
+		return nil
+	}
+	c := m.challenges[len(m.challenges)-1-o.Pick]
+	sends := strings.HasPrefix(o.Do, "resend")
+	lost := c.handle == "" && (c.slot != c || c.murky)
+	if lost || !sends && c.message.Code == "" || sends && c.handle == "" {
+		return nil
+	}
+	return c
+}
+
+func (m *machine) number(p *person) int {
+	if p == m.persons[0] {
+		return 0
+	}
+	return 1
+}
+
+// call makes a call with the op's fault and returns its answer, or that it failed.
+func (m *machine) call(p *person, o op, f func(context.Context, *passwordless.Service) (string, error)) (got string, failed bool) {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	store := m.stores[o.Instance]
+	if o.Fault.N > 0 {
+		p.faulted = true
+		if o.Fault.Kind == "hang" {
+			ctx, cancel = context.WithTimeout(ctx, 2*time.Millisecond)
+			defer cancel()
+		}
+		if spoil := faults[o.Fault.Kind](); o.Fault.All {
+			store.SpoilAll(o.Fault.Method, spoil)
+		} else {
+			store.Spoil(o.Fault.Method, o.Fault.N, spoil)
+		}
+		defer store.Heal()
+	}
+	success, err := f(ctx, m.services[o.Instance])
+	got, failed = answer(success, err)
+	if failed && o.Fault.N == 0 {
+		m.t.Fatalf("%s fails without a fault: %v", o.Do, err)
+	}
+	return got, failed
+}
+
+// answer puts an outcome in the model's words.
+func answer(success string, err error) (got string, failed bool) {
+	var refused *passwordless.ChallengeError
+	var elsewhere *passwordless.OtherBrowserError
+	switch {
+	case err == nil:
+		return success, false
+	case errors.As(err, &elsewhere):
+		return "elsewhere " + elsewhere.Code.Reveal(), false
+	case errors.Is(err, passwordless.ErrUnavailable), errors.Is(err, passwordless.ErrUncertain), errors.Is(err, context.DeadlineExceeded):
+		return "", true
+	case !errors.As(err, &refused):
+		return err.Error(), false
+	}
+	words := map[error]string{passwordless.ErrExpired: "expired", passwordless.ErrConsumed: "consumed", passwordless.ErrExhausted: "exhausted",
+		passwordless.ErrCancelled: "cancelled", passwordless.ErrUnknownChallenge: "unknown", passwordless.ErrTooSoon: "too soon",
+		passwordless.ErrNoResends: "no resends", passwordless.ErrShortCodesOff: "short codes off",
+		passwordless.ErrWrongSecret:   fmt.Sprintf("wrong, %d left", refused.AttemptsLeft),
+		passwordless.ErrMalformedCode: fmt.Sprintf("malformed, %d left", refused.AttemptsLeft)}
+	return words[refused.Reason], false
+}
+
+// expect moves the model on, or ends the test.
+func (m *machine) expect(c *challenge, o op, got string, failed bool, step func(ref) (string, ref)) {
+	next, possible := c.refs.after(got, failed, step)
+	if len(next) == 0 {
+		m.t.Fatalf("%s was answered %q; the model knows %q", o.Do, got, possible)
+	}
+	c.refs = next
+}
+
+// browsers are cookies as they could be; the first is none.
+var browsers = [3]passwordless.Secret{"", cookie(1), cookie(2)}
+
+func cookie(b byte) passwordless.Secret {
+	return passwordless.Secret(base64.RawURLEncoding.EncodeToString(append(make([]byte, 31), b)))
+}
+
+func caller(network int, browser passwordless.Secret) passwordless.Caller {
+	return passwordless.Caller{IP: netip.AddrFrom4([4]byte{192, 0, 2 + byte(network), 1}), Browser: browser}
+}
+
+// begin starts a challenge and returns it, or nil.
+func (m *machine) begin(o op) *challenge {
+	p, before := m.persons[o.Person], len(m.mail.all)
+	var started passwordless.Started
+	got, failed := m.call(p, o, func(ctx context.Context, s *passwordless.Service) (string, error) {
+		var err error
+		started, err = s.Start(ctx, passwordless.StartRequest{Client: "web", Channel: passwordless.Email, Address: p.address,
+			Send: passwordless.SendBoth, Handleless: o.Handleless, Caller: caller(o.Network, browsers[o.Browser])})
+		return "started", err
+	})
+	again := repeat{p, o.Network, o.Browser, o.Handleless}
+	repeats := o.Browser != 0 || o.Handleless
+	sent := len(m.mail.all) > before
+	switch {
+	case failed:
+		if sent {
+			m.t.Fatalf("a start that failed sent a message")
+		}
+		if lost := strings.HasPrefix(o.Fault.Kind, "lost"); lost && o.Fault.Method == storetest.Commit && !o.Fault.All {
+			m.t.Fatalf("a start gave up after one commit of unknown outcome")
+		}
+		p.murky = p.murky || o.Handleless
+		if repeats {
+			m.ghosts[again] = ghost{m.current(o.Instance), m.now()}
+		}
+		return nil
+	case got != "started":
+		m.t.Fatalf("start was answered %q", got)
+	case sent:
+		m.unlessRepeated(again)
+		return m.began(o, again, started)
+	case !repeats:
+		m.t.Fatalf("a start sent nothing, and repeats none")
+	}
+	m.repeated(again, started)
+	return nil
+}
+
+// began makes the model of a new challenge.
+func (m *machine) began(o op, again repeat, started passwordless.Started) *challenge {
+	p := again.person
+	c := &challenge{person: p, handle: started.Handle, network: o.Network, cookie: o.Browser, browser: started.Browser, message: m.mail.last()}
+	r := ref{state: "open", most: [2]int{attempts, 0}, sent: m.now(), touched: m.now(), expires: m.now().Add(life),
+		key: m.current(o.Instance), revoked: m.now() <= p.proved && len(m.challenges) >= len(m.persons)}
+	if o.Handleless {
+		r.most = [2]int{attempts - strangers, strangers}
+		p.slot, p.murky = c, false
+	}
+	c.refs = set{r.told(c.message)}
+	m.challenges = append(m.challenges, c)
+	if again.browser != 0 || o.Handleless {
+		m.cooldowns[again] = &cooldown{c, r.key, m.now().Add(startAfter)}
+		delete(m.ghosts, again)
+	}
+	p.ledger.refill(m.now())
+	if !c.refs[0].long && p.ledger.left < attempts-slack {
+		m.t.Fatalf("a short code is sent with %f guesses left in the ledger", p.ledger.left)
+	}
+	return c
+}
+
+// told takes the secrets of a message.
+func (r ref) told(msg passwordless.Message) ref {
+	r.code, r.link, r.cancel = msg.Code.Reveal(), tokenOf(msg.Link), tokenOf(msg.Cancel)
+	r.long = len(r.code) != 6
+	return r
+}
+
+// answers tells whether a cooldown answers at now, for one way in which its challenge may be.
+func (m *machine) answers(c *cooldown, r ref) bool {
+	replaced := c.handle == "" && c.slot != c.challenge
+	return m.now() < c.until && !replaced && m.known()[c.key] && r.alive(m.now())
+}
+
+// unlessRepeated demands that a start that sent something repeats none.
+func (m *machine) unlessRepeated(again repeat) {
+	c := m.cooldowns[again]
+	_, ghost := m.ghosts[again]
+	if c == nil || ghost || c.murky {
+		return
+	}
+	var over set
+	for _, r := range c.refs {
+		if !m.answers(c, r) {
+			over = over.with(r)
+		}
+	}
+	if len(over) == 0 {
+		m.t.Fatalf("a start sent again within the cooldown of another")
+	}
+	c.refs = over
+}
+
+// repeated demands that a start that sent nothing repeats one, and learns from it.
+func (m *machine) repeated(again repeat, started passwordless.Started) {
+	if c := m.cooldowns[again]; c != nil && started.Handle == c.handle {
+		var alive set
+		for _, r := range c.refs {
+			if m.answers(c, r) {
+				alive = alive.with(r)
+			}
+		}
+		if len(alive) > 0 {
+			c.refs = alive
+			return
+		}
+	}
+	g, ok := m.ghosts[again]
+	if !ok || m.now() >= g.at.Add(startAfter) {
+		m.t.Fatalf("a start sent nothing, and what it repeats is over")
+	}
+	if started.Handle == "" {
+		return // which is in the slot stays unknown
+	}
+	p := again.person
+	c := &challenge{person: p, handle: started.Handle, network: again.network, cookie: again.browser, browser: browsers[again.browser]}
+	c.refs = set{{state: "open", most: [2]int{attempts, 0}, sent: g.at, touched: g.at, expires: g.at.Add(life), key: g.key, revoked: g.at <= p.proved}}
+	m.challenges = append(m.challenges, c)
+	m.cooldowns[again] = &cooldown{c, g.key, g.at.Add(startAfter)}
+	delete(m.ghosts, again)
+}
+
+// code returns what is typed: the right code half of the time.
+func (m *machine) code(c *challenge, o op) string {
+	code := c.message.Code.Reveal()
+	switch o.Secret {
+	case 0, 1:
+		return wrong(code)
+	case 2:
+		return "12x"
+	case 3:
+		if len(c.old) > 0 {
+			return c.old[0].Code.Reveal()
+		}
+		return m.mail.all[0].Code.Reveal()
+	}
+	return code
+}
+
+// guess presents a code and returns the answer.
+func (m *machine) guess(c *challenge, o op, typed string, check bool) string {
+	browser := browsers[o.Browser]
+	req := passwordless.VerifyRequest{Client: "web", Handle: c.handle, Code: passwordless.Secret(typed), Caller: caller(o.Network, browser)}
+	side := 0
+	if c.handle == "" {
+		req.Channel, req.Address = passwordless.Email, c.address
+		if o.Network != c.network && browser != c.browser {
+			side = 1
+		}
+	}
+	before := m.log.n
+	got, failed := m.call(c.person, o, func(ctx context.Context, s *passwordless.Service) (string, error) {
+		if check {
+			return "right", s.Check(ctx, req)
+		}
+		_, err := s.Verify(ctx, req)
+		return "login", err
+	})
+	if got == "short codes off" {
+		m.shortCodesOff(c, typed)
+		return got
+	}
+	m.expect(c, o, got, failed, func(r ref) (string, ref) { return r.guess(m.now(), side, typed, m.known(), check) })
+	if got == "right" || got == "login" || strings.HasPrefix(got, "wrong") || m.log.n > before {
+		m.looked(c, typed)
+	}
+	m.finished(c, got, failed)
+	return got
+}
+
+// shortCodesOff demands that the ledger is used up.
+func (m *machine) shortCodesOff(c *challenge, typed string) {
+	l := &c.ledger
+	l.refill(m.now())
+	if len(typed) != 6 || l.left >= 1+slack && !c.faulted {
+		m.t.Fatalf("short codes are off with %f guesses left in the ledger", l.left)
+	}
+}
+
+// looked counts a guess whose outcome was told.
+func (m *machine) looked(c *challenge, typed string) {
+	if c.looked++; c.looked > attempts {
+		m.t.Fatalf("%d guesses at one challenge were looked at", c.looked)
+	}
+	if len(typed) != 6 {
+		return
+	}
+	l := &c.ledger
+	l.refill(m.now())
+	if l.left--; l.left < -slack {
+		m.t.Fatalf("the ledger grants a guess more than it has")
+	}
+	c.drawn++
+}
+
+// finished counts a login. What may be one gives back what one would.
+func (m *machine) finished(c *challenge, got string, failed bool) {
+	if got == "login" {
+		if c.logins++; c.logins > 1 {
+			m.t.Fatalf("a second login of one challenge")
+		}
+	}
+	for _, r := range c.refs {
+		if r.state == "consumed" && (got == "login" || failed) && c.handle != "" {
+			c.ledger.give(c.drawn)
+		}
+	}
+}
+
+func (m *machine) redeem(c *challenge, o op) {
+	typed := tokenOf(c.message.Link)
+	switch {
+	case o.Secret == 0:
+		typed = changed(typed)
+	case o.Secret == 1 && len(c.old) > 0:
+		typed = tokenOf(c.old[0].Link)
+	}
+	browser := passwordless.Secret("")
+	if o.Same {
+		browser = c.browser
+	}
+	got, failed := m.call(c.person, o, func(ctx context.Context, s *passwordless.Service) (string, error) {
+		_, err := s.RedeemLink(ctx, passwordless.RedeemRequest{Token: passwordless.Secret(typed), Caller: caller(o.Network, browser)})
+		return "login", err
+	})
+	m.expect(c, o, got, failed, func(r ref) (string, ref) { return r.redeem(m.now(), typed, o.Same, m.known()) })
+	m.finished(c, got, failed)
+}
+
+func (m *machine) cancel(c *challenge, o op) {
+	typed := tokenOf(c.message.Cancel)
+	if o.Secret == 0 {
+		typed = changed(typed)
+	}
+	got, failed := m.call(c.person, o, func(ctx context.Context, s *passwordless.Service) (string, error) {
+		return "done", s.Cancel(ctx, passwordless.Secret(typed), caller(o.Network, ""))
+	})
+	m.expect(c, o, got, failed, func(r ref) (string, ref) { return r.notMe(m.now(), typed, m.known()) })
+}
+
+func (m *machine) resend(c *challenge, o op) {
+	if o.Secret > 1 { // else mostly too soon
+		m.clock.now = m.clock.now.Add(resendAfter << c.refs[0].resends)
+	}
+	before := len(m.mail.all)
+	got, failed := m.call(c.person, o, func(ctx context.Context, s *passwordless.Service) (string, error) {
+		_, err := s.Resend(ctx, passwordless.ResendRequest{Client: "web", Handle: c.handle, Caller: caller(o.Network, "")})
+		return "sent", err
+	})
+	if sent := len(m.mail.all) > before; sent != (got == "sent") {
+		m.t.Fatalf("a resend was answered %q, and a message was sent: %v", got, sent)
+	}
+	current := m.current(o.Instance)
+	step := func(r ref) (string, ref) { return r.resend(m.now(), m.replace, current, m.known()) }
+	if failed {
+		for _, r := range c.refs {
+			if _, n := step(r); n.resends > r.resends && !r.long {
+				c.refs = c.refs.with(n.lengthened(current))
+			}
+		}
+	}
+	m.expect(c, o, got, failed, step)
+	if got == "sent" {
+		m.resent(c, current)
+	}
+}
+
+// resent takes the secrets of the message. They are the former ones, unless the model expects
+// new ones or they have become longer.
+func (m *machine) resent(c *challenge, current string) {
+	message := m.mail.last()
+	var told set
+	for _, r := range c.refs {
+		now := r.told(message)
+		if now.long && !r.long {
+			now.key = current
+		} else if r.link != now.link && (r.link != "" || now.link == tokenOf(c.message.Link)) {
+			continue
+		}
+		told = told.with(now)
+	}
+	if len(told) == 0 {
+		m.t.Fatalf("a resend sent the wrong secrets: the former ones for new ones, or the other way round")
+	}
+	if c.message.Code != "" {
+		c.old = append(c.old, c.message)
+	}
+	c.refs, c.message = told, message
+}
+
+// wrong returns another code of the same shape.
+func wrong(code string) string {
+	last := "0BC"[0:1]
+	switch {
+	case len(code) != 6:
+		last = "B"
+		if strings.HasSuffix(code, "B") {
+			last = "C"
+		}
+	case strings.HasSuffix(code, "0"):
+		last = "1"
+	}
+	return code[:len(code)-1] + last
+}
+
+// changed returns another token for the same challenge.
+func changed(token string) string {
+	middle := len(token) - 8
+	flip := "A"
+	if token[middle] == 'A' {
+		flip = "B"
+	}
+	return token[:middle] + flip + token[middle+1:]
+}
+
+func tokenOf(link passwordless.Secret) string {
+	_, token, _ := strings.Cut(link.Reveal(), "?t=")
+	return token
+}
+
+// A clock stands still until it is turned.
+type clock struct{ now time.Time }
+
+func (c *clock) Now() time.Time { return c.now }
+
+// A mailbox keeps what is sent.
+type mailbox struct{ all []passwordless.Message }
+
+func (b *mailbox) Send(_ context.Context, m passwordless.Message) error {
+	b.all = append(b.all, m)
+	return nil
+}
+
+func (b *mailbox) last() passwordless.Message { return b.all[len(b.all)-1] }
+
+// exhaustions count last wrong guesses.
+type exhaustions struct{ n int }
+
+func (e *exhaustions) add(_ context.Context, ev passwordless.Event) {
+	if ev.Type == passwordless.EventExhausted {
+		e.n++
+	}
+}

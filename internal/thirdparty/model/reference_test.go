@@ -1,0 +1,215 @@
+// Package model_test compares the challenge machine with a simple model of it: random calls
+// of two Services on one store, with faults of the store, rotated keys and a clock that
+// jumps, and real concurrent ones.
+package model_test
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/seed62b93bad/passwordless"
+)
+
+const (
+	attempts    = 5
+	strangers   = 2 // of them, where there is no handle
+	mostResends = 3
+	life        = 10 * time.Minute
+	retention   = time.Hour
+	resendAfter = 30 * time.Second
+	startAfter  = 30 * time.Second
+)
+
+// A ref is one way in which a challenge may be, in the words of docs/machines.md. It is
+// compared with ==.
+type ref struct {
+	state                  string
+	used, most             [2]int // by the initiator, by strangers
+	resends                int
+	sent, touched, expires passwordless.Instant
+	key                    string // of its secrets
+	code, link, cancel     string // "" if nobody was ever told them
+	long                   bool   // the code
+	revoked                bool   // nothing matches
+}
+
+// keys are the ring keys that there still are.
+type keys map[string]bool
+
+// live returns the state at now.
+func (r ref) live(now passwordless.Instant) string {
+	if r.state == "open" && now >= r.expires {
+		return "expired"
+	}
+	return r.state
+}
+
+// gone tells whether the record is not loaded any more.
+func (r ref) gone(now passwordless.Instant) bool { return now >= r.expires.Add(retention) }
+
+// alive tells whether a repeated start is answered with this challenge.
+func (r ref) alive(now passwordless.Instant) bool {
+	return !r.gone(now) && r.live(now) == "open" && r.used[0] < r.most[0]
+}
+
+// dead answers for a challenge that is over; the first to see an expiry writes it.
+func (r ref) dead(now passwordless.Instant) (string, ref) {
+	state := r.live(now)
+	if state != r.state {
+		r.state, r.touched = state, now
+	}
+	return state, r
+}
+
+// guess is a code typed by the initiator (0) or a stranger (1).
+func (r ref) guess(now passwordless.Instant, side int, typed string, known keys, check bool) (string, ref) {
+	if r.gone(now) {
+		return "unknown", r
+	}
+	if now = max(now, r.touched); r.live(now) != "open" {
+		return r.dead(now)
+	}
+	left := r.most[side] - r.used[side]
+	switch {
+	case left == 0:
+		return "exhausted", r
+	case !shaped(typed, r.long):
+		return fmt.Sprintf("malformed, %d left", left), r
+	}
+	r.used[side]++
+	r.touched = now
+	left--
+	switch {
+	case typed == r.code && known[r.key] && !r.revoked:
+		if check {
+			return "right", r
+		}
+		r.state = "consumed"
+		return "login", r
+	case left > 0:
+		return fmt.Sprintf("wrong, %d left", left), r
+	case r.used == r.most:
+		r.state = "exhausted"
+	}
+	return "exhausted", r
+}
+
+// shaped tells whether a code could be of the length that the challenge has.
+func shaped(typed string, long bool) bool {
+	return len(typed) == 6 && !long || len(typed) == 10 && long
+}
+
+// redeem is a link opened in the browser that asked, or elsewhere.
+func (r ref) redeem(now passwordless.Instant, typed string, same bool, known keys) (string, ref) {
+	if r.gone(now) {
+		return "unknown", r
+	}
+	if typed != r.link || !known[r.key] || r.revoked {
+		return "wrong, 0 left", r
+	}
+	if now = max(now, r.touched); r.live(now) != "open" {
+		return r.dead(now)
+	}
+	if !same {
+		return "elsewhere " + r.code, r
+	}
+	r.state, r.touched = "consumed", now
+	return "login", r
+}
+
+// notMe is the link of whoever did not ask.
+func (r ref) notMe(now passwordless.Instant, typed string, known keys) (string, ref) {
+	if r.gone(now) {
+		return "unknown", r
+	}
+	if typed != r.cancel || !known[r.key] || r.revoked {
+		return "wrong, 0 left", r
+	}
+	if now = max(now, r.touched); r.live(now) != "open" {
+		return r.dead(now)
+	}
+	r.state, r.touched = "cancelled", now
+	return "done", r
+}
+
+// resend sends again. The secrets are forgotten if new ones are made: the message tells them.
+func (r ref) resend(now passwordless.Instant, replace bool, current string, known keys) (string, ref) {
+	if r.gone(now) {
+		return "unknown", r
+	}
+	if now = max(now, r.touched); r.live(now) != "open" {
+		return r.dead(now)
+	}
+	switch {
+	case r.resends == mostResends:
+		return "no resends", r
+	case now < r.sent.Add(resendAfter<<r.resends):
+		return "too soon", r
+	}
+	r.resends++
+	r.sent, r.touched = now, now
+	if replace || !known[r.key] {
+		r.key, r.code, r.link, r.cancel = current, "", "", ""
+	}
+	return "sent", r
+}
+
+// lengthened is a resend that found the guess ledger low.
+func (r ref) lengthened(current string) ref {
+	r.key, r.code, r.link, r.cancel, r.long = current, "", "", "", true
+	return r
+}
+
+// A set is every way in which a challenge may be, after calls of unknown outcome.
+type set []ref
+
+func (s set) with(all ...ref) set {
+	for _, r := range all {
+		if !slices.Contains(s, r) {
+			s = append(s, r)
+		}
+	}
+	return s
+}
+
+// after returns the set after a call with an answer, or one that failed and may have been
+// applied; and the answers that there could have been.
+func (s set) after(got string, failed bool, step func(ref) (string, ref)) (next set, possible []string) {
+	for _, r := range s {
+		want, n := step(r)
+		possible = append(possible, want)
+		switch {
+		case failed:
+			next = next.with(r, n)
+		case got == want:
+			next = next.with(n)
+		}
+	}
+	return next, possible
+}
+
+// A ledger is an upper bound of the guesses at short codes that one person's challenges have
+// left: 45, and 50 more a year.
+type ledger struct {
+	left float64
+	at   passwordless.Instant
+}
+
+const (
+	ledgerBurst = 45
+	ledgerEvery = 365 * 24 * time.Hour / 50
+)
+
+// refill lets time pass, never back.
+func (l *ledger) refill(now passwordless.Instant) {
+	if now > l.at {
+		l.give(float64(now-l.at) / float64(ledgerEvery))
+		l.at = now
+	}
+}
+
+func (l *ledger) give(n float64) { l.left = min(ledgerBurst, l.left+n) }
+
+// slack is what rounding to microseconds may add.
+const slack = 1e-6
