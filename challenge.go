@@ -174,6 +174,10 @@ func decodeChallenge(rec Record, words ...string) (c challenge, err error) {
 // sound reports whether a challenge that was read could have been written.
 func (c *challenge) sound() bool {
 	known := c.format == longCode || !c.format.base20 && c.format.length >= minDigits && c.format.length <= maxDigits
+	for _, t := range c.tries {
+		known = known && t.used <= t.most && t.most <= maxTries
+	}
+	known = known && c.address != "" && (c.channel == Email || c.channel == SMS)
 	return known && c.state >= open && c.state <= expired && c.send <= SendBoth && c.purpose == SignIn
 }
 

@@ -161,6 +161,24 @@ func TestAWrongGuessTellsNobodyWhoHasAnAccount(t *testing.T) { // EN-1, EN-2: in
 	}
 }
 
+func TestAGuessThatCouldNotBeChargedTellsNothing(t *testing.T) { // VF-1, VF-12
+	w, faulty := newFaulty(t)
+	w.signIn(alice, passwordless.Grant{})
+	w.clock.advance(time.Hour)
+	started, code := w.start(alice)
+	faulty.SpoilAll(storetest.Commit, storetest.Unavailable())
+	guess := func(code string) (string, storetest.Trips) {
+		before := faulty.Trips()
+		_, err := w.Verify(t.Context(), passwordless.VerifyRequest{Client: "web", Handle: started.Handle, Code: passwordless.Secret(code), Caller: home, Grant: session})
+		require.ErrorIs(t, err, passwordless.ErrUnavailable)
+		return err.Error(), faulty.Trips().Sub(before)
+	}
+	right, trips := guess(code)
+	answer, others := guess(wrong(code))
+	assert.Equal(t, right, answer)
+	assert.Equal(t, trips, others)
+}
+
 func TestAStormOfGuesses(t *testing.T) { // VF-1, VF-2: two services on one store
 	w := newWorld(t, unlimited)
 	services := []*world{w, w.second()}

@@ -152,6 +152,9 @@ func (d *Directory) get(ctx context.Context, tenant, id string) (storedUser, err
 		return storedUser{}, ErrNoUser
 	}
 	u, err := decodeUser(recs[0])
+	if err == nil && u.ID != id {
+		err = fmt.Errorf("%w: a user is under another's name", ErrCorrupt)
+	}
 	if err != nil {
 		return storedUser{}, err
 	}

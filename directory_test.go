@@ -167,6 +167,44 @@ func TestAChangeAndADeletionNeverMix(t *testing.T) { // AC-6
 	}
 }
 
+func TestADeletionTakesTheNamesThatTheUserHasThen(t *testing.T) { // of which a username signs nobody out
+	w, g := newGap(t)
+	ctx, d := t.Context(), w.Directory()
+	u, err := d.Add(ctx, "", passwordless.User{Email: alice, Username: "alice"})
+	require.NoError(t, err)
+	g.beforeCommit = func() {
+		_, err := w.change(u.ID, func(u *passwordless.User) { u.Username = "liz" })
+		require.NoError(t, err)
+		_, err = d.Add(ctx, "", passwordless.User{ID: "v", Username: "alice"})
+		require.NoError(t, err)
+	}
+	require.NoError(t, d.Delete(ctx, "", u.ID))
+	found, err := d.FindUsername(ctx, "", "alice")
+	require.NoError(t, err)
+	assert.Equal(t, "v", found.ID)
+	_, err = d.Add(ctx, "", passwordless.User{Username: "liz"})
+	require.NoError(t, err)
+}
+
+func TestTwoChangesNeverMix(t *testing.T) {
+	w, g := newGap(t)
+	ctx, d := t.Context(), w.Directory()
+	u, err := d.Add(ctx, "", passwordless.User{Email: alice, Username: "alice"})
+	require.NoError(t, err)
+	g.beforeCommit = func() {
+		_, err := w.change(u.ID, func(u *passwordless.User) { u.Username = "liz" })
+		require.NoError(t, err)
+	}
+	u, err = w.change(u.ID, func(u *passwordless.User) { u.Name = "Alice" })
+	require.NoError(t, err)
+	assert.Equal(t, "liz", u.Username)
+	found, err := d.FindUsername(ctx, "", "liz")
+	require.NoError(t, err)
+	assert.Equal(t, "Alice", found.Name)
+	_, err = d.Add(ctx, "", passwordless.User{Username: "alice"})
+	require.NoError(t, err)
+}
+
 func TestAnAddressThatIsTakenMeanwhileChangesNothing(t *testing.T) { // AC-3
 	w, g := newGap(t)
 	ctx, d := t.Context(), w.Directory()

@@ -210,7 +210,7 @@ func (w *familyWalk) do(event string) string {
 	case "older token":
 		w.refresh("web", w.older)
 	case "forged token":
-		w.refresh("web", w.current[:len(w.current)-2]+"AA")
+		w.refresh("web", altered(w.current))
 	case "token of another client":
 		w.refresh("other", w.current)
 	case "revoke":

@@ -84,7 +84,7 @@ func TestAContextIsNotExchangeable(t *testing.T) { // BD-1, BD-3, CA-4, VF-11
 		"another client":   {Client: "other", Handle: started.Handle},
 		"a slot":           {Client: "web", Channel: passwordless.Email, Address: alice},
 		"another channel":  {Client: "web", Channel: passwordless.SMS, Address: "+46701111111"},
-		"a changed handle": {Client: "web", Handle: started.Handle[:len(started.Handle)-1] + "A"},
+		"a changed handle": {Client: "web", Handle: altered(started.Handle)},
 		"a cut handle":     {Client: "web", Handle: started.Handle[:20]},
 		"a longer handle":  {Client: "web", Handle: started.Handle + "AAAA"},
 	} {
