@@ -25,7 +25,7 @@ bench: ## run the benchmarks; BENCHTIME=1s
 
 lint: $(LINT) ## look for likely mistakes in every module, with golangci-lint
 	@for folder in $(FOLDERS); do echo "$$folder"; \
-		(cd "$$folder" && GOWORK=off $(CURDIR)/$(LINT) run --config $(CURDIR)/.golangci.yml ./...) || failed=1; \
+		(cd "$$folder" && GOWORK=off GOLANGCI_LINT_CACHE=$(CURDIR)/.cache/lint $(CURDIR)/$(LINT) run --config $(CURDIR)/.golangci.yml ./...) || failed=1; \
 	done; [ -z "$$failed" ]
 
 arch: ## check which package imports which, and what each module requires

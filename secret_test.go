@@ -41,7 +41,7 @@ func TestSecretsDoNotPrint(t *testing.T) { // SK-7, PR-2
 		slog.New(slog.NewJSONHandler(&out, nil)).Info("m", "v", v)
 		slog.New(slog.NewTextHandler(&out, nil)).Info("m", "v", v)
 	}
-	for _, canary := range []string{"canary", hex.EncodeToString([]byte("canary")), fmt.Sprint([]byte("canary"))[1:18], base64.StdEncoding.EncodeToString([]byte("canary"))} {
+	for _, canary := range []string{"canary", hex.EncodeToString([]byte("canary")), "99 97 110 97 114 121", base64.StdEncoding.EncodeToString([]byte("canary"))} {
 		at := strings.Index(out.String(), canary)
 		assert.Negative(t, at, "%q", clip(out.String(), at))
 	}

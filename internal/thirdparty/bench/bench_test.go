@@ -5,7 +5,7 @@
 //
 // The two run in turns and the medians count. Absolute figures swing with the machine; the
 // ratio is what to compare. On a machine that also holds the engine, client and server share its processors.
-package bench
+package bench_test
 
 import (
 	"context"
