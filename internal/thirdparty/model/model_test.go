@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"net/netip"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -16,14 +17,42 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/seed62b93bad/passwordless"
+	"github.com/seed62b93bad/passwordless/internal/thirdparty/servers"
+	"github.com/seed62b93bad/passwordless/internal/thirdparty/stores"
 	"github.com/seed62b93bad/passwordless/store/memstore"
 	"github.com/seed62b93bad/passwordless/store/storetest"
 )
 
-func TestTheChallengeMachineIsItsModel(t *testing.T) {
+var shared servers.Shared
+
+func TestMain(m *testing.M) { os.Exit(shared.Run(m)) }
+
+func TestInMemory(t *testing.T) {
+	store := memstore.New()
+	isItsModel(t, store, store)
+}
+
+func TestPostgreSQL(t *testing.T) {
+	url := shared.Postgres(t)
+	isItsModel(t, stores.Postgres(t, url, 2), stores.Postgres(t, url, 2))
+}
+
+func TestRedis(t *testing.T) {
+	url := shared.Redis(t)
+	isItsModel(t, stores.Redis(t, url, 2), stores.Redis(t, url, 2))
+}
+
+func TestSQLite(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "store")
+	isItsModel(t, stores.SQLiteIn(t, path, 2), stores.SQLiteIn(t, path, 2))
+}
+
+// isItsModel compares the challenge machine with its model. Each run has keys of its own, and
+// so shares nothing with those before it on the same store.
+func isItsModel(t *testing.T, a, b passwordless.Store) {
 	templates := english(t)
 	rapid.Check(t, func(t *rapid.T) {
-		m := newMachine(t, templates, rapid.Bool().Draw(t, "replace secrets"))
+		m := newMachine(t, templates, rapid.Bool().Draw(t, "replace secrets"), a, b)
 		for range rapid.SampledFrom([]int{0, 0, 0, 4, 8}).Draw(t, "challenges exhausted before") {
 			m.exhaust()
 		}
@@ -170,8 +199,7 @@ func english(t *testing.T) fs.FS {
 	return fstest.MapFS{"en.tmpl": {Data: text}}
 }
 
-func newMachine(t *rapid.T, templates fs.FS, replace bool) *machine {
-	store := memstore.New()
+func newMachine(t *rapid.T, templates fs.FS, replace bool, instances ...passwordless.Store) *machine {
 	m := &machine{t: t, clock: &clock{start}, mail: &mailbox{}, log: &exhaustions{}, replace: replace,
 		cooldowns: map[repeat]*cooldown{}, ghosts: map[repeat]ghost{}}
 	wide := passwordless.Limit{Count: 1e6, Per: 24 * time.Hour}
@@ -184,7 +212,7 @@ func newMachine(t *rapid.T, templates fs.FS, replace bool) *machine {
 		m.cfg.Policy.Resend = passwordless.ReplaceSecret
 	}
 	for i := range m.stores {
-		m.stores[i] = storetest.NewFaulty(store)
+		m.stores[i] = storetest.NewFaulty(instances[i])
 	}
 	m.rotate()
 	for i := range m.persons {
