@@ -291,13 +291,21 @@ func TestSprayingMakesCodesLong(t *testing.T) { // RL-17
 	w := newWorld(t, func(c *passwordless.Config) {
 		c.Policy.GlobalFailures = passwordless.Limit{Count: 100, Per: 24 * time.Hour}
 	})
+	var last passwordless.Started
 	for i := range 200 {
 		started, kind := w.tryStart(pool(i), passwordless.Email, fmt.Sprintf("u%d@example.com", i))
 		require.Empty(t, kind)
 		code := w.outbox.last().Code.Reveal()
 		_, err := w.guessFrom(pool(i), started.Handle, wrong(code))
 		require.ErrorIs(t, err, passwordless.ErrWrongSecret, "nobody is locked out")
+		last = started
 	}
+	before := w.outbox.messages()[199]
+	w.clock.advance(time.Minute)
+	_, err := w.Resend(t.Context(), passwordless.ResendRequest{Client: "web", Handle: last.Handle, Caller: home})
+	require.NoError(t, err)
+	assert.Equal(t, before.To, w.outbox.last().To)
+	assert.Len(t, w.outbox.last().Code, 10, "a resend lengthens too")
 	_, code := w.start(alice)
 	assert.Len(t, code, 10)
 	assert.Contains(t, w.events.types(), passwordless.EventLongerCode)

@@ -254,13 +254,18 @@ func (s *Service) attempt(n name, client Client, caller Caller, grant Grant, dec
 
 // easy lets an attempt go on without a bucket that must not refuse a right secret.
 func (a *attempt) easy(kind Kind) bool {
-	for k, without := range map[Kind]*bool{bucketFailures: &a.without.breaker, bucketDevice: &a.without.device, bucketStart: &a.without.nuisance} {
-		if k == kind && !*without && (k != bucketStart || a.cancel != "") {
-			*without = true
-			return true
-		}
+	switch {
+	case a.ease != nil && a.ease(kind):
+	case kind == bucketFailures && !a.without.breaker:
+		a.without.breaker = true
+	case kind == bucketDevice && !a.without.device:
+		a.without.device = true
+	case kind == bucketStart && a.cancel != "" && !a.without.nuisance:
+		a.without.nuisance = true
+	default:
+		return false
 	}
-	return a.ease != nil && a.ease(kind)
+	return true
 }
 
 func browserDigest(v Secret) digest {
@@ -536,7 +541,7 @@ func (s *Service) Resend(ctx context.Context, req ResendRequest) (Started, error
 	}
 	a.ease = func(kind Kind) bool {
 		switch {
-		case kind == bucketLedger && !in.long:
+		case (kind == bucketLedger || kind == bucketFailures) && !in.long:
 			in.long = true
 		case kind == bucketSend && a.tier == tierStranger:
 			a.tier = tierReserve
@@ -549,6 +554,9 @@ func (s *Service) Resend(ctx context.Context, req ResendRequest) (Started, error
 		return Started{}, err
 	}
 	c := a.last
+	if in.long {
+		s.emit(ctx, c.event(EventLongerCode, a.name, a.now, ""))
+	}
 	started := Started{Handle: req.Handle, Identifier: c.identifier(), Expires: c.expires.Time(),
 		ResendAfter: cooldown(s.policy.ResendCooldown, c.resends)}
 	return started, s.deliver(ctx, &delivery{client: client, challenge: &c, name: a.name, key: s.ring.byID[c.keyID],
