@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/seed62b93bad/passwordless/internal/canon"
@@ -16,7 +15,7 @@ import (
 // A Tenant is a set of clients and users of its own. Nothing made in one works in
 // another.
 type Tenant struct {
-	ID   string // 1 to 64 bytes
+	ID   string // 1 to 64 printable ASCII bytes, no spaces
 	Name string // the application's name as shown to people; default Config.AppName
 }
 
@@ -68,8 +67,7 @@ type Client struct {
 	// InsecureHTTPRedirects accepts http RedirectURIs to any host: whoever watches the network takes over
 	// the sign-ins that end there.
 	InsecureHTTPRedirects bool
-	AppSchemes            bool     // accepts RedirectURIs of native apps, com.example.app:/path (RFC 8252, 7.1)
-	Origins               []string // that may call from a browser (CORS): scheme://host[:port]
+	AppSchemes            bool // accepts RedirectURIs of native apps, com.example.app:/path (RFC 8252, 7.1)
 
 	CodeLife    time.Duration // default the policy's; most 10 minutes
 	MaxAttempts int           // guesses a challenge; default the policy's; most 10
@@ -119,8 +117,8 @@ func (c Client) Allows(ch Channel) bool {
 // AllowsRedirect reports whether uri is registered: equal byte for byte (RFC 9700, 2.1).
 func (c Client) AllowsRedirect(uri string) bool { return canon.SameRedirect(c.RedirectURIs, uri) }
 
-// Signs returns the client's algorithm.
-func (c Client) Signs() Algorithm { return orDefault(c.Algorithm, ES256) }
+// signs is the client's algorithm.
+func (c Client) signs() Algorithm { return orDefault(c.Algorithm, ES256) }
 
 // validate reports every mistake of a client.
 func (c Client) validate(s *Service) error {
@@ -132,9 +130,6 @@ func (c Client) validate(s *Service) error {
 	}
 	bad(printable(c.ID), "ID: want 1 to 64 printable ASCII bytes")
 	bad(c.Name == "" || validName(c.Name), "Name: want at most 64 bytes without control characters")
-	for i, origin := range c.Origins {
-		bad(validOrigin(origin), "Origins[%d]: want scheme://host[:port] as browsers send it", i)
-	}
 	_, known := s.tenants[c.Tenant]
 	bad(known, "Tenant: there is none with that ID")
 	bad(c.Public != (len(c.SecretHashes) > 0), "want either Public or SecretHashes")
@@ -145,21 +140,16 @@ func (c Client) validate(s *Service) error {
 	}
 	for i, uri := range c.RedirectURIs {
 		err := canon.RedirectURI(uri, canon.RedirectRules{InsecureHTTP: c.InsecureHTTPRedirects, AppSchemes: c.AppSchemes})
-		bad(err == nil, "RedirectURIs[%d]: %v", i, err)
+		bad(err == nil, "RedirectURIs[%d]: %v", i, ruleOf(err))
 	}
 	bad(c.SignUp <= ClosedSignUp, "SignUp: unknown value")
 	bad(c.SignUp != ClosedSignUp || s.async, "SignUp: ClosedSignUp needs a Sender that is an AsyncSender, or the time of an answer tells who has an account; see Background")
 	bad(c.CodeLife == 0 || between(c.CodeLife, time.Minute, 10*time.Minute), "CodeLife: %v is outside 1 to 10 minutes", c.CodeLife)
 	bad(between(c.MaxAttempts, 0, maxTries), "MaxAttempts: %d is outside 1 to 10", c.MaxAttempts)
 	bad(c.TokenLife == 0 || between(c.TokenLife, time.Minute, day), "TokenLife: %v is outside one minute to 24 hours", c.TokenLife)
-	_, signs := s.signers[c.Signs()]
-	bad(signs || len(s.signers) == 0 && c.Algorithm == "", "Algorithm: no signing key for %s", c.Signs())
+	_, signs := s.signers[c.signs()]
+	bad(signs || c.Algorithm == "", "Algorithm: no signing key for %s", c.signs())
 	return errors.Join(errs...)
-}
-
-// validOrigin reports whether a browser could send the origin: https, or http on loopback.
-func validOrigin(origin string) bool {
-	return !strings.HasSuffix(origin, "/") && canon.RedirectURI(origin+"/", canon.RedirectRules{}) == nil && strings.Count(origin, "/") == 2
 }
 
 // printable reports 1 to 64 printable ASCII bytes.
@@ -179,8 +169,11 @@ func (s *Service) Client(ctx context.Context, id string) (Client, error) {
 		return Client{}, ErrUnknownClient
 	}
 	c, err := s.clients.Client(ctx, id)
+	if errors.Is(err, ErrUnknownClient) {
+		return Client{}, ErrUnknownClient
+	}
 	if err != nil {
-		return Client{}, fmt.Errorf("passwordless: finding client: %w", err)
+		return Client{}, s.failed(ctx, "finding client", err)
 	}
 	if c.ID != id {
 		return Client{}, ErrUnknownClient

@@ -113,6 +113,27 @@ func (d *Directory) Get(ctx context.Context, tenant, id string) (User, error) {
 	return st.User, err
 }
 
+// List returns users of the tenant, at most limit (1 to 1000) and in no particular order, and the cursor
+// of the next page, "" after the last. The first page has the cursor "".
+func (d *Directory) List(ctx context.Context, tenant string, limit int, cursor string) ([]User, string, error) {
+	if limit < 1 || limit > 1000 {
+		return nil, "", &InputError{"limit", "want 1 to 1000"}
+	}
+	recs, next, err := d.s.store.List(ctx, d.s.now(), kindUser, string(d.s.tenantName(tenant)), limit, cursor)
+	if err != nil {
+		return nil, "", d.s.failed(ctx, "listing users", err)
+	}
+	var all []User
+	for _, rec := range recs {
+		u, err := decodeUser(rec)
+		if err != nil {
+			return nil, "", err
+		}
+		all = append(all, u)
+	}
+	return all, next, nil
+}
+
 // A storedUser is a user with the versions that a change must find.
 type storedUser struct {
 	User
@@ -132,7 +153,7 @@ func (d *Directory) holder(ctx context.Context, tenant string, id Identifier) (s
 func (d *Directory) lookUp(ctx context.Context, tenant string, claim Key) (storedUser, error) {
 	recs, err := d.s.store.Load(ctx, d.s.now(), claim)
 	if err != nil {
-		return storedUser{}, err
+		return storedUser{}, d.s.failed(ctx, "loading a claim", err)
 	}
 	// Without a claim the ID is empty and nobody has it; the second trip is made all the same.
 	st, err := d.get(ctx, tenant, string(recs[0].Body))
@@ -146,7 +167,7 @@ func (d *Directory) get(ctx context.Context, tenant, id string) (storedUser, err
 	n := d.s.userName(tenant, id)
 	recs, err := d.s.store.Load(ctx, d.s.now(), n.key(kindUser), n.key(kindEpoch))
 	if err != nil {
-		return storedUser{}, err
+		return storedUser{}, d.s.failed(ctx, "loading user", err)
 	}
 	if recs[0].Version == (Version{}) {
 		return storedUser{}, ErrNoUser
@@ -185,7 +206,8 @@ func (d *Directory) Add(ctx context.Context, tenant string, u User) (User, error
 }
 
 func (d *Directory) put(tenant string, u User, was Version) Put {
-	return Put{Was: was, Record: Record{Key: d.userKey(tenant, u.ID), Version: newVersion(), Expires: Never, Body: encodeUser(u)}}
+	return Put{Was: was, Record: Record{Key: d.userKey(tenant, u.ID), Version: newVersion(), Expires: Never,
+		Owner: string(d.s.tenantName(tenant)), Body: encodeUser(u)}}
 }
 
 // clean checks a user before it is stored.
@@ -232,7 +254,9 @@ func canonical(u User) (User, error) {
 
 // Update loads the user, lets change alter it, and stores it, again if somebody else
 // changed it meanwhile: change may be called more than once. It must not change the ID.
-// An address that changes is unverified until its owner proves it. If an address or the
+// An address that changes is unverified until its owner proves it. Of a user who has proved
+// another address it cannot be proved by signing in with it: whoever does so is another user, who takes
+// the address. If an address or the
 // status changed, the same commit signs the user out everywhere. Errors: ErrNoUser, ErrTaken,
 // *InputError, ErrBusy, change's own, and what the Store returns.
 func (d *Directory) Update(ctx context.Context, tenant, id string, change func(*User) error) (User, error) {

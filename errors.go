@@ -70,7 +70,7 @@ func (e *AccountError) Error() string {
 // An InputError says what is wrong with a request. Nothing was done. It names the
 // field and never repeats the value.
 type InputError struct {
-	Field  string // as in the request struct: "Identifier", "RedirectURI"
+	Field  string // as in the request struct: "Address", "RedirectURI"
 	Reason string
 }
 
@@ -79,10 +79,11 @@ func (e *InputError) Error() string {
 }
 
 // A DeliveryError says that the challenge exists but its message could not be
-// handed over. Accepted is false if the transport surely did not take it: then
-// what the send cost was given back and Start may be called again at once.
+// handed over, or perhaps not.
 type DeliveryError struct {
-	Accepted bool // may have been accepted
+	// Accepted: the transport may have taken the message, so do not send again at once. If it is false, the
+	// transport surely did not: what the send cost was given back, and Start may be called again.
+	Accepted bool
 	Err      error
 }
 

@@ -40,7 +40,8 @@ type Event struct {
 	// Person is a keyed pseudonym of the identifier in hex: equal for equal
 	// identifiers of a tenant, worthless without the index key. It is personal data still.
 	Person string
-	// Challenge is a name by which the events of one challenge can be joined, in hex.
+	// Challenge is a name by which the events of one challenge can be joined, in hex; of the events of a session
+	// or refresh token, the session's ID.
 	Challenge string
 	UserID    string // if a user is known
 	Channel   Channel

@@ -56,7 +56,7 @@ func TestTripsToTheStore(t *testing.T) { // numbers a person waits for
 	}
 }
 
-func TestAFailingStoreIsNeverALogin(t *testing.T) { // VF-12, advisory 26
+func TestAFailingStoreIsNeverALogin(t *testing.T) { // VF-12
 	faults := map[string]storetest.Fault{
 		"unavailable": storetest.Unavailable(), "lost request": storetest.LostRequest(), "lost answer": storetest.LostAnswer(),
 		"hanging": storetest.Hang(), "failing": storetest.Fail(errBroken),

@@ -30,7 +30,7 @@ func pool(i int) passwordless.Caller {
 	return from(fmt.Sprintf("198.%d.%d.%d", 18+i>>16&1, i>>8&255, i&255))
 }
 
-func TestAYearOfGuessingStaysUnderTheLedger(t *testing.T) { // RL-4, VF-5, VF-7, advisories 2-4
+func TestAYearOfGuessingStaysUnderTheLedger(t *testing.T) { // RL-4, VF-5, VF-7
 	if testing.Short() {
 		t.Skip("a year takes seconds")
 	}
@@ -177,7 +177,7 @@ func TestTenFailuresRevokeADevice(t *testing.T) { // BD-7
 	assert.Len(t, code, 6, "the sign-in made it known again")
 }
 
-func TestSpellingsShareABucket(t *testing.T) { // RL-3, advisory 15
+func TestSpellingsShareABucket(t *testing.T) { // RL-3
 	w := newWorld(t)
 	spellings := map[passwordless.Channel][]string{
 		passwordless.Email: {"a@example.com", "A@example.com", "a@EXAMPLE.com"},
@@ -195,7 +195,7 @@ func TestSpellingsShareABucket(t *testing.T) { // RL-3, advisory 15
 	}
 }
 
-func TestAFloodDoesNotSilenceTheOwner(t *testing.T) { // RL-5, advisory 18
+func TestAFloodDoesNotSilenceTheOwner(t *testing.T) { // RL-5
 	w := newWorld(t)
 	device := home
 	device.Device = w.signIn(alice, passwordless.Grant{}).Device

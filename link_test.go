@@ -39,7 +39,7 @@ func TestALinkFinishesWhereItWasAskedFor(t *testing.T) { // LK-1, BD-4, BD-9
 	for range 20 {
 		info, err := w.PeekLink(t.Context(), link, caller)
 		require.NoError(t, err)
-		assert.Equal(t, passwordless.LinkInfo{AppName: "Example", Address: "a***@example.com", SameBrowser: true}, info)
+		assert.Equal(t, passwordless.LinkInfo{Client: "web", AppName: "Example", Address: "a***@example.com", SameBrowser: true}, info)
 	}
 	l, err := w.RedeemLink(t.Context(), passwordless.RedeemRequest{Token: link, Caller: caller})
 	require.NoError(t, err)
@@ -74,7 +74,7 @@ func TestCodeAndLinkUseEachOtherUp(t *testing.T) { // CG-8, CG-9
 	require.ErrorIs(t, err, passwordless.ErrConsumed)
 }
 
-func TestAChangedLinkOpensNothingAndCostsNothing(t *testing.T) { // advisory 9
+func TestAChangedLinkOpensNothingAndCostsNothing(t *testing.T) {
 	w := newWorld(t)
 	started, link, cancel := w.startLink(passwordless.SendBoth)
 	caller := home

@@ -157,7 +157,7 @@ func (s *Service) configure(cfg Config) error {
 	}
 	add(err)
 	add(s.checkCountries())
-	s.renderer, err = newRenderer(cfg.Templates, hostOf(s.issuer))
+	s.renderer, err = newRenderer(cfg.Templates, hostOf(s.pageURL))
 	add(err)
 	if list, ok := cfg.Clients.(ClientList); ok {
 		s.clients = slices.Clone(list)
@@ -267,7 +267,10 @@ func (l ClientList) validate(s *Service) error {
 func (s *Service) Policy() PolicyReport {
 	r := PolicyReport{Policy: s.policy, CodeDigits: s.digits.length,
 		Ledger: fmt.Sprintf("%d guesses at one person's short codes at once, %d a year", ledgerBurst, ledgerYear)}
-	r.Policy.SMSCountries = slices.Clone(r.Policy.SMSCountries)
+	p := &r.Policy
+	p.SMSCountries = slices.Clone(p.SMSCountries)
+	p.EmailSends, p.SMSSends, p.Starts = slices.Clone(p.EmailSends), slices.Clone(p.SMSSends), slices.Clone(p.Starts)
+	r.Deviations = weakened(s.policy)
 	if s.policy.StartCooldown < 0 {
 		r.Deviations = append(r.Deviations, "StartCooldown: a repeated start sends again")
 	}
@@ -279,7 +282,7 @@ func (s *Service) Policy() PolicyReport {
 		if c.InsecureHTTPRedirects {
 			r.Deviations = append(r.Deviations, fmt.Sprintf("client %q: InsecureHTTPRedirects", c.ID))
 		}
-		if c.Signs() == RS256 {
+		if c.signs() == RS256 {
 			r.Deviations = append(r.Deviations, fmt.Sprintf("client %q: RS256", c.ID))
 		}
 		if c.TrustForwarded {
@@ -289,8 +292,11 @@ func (s *Service) Policy() PolicyReport {
 	return r
 }
 
-// appName is what people know a client by.
-func (s *Service) appName(c Client) string { return orDefault(c.Name, s.tenants[c.Tenant].Name) }
+// PageURL returns the URL at which the sign-in pages are mounted, with a trailing slash.
+func (s *Service) PageURL() string { return s.pageURL }
+
+// AppName returns what people know a client by: its name, its tenant's, or the application's.
+func (s *Service) AppName(c Client) string { return orDefault(c.Name, s.tenants[c.Tenant].Name) }
 
 // now reads the clock.
 func (s *Service) now() Instant { return InstantOf(s.clock.Now()) }
@@ -333,9 +339,14 @@ func (s *Service) failed(ctx context.Context, what string, err error) error {
 	return fmt.Errorf("passwordless: %s: %w", what, err)
 }
 
-// Sweep removes at most limit expired records and full buckets and returns how many. Schedule
-// it, every minute or so, until it returns less than limit.
+// Sweep removes at most limit (1 or more) expired records and full buckets and returns how many. Schedule
+// it, every minute or so (on Redis every hour), until it returns less than limit.
 func (s *Service) Sweep(ctx context.Context, limit int) (int, error) {
+	ctx, cancel := s.bounded(ctx)
+	defer cancel()
+	if limit < 1 {
+		return 0, &InputError{"limit", "want 1 or more"}
+	}
 	n, err := s.store.Sweep(ctx, s.now(), limit)
 	if err != nil {
 		return n, s.failed(ctx, "sweeping", err)
@@ -353,6 +364,9 @@ func (s *Service) personName(tenant string, id Identifier) name {
 }
 
 func (s *Service) userName(tenant, id string) name { return s.indexed("user", tenant, id) }
+
+// tenantName owns the tenant's users.
+func (s *Service) tenantName(tenant string) name { return s.indexed("tenant", tenant) }
 
 func (s *Service) networkName(ip netip.Addr) name {
 	network := canon.Network(ip)

@@ -268,3 +268,35 @@ func (r PolicyReport) String() string {
 	}
 	return b.String()
 }
+
+// weakened names every number that is weaker than its default.
+func weakened(p Policy) (all []string) {
+	d := Policy{}.withDefaults()
+	weaker := func(is bool, name string, v, fallback any) {
+		if is {
+			all = append(all, fmt.Sprintf("%s: %v, weaker than %v", name, v, fallback))
+		}
+	}
+	weaker(p.MaxYearlyRisk > d.MaxYearlyRisk, "MaxYearlyRisk", p.MaxYearlyRisk, d.MaxYearlyRisk)
+	weaker(p.SMSLife > d.SMSLife, "SMSLife", p.SMSLife, d.SMSLife)
+	weaker(p.MaxAttempts > d.MaxAttempts, "MaxAttempts", p.MaxAttempts, d.MaxAttempts)
+	weaker(p.Session.Idle > d.Session.Idle, "Session.Idle", p.Session.Idle, d.Session.Idle)
+	weaker(p.Session.Absolute > d.Session.Absolute, "Session.Absolute", p.Session.Absolute, d.Session.Absolute)
+	weaker(p.AccessTokenLife > d.AccessTokenLife, "AccessTokenLife", p.AccessTokenLife, d.AccessTokenLife)
+	fewer := func(name string, have, want []Limit) {
+		weaker(len(have) < len(want), name, fmt.Sprintf("%d limits", len(have)), len(want))
+	}
+	fewer("EmailSends", p.EmailSends, d.EmailSends)
+	fewer("SMSSends", p.SMSSends, d.SMSSends)
+	fewer("Starts", p.Starts, d.Starts)
+	defaults := map[string]Limit{}
+	for _, l := range d.limits() {
+		defaults[l.name] = l.limit
+	}
+	for _, l := range p.limits() {
+		was, had := defaults[l.name]
+		rate := func(l Limit) float64 { return float64(l.Count) / l.Per.Seconds() }
+		weaker(had && (rate(l.limit) > rate(was) || l.limit.Count > was.Count), l.name, l.limit, was)
+	}
+	return all
+}

@@ -21,7 +21,7 @@ type Charge struct {
 	// start afresh after one, so that a driver can keep them cheaper. It is a property
 	// of the bucket: every charge of one bucket says the same.
 	Durable bool
-	// Look refuses as taking would, but takes nothing.
+	// Look refuses as taking would, but takes nothing. Nothing is written, not even a full bucket.
 	Look bool
 }
 

@@ -71,7 +71,7 @@ func (s *spy) Commit(ctx context.Context, now passwordless.Instant, b passwordle
 	return s.Store.Commit(ctx, now, b)
 }
 
-func TestADumpOfTheStoreOpensNothing(t *testing.T) { // SK-1, SK-2, advisory 24
+func TestADumpOfTheStoreOpensNothing(t *testing.T) { // SK-1, SK-2
 	store := &spy{}
 	var events bytes.Buffer
 	w := newWorld(t, func(c *passwordless.Config) {
@@ -140,7 +140,7 @@ func guessOffline(t *testing.T, dump string, started passwordless.Started) {
 	assert.Zero(t, found)
 }
 
-func TestCodesAreUniform(t *testing.T) { // CG-2, CG-13, advisory 23
+func TestCodesAreUniform(t *testing.T) { // CG-2, CG-13
 	if testing.Short() {
 		t.Skip("a hundred thousand sign-ins take seconds")
 	}

@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/golang-jwt/jwt/v5"
 )
 
 // A Grant says what a login should give besides the proof. The zero value gives
@@ -67,7 +69,7 @@ type Session struct {
 // Tokens are what an OAuth client gets.
 type Tokens struct {
 	Access    Secret
-	ID        Secret // "" without the scope openid
+	ID        Secret // "" without the scope openid; after a refresh without the claims about the person
 	Refresh   Secret // "" without the scope offline_access
 	ExpiresIn time.Duration
 	Scopes    []string
@@ -341,8 +343,18 @@ func (s *Service) refreshed(client Client, f family, p presentedToken, now Insta
 	if err != nil {
 		return Tokens{}, err
 	}
-	return Tokens{Access: access, ExpiresIn: life, Scopes: scopes,
-		Refresh: f.token(s.ring.byID[f.keyID], p.name, p.owner)}, nil
+	tokens := Tokens{Access: access, ExpiresIn: life, Scopes: scopes, Refresh: f.token(s.ring.byID[f.keyID], p.name, p.owner)}
+	if slices.Contains(scopes, "openid") {
+		tokens.ID, err = s.signClaims(client, typID, s.renewedClaims(client, f, now, life))
+	}
+	return tokens, err
+}
+
+// renewedClaims are the claims of an ID token that a refresh issues: those that tell who signed in and when, which
+// stay the same, and no nonce (OpenID Connect Core, 12.2).
+func (s *Service) renewedClaims(client Client, f family, now Instant, life time.Duration) jwt.MapClaims {
+	return jwt.MapClaims{"iss": s.issuer, "sub": f.subject, "aud": client.ID, "iat": seconds(now), "exp": seconds(now.Add(life)),
+		"auth_time": seconds(f.at), "amr": amr(f.channel, f.method)}
 }
 
 func (f *family) event(n name, now Instant, verdict error) Event {
@@ -383,7 +395,7 @@ func (s *Service) RevokeSession(ctx context.Context, tenant, userID, id string) 
 
 // revoke writes the end of a family if it is the caller's to end.
 func (s *Service) revoke(ctx context.Context, n name, mine func(*family) bool) error {
-	for range casTries {
+	return whileConflicting(func() error {
 		now := s.now()
 		recs, err := s.store.Load(ctx, now, n.key(kindSession))
 		if err != nil {
@@ -397,18 +409,13 @@ func (s *Service) revoke(ctx context.Context, n name, mine func(*family) bool) e
 			return err
 		}
 		f.revoked = true
-		owner := s.userName(f.tenant, f.userID)
-		err = s.commit(ctx, now, Batch{Puts: []Put{f.put(n, owner, s.policy.Session, newVersion(), recs[0].Version)}})
-		if errors.Is(err, ErrConflict) {
-			continue
-		}
-		if err != nil {
-			return s.failed(ctx, "revoking", err)
+		put := f.put(n, s.userName(f.tenant, f.userID), s.policy.Session, newVersion(), recs[0].Version)
+		if err := s.change(ctx, now, "revoking", Batch{Puts: []Put{put}}); err != nil {
+			return err
 		}
 		s.emit(ctx, Event{Type: EventRevoked, At: now.Time(), Tenant: f.tenant, Client: f.client, UserID: f.userID, Challenge: string(n)})
 		return nil
-	}
-	return ErrBusy
+	})
 }
 
 // RevokeUser signs a user out everywhere: every session, every refresh family, every known
@@ -431,26 +438,38 @@ func (s *Service) RevokeUser(ctx context.Context, tenant, userID string) error {
 // bumpEpoch moves a user's epoch on and returns the new one.
 func (s *Service) bumpEpoch(ctx context.Context, tenant, userID string) (e epoch, err error) {
 	owner := s.userName(tenant, userID)
-	for range casTries {
+	err = whileConflicting(func() error {
 		now := s.now()
 		recs, err := s.store.Load(ctx, now, owner.key(kindEpoch))
 		if err != nil {
-			return e, s.failed(ctx, "loading epoch", err)
+			return s.failed(ctx, "loading epoch", err)
 		}
 		if e, err = decodeEpoch(recs[0]); err != nil {
-			return e, err
+			return err
 		}
 		e = e.next(now)
-		err = s.commit(ctx, now, Batch{Puts: []Put{e.put(owner, recs[0].Version)}})
-		if errors.Is(err, ErrConflict) {
-			continue
+		return s.change(ctx, now, "revoking", Batch{Puts: []Put{e.put(owner, recs[0].Version)}})
+	})
+	return e, err
+}
+
+// whileConflicting calls try again for as long as others change the same record, a bounded number of times.
+func whileConflicting(try func() error) error {
+	for range casTries {
+		if err := try(); !errors.Is(err, ErrConflict) {
+			return err
 		}
-		if err != nil {
-			return e, s.failed(ctx, "revoking", err)
-		}
-		return e, nil
 	}
-	return e, ErrBusy
+	return ErrBusy
+}
+
+// change commits a conditional change. A conflict is not reported: it is tried again.
+func (s *Service) change(ctx context.Context, now Instant, what string, b Batch) error {
+	err := s.commit(ctx, now, b)
+	if err == nil || errors.Is(err, ErrConflict) {
+		return err
+	}
+	return s.failed(ctx, what, err)
 }
 
 func revokedEvent(tenant, userID string, now Instant) Event {
@@ -462,6 +481,9 @@ func revokedEvent(tenant, userID string, now Instant) Event {
 func (s *Service) Sessions(ctx context.Context, tenant, userID string, limit int, cursor string) ([]Session, string, error) {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
+	if limit < 1 || limit > 1000 {
+		return nil, "", &InputError{"limit", "want 1 to 1000"}
+	}
 	now := s.now()
 	owner := s.userName(tenant, userID)
 	e, err := s.loadEpoch(ctx, now, tenant, userID)

@@ -49,7 +49,7 @@ func TestASessionTokenIsNoRefreshToken(t *testing.T) { // TK-4
 	assert.Len(t, sessions, 2)
 }
 
-func TestSignOutEverywhereMissesNobody(t *testing.T) { // SS-6, AC-6, advisory 22
+func TestSignOutEverywhereMissesNobody(t *testing.T) { // SS-6, AC-6
 	for name, users := range map[string]passwordless.Users{"built-in directory": nil, "the application's": newTable()} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t, func(c *passwordless.Config) { c.Users = users })
@@ -117,9 +117,17 @@ func TestScopesOnlyNarrow(t *testing.T) { // TK-10
 	require.NoError(t, err)
 	assert.Equal(t, []string{"email"}, access.Scopes)
 	assert.Equal(t, l.At.Truncate(time.Second), access.AuthTime, "a refresh is no sign-in (TK-17)")
+	assert.Empty(t, tokens.ID, "openid was left out")
+	tokens, err = w.Refresh(t.Context(), passwordless.RefreshRequest{Client: "web", Token: tokens.Refresh})
+	require.NoError(t, err)
+	_, first := parts(t, l.Tokens.ID)
+	_, renewed := parts(t, tokens.ID)
+	for _, claim := range []string{"iss", "sub", "aud", "auth_time", "amr"} {
+		assert.Equal(t, first[claim], renewed[claim], claim)
+	}
 }
 
-func TestAChangedFamilyTokenIsInvalid(t *testing.T) { // advisory 9
+func TestAChangedFamilyTokenIsInvalid(t *testing.T) {
 	w := newWorld(t)
 	l := w.signIn(alice, passwordless.Grant{Session: true, Tokens: offline.Tokens})
 	for _, token := range []passwordless.Secret{l.Session.Token, l.Tokens.Refresh} {

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"errors"
+	"fmt"
 	"net/netip"
 	"slices"
 	"time"
@@ -91,9 +92,18 @@ func ParseIdentifier(ch Channel, address string) (Identifier, error) {
 		return Identifier{}, &InputError{"Channel", "unknown"}
 	}
 	if err != nil {
-		return Identifier{}, &InputError{"Address", err.Error()}
+		return Identifier{}, &InputError{"Address", ruleOf(err)}
 	}
 	return Identifier{ch, canonical}, nil
+}
+
+// ruleOf is the rule that a canon.Error names.
+func ruleOf(err error) string {
+	var broken canon.Error
+	if errors.As(err, &broken) {
+		return string(broken)
+	}
+	return fmt.Sprint(err)
 }
 
 // String masks the address: enough for its owner to recognise, not more.
@@ -108,7 +118,8 @@ func (id Identifier) String() string { return canon.Mask(id.Address) }
 // network address must not be given one another's handles.
 //
 // Errors: *InputError, ErrUnknownClient, *LimitedError, *DeliveryError, ErrBusy, and what
-// Store.Commit returns. After any of them but a DeliveryError nothing was sent. Where the
+// Store.Commit returns; ErrCorrupt; those of Users where sign-up is closed. After any of them but a DeliveryError,
+// with which the Started is valid, nothing was sent. Where the
 // client's sign-up is closed there is no DeliveryError, because it would tell who has an account.
 func (s *Service) Start(ctx context.Context, req StartRequest) (Started, error) {
 	ctx, cancel := s.bounded(ctx)
@@ -416,7 +427,7 @@ func (s *Service) sendStarted(ctx context.Context, in *start, c challenge) error
 
 func (in *start) event(t EventType, reason string) Event {
 	return Event{Type: t, At: in.now.Time(), Tenant: in.client.Tenant, Client: in.client.ID,
-		Person: string(in.person), Channel: in.id.Channel, Reason: reason}
+		Person: string(in.person), Challenge: string(in.name), Channel: in.id.Channel, Reason: reason}
 }
 
 // A delivery is one message of a challenge on its way.
@@ -473,7 +484,7 @@ func (s *Service) unsend(ctx context.Context, d *delivery) {
 func (s *Service) message(client Client, c *challenge, n name, key *macKey) Message {
 	m := Message{
 		ID: c.messageID(), Channel: c.channel, To: Secret(c.address), Purpose: c.purpose,
-		Tenant: c.tenant, Client: c.client, AppName: s.appName(client), Expires: c.expires.Time(),
+		Tenant: c.tenant, Client: c.client, AppName: s.AppName(client), Expires: c.expires.Time(),
 	}
 	if c.send.code() {
 		m.Code = Secret(key.code(c, n, c.format))

@@ -192,7 +192,7 @@ func TestARemovedKeyEndsItsCodesAndResendMakesNewOnes(t *testing.T) { // SK-3
 	require.NoError(t, err)
 }
 
-func TestAClosedSignUpAnswersAllAlike(t *testing.T) { // EN-1, EN-4, advisory 16
+func TestAClosedSignUpAnswersAllAlike(t *testing.T) { // EN-1, EN-4
 	w := newWorld(t)
 	ctx := t.Context()
 	_, err := w.Directory().Add(ctx, "", passwordless.User{Email: alice})
@@ -214,7 +214,7 @@ func TestAClosedSignUpAnswersAllAlike(t *testing.T) { // EN-1, EN-4, advisory 16
 	assert.Equal(t, alice, w.outbox.last().To.Reveal())
 }
 
-func TestAnAccountThatMayNotSignIn(t *testing.T) { // SS-6, advisory 18
+func TestAnAccountThatMayNotSignIn(t *testing.T) { // SS-6
 	w := newWorld(t)
 	_, err := w.Directory().Add(t.Context(), "", passwordless.User{Email: alice, EmailVerified: true, Status: passwordless.UserLocked})
 	require.NoError(t, err)

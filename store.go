@@ -102,7 +102,7 @@ type Batch struct {
 
 // Levels tells, for each charge of a batch in its order, how full its bucket is:
 // for each window what [Charge.Take] returned, before any give-back. For a batch
-// that was applied before, it tells the buckets as they are.
+// that was applied before, it tells the buckets as they are. It belongs to the caller.
 type Levels [][]int64
 
 // A Store remembers records and buckets. Implementations translate; they decide
@@ -154,8 +154,8 @@ type Store interface {
 	// at most limit (1 to 1000) and in no particular order, and the cursor of the
 	// next page, "" after the last. The first page has the cursor "". It is for
 	// display: records that are written while a caller pages may be missed or
-	// repeated; all others appear exactly once. No owner is empty. A cursor that List did
-	// not return is an error.
+	// repeated; all others appear exactly once. The caller names an owner, a limit within these
+	// bounds, and a cursor that List returned; anything else may be an error or an empty page.
 	List(ctx context.Context, now Instant, kind Kind, owner string, limit int, cursor string) ([]Record, string, error)
 
 	// Sweep removes at most limit (1 or more) records and buckets, of those that

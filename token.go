@@ -130,9 +130,9 @@ const (
 
 // signClaims signs with the client's algorithm.
 func (s *Service) signClaims(client Client, typ string, claims jwt.MapClaims) (Secret, error) {
-	signer, ok := s.signers[client.Signs()]
+	signer, ok := s.signers[client.signs()]
 	if !ok {
-		return "", fmt.Errorf("passwordless: no signing key for %s", client.Signs())
+		return "", fmt.Errorf("passwordless: no signing key for %s", client.signs())
 	}
 	t := jwt.NewWithClaims(signer.method, claims)
 	t.Header["typ"], t.Header["kid"] = typ, signer.id

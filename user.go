@@ -3,6 +3,8 @@ package passwordless
 import (
 	"context"
 	"fmt"
+
+	"github.com/seed62b93bad/passwordless/internal/canon"
 )
 
 // A UserStatus says whether a user may sign in.
@@ -45,6 +47,20 @@ type User struct {
 	epoch *epoch // set by the Directory, which reads it anyway
 }
 
+// Format masks the addresses for every verb.
+func (u User) Format(f fmt.State, verb rune) {
+	type fields User
+	u.Email, u.Phone = masked(u.Email), masked(u.Phone)
+	fmt.Fprintf(f, fmt.FormatString(f, verb), fields(u))
+}
+
+func masked(address string) string {
+	if address == "" {
+		return ""
+	}
+	return canon.Mask(address)
+}
+
 // Verified reports whether the user has proved control of id before.
 func (u User) Verified(id Identifier) bool {
 	switch id.Channel {
@@ -60,8 +76,8 @@ func (u User) Verified(id Identifier) bool {
 // Implementations must be safe for concurrent use. An error other than the named ones
 // ends the sign-in with that error wrapped.
 //
-// Find is called for every guess at a living challenge, before the guess is compared; it
-// should take the same time whether or not the user exists.
+// Find is called for every guess at a living challenge, before the guess is compared, for links likewise, and
+// by Start where sign-up is closed; it should take the same time whether or not the user exists.
 type Users interface {
 	// Find returns the user that holds the identifier, or ErrNoUser.
 	Find(ctx context.Context, tenant string, id Identifier) (User, error)

@@ -82,7 +82,7 @@ func TestNobodyExistsBeforeProof(t *testing.T) { // AC-1
 	assert.Len(t, users.all, 1)
 }
 
-func TestWithoutTheFirstProofsPurgeThereIsNoLogin(t *testing.T) { // AC-2, advisory 13
+func TestWithoutTheFirstProofsPurgeThereIsNoLogin(t *testing.T) { // AC-2
 	users := newTable()
 	users.refuse = errBroken
 	w := newWorld(t, func(c *passwordless.Config) { c.Users = users })
@@ -148,6 +148,35 @@ func TestNamesAreUniqueAndFollowTheirUser(t *testing.T) { // ID-12, AC-3
 	require.ErrorIs(t, err, passwordless.ErrNoUser)
 	_, err = d.Add(ctx, "", passwordless.User{Username: "erik"})
 	require.NoError(t, err)
+}
+
+func TestUsersAreListedByTenant(t *testing.T) { // PR-6
+	w := newWorld(t, func(c *passwordless.Config) {
+		c.Tenants = []passwordless.Tenant{{ID: "a"}, {ID: "b"}}
+		c.Clients = passwordless.ClientList{{ID: "web", Tenant: "a", Public: true}}
+	})
+	d := w.Directory()
+	for i := range 5 {
+		_, err := d.Add(t.Context(), "a", passwordless.User{ID: fmt.Sprint(i)})
+		require.NoError(t, err)
+	}
+	_, err := d.Add(t.Context(), "b", passwordless.User{ID: "other"})
+	require.NoError(t, err)
+	require.NoError(t, d.Delete(t.Context(), "a", "4"))
+	seen := map[string]bool{}
+	for cursor, more := "", true; more; more = cursor != "" {
+		var page []passwordless.User
+		page, cursor, err = d.List(t.Context(), "a", 3, cursor)
+		require.NoError(t, err)
+		for _, u := range page {
+			seen[u.ID] = true
+		}
+	}
+	assert.Equal(t, map[string]bool{"0": true, "1": true, "2": true, "3": true}, seen)
+	_, _, err = d.List(t.Context(), "a", 0, "")
+	require.ErrorAs(t, err, new(*passwordless.InputError))
+	_, _, err = w.Sessions(t.Context(), "a", "0", -5, "")
+	require.ErrorAs(t, err, new(*passwordless.InputError))
 }
 
 func TestConcurrentUpdatesLoseNothing(t *testing.T) {

@@ -23,6 +23,9 @@ type VerifyRequest struct {
 
 // A RedeemRequest presents a link.
 type RedeemRequest struct {
+	// Client, if set, is the only client whose links are accepted: one of another is unknown, and
+	// stays as it is.
+	Client string
 	Token  Secret // the value of the link's parameter t
 	Caller Caller
 	Grant  Grant
@@ -66,8 +69,8 @@ func (l Login) Restricted() bool { return l.Identifier.Channel == SMS }
 // of concurrent right codes one wins, and of concurrent wrong ones no more than the
 // challenge's attempts are looked at.
 //
-// Errors: *ChallengeError, *AccountError, *InputError, *LimitedError, ErrUnknownClient, ErrBusy,
-// what Store.Commit returns, and errors of Users. On any error nobody is signed in; a
+// Errors: *ChallengeError, *AccountError, *InputError, *LimitedError, ErrUnknownClient, ErrNoUser (sign-up is closed
+// and the user gone meanwhile), ErrBusy, ErrCorrupt, what Store.Commit returns, and errors of Users. On any error nobody is signed in; a
 // code that was right may be used up all the same.
 func (s *Service) Verify(ctx context.Context, req VerifyRequest) (Login, error) {
 	return s.verify(ctx, req, false)
@@ -122,13 +125,12 @@ func (s *Service) presented(client Client, req VerifyRequest) (name, error) {
 func (s *Service) RedeemLink(ctx context.Context, req RedeemRequest) (Login, error) {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
-	n, secret, c, err := s.openLink(ctx, req.Token)
+	n, secret, c, client, err := s.openLink(ctx, req.Token)
 	if err != nil {
 		return Login{}, err
 	}
-	client, err := s.Client(ctx, c.client)
-	if err != nil {
-		return Login{}, err
+	if req.Client != "" && req.Client != c.client {
+		return Login{}, refuse(ErrUnknownChallenge, 0)
 	}
 	a, err := s.attempt(n, client, req.Caller, req.Grant, decideLink)
 	if err != nil {
@@ -138,7 +140,7 @@ func (s *Service) RedeemLink(ctx context.Context, req RedeemRequest) (Login, err
 	l, err := s.run(ctx, a)
 	var other *OtherBrowserError
 	if errors.As(err, &other) {
-		other.AppName = s.appName(client)
+		other.AppName = s.AppName(client)
 		if a.key != nil {
 			other.Code = Secret(a.key.code(&a.last, n, a.last.format))
 		}
@@ -148,6 +150,7 @@ func (s *Service) RedeemLink(ctx context.Context, req RedeemRequest) (Login, err
 
 // A LinkInfo is what a page may show before a link is confirmed.
 type LinkInfo struct {
+	Client      string // the ID of the client that asked for it
 	AppName     string
 	Address     string // masked
 	SameBrowser bool   // the browser asked for the link, or any may finish it
@@ -159,7 +162,7 @@ type LinkInfo struct {
 func (s *Service) PeekLink(ctx context.Context, t Secret, caller Caller) (LinkInfo, error) {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
-	n, secret, c, err := s.openLink(ctx, t)
+	n, secret, c, client, err := s.openLink(ctx, t)
 	if err != nil {
 		return LinkInfo{}, err
 	}
@@ -167,15 +170,11 @@ func (s *Service) PeekLink(ctx context.Context, t Secret, caller Caller) (LinkIn
 	if !c.linkMatches(n, &g) && !c.cancelMatches(n, &g) {
 		return LinkInfo{}, refuse(ErrWrongSecret, 0)
 	}
-	client, err := s.Client(ctx, c.client)
-	if err != nil {
-		return LinkInfo{}, err
-	}
 	if st := c.live(max(s.now(), c.touched), client); st != open {
 		return LinkInfo{}, refuse(st.refusal(), 0)
 	}
 	same := s.policy.Browser != SameBrowser || browserDigest(caller.Browser) == c.browser
-	return LinkInfo{AppName: s.appName(client), Address: c.identifier().String(), SameBrowser: same}, nil
+	return LinkInfo{Client: client.ID, AppName: s.AppName(client), Address: c.identifier().String(), SameBrowser: same}, nil
 }
 
 // Cancel presents the token of a message's "this was not me" link. Call it for POST
@@ -184,11 +183,7 @@ func (s *Service) PeekLink(ctx context.Context, t Secret, caller Caller) (LinkIn
 func (s *Service) Cancel(ctx context.Context, t Secret, caller Caller) error {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
-	n, secret, c, err := s.openLink(ctx, t)
-	if err != nil {
-		return err
-	}
-	client, err := s.Client(ctx, c.client)
+	n, secret, _, client, err := s.openLink(ctx, t)
 	if err != nil {
 		return err
 	}
@@ -201,22 +196,28 @@ func (s *Service) Cancel(ctx context.Context, t Secret, caller Caller) error {
 	return err
 }
 
-// openLink splits a link's token and loads the challenge it names.
-func (s *Service) openLink(ctx context.Context, t Secret) (n name, secret string, c challenge, err error) {
+// openLink splits a link's token, and loads the challenge it names and its client. The link of a client that is
+// gone leads nowhere.
+func (s *Service) openLink(ctx context.Context, t Secret) (n name, secret string, c challenge, client Client, err error) {
 	b, ok := openToken(t, nameSize+sha256.Size)
 	if !ok {
-		return n, "", c, refuse(ErrUnknownChallenge, 0)
+		return n, "", c, client, refuse(ErrUnknownChallenge, 0)
 	}
 	n = name(b[:nameSize])
 	recs, err := s.store.Load(ctx, s.now(), n.key(kindChallenge))
 	if err != nil {
-		return n, "", c, s.failed(ctx, "loading challenge", err)
+		return n, "", c, client, s.failed(ctx, "loading challenge", err)
 	}
 	if recs[0].Version == (Version{}) {
-		return n, "", c, refuse(ErrUnknownChallenge, 0)
+		return n, "", c, client, refuse(ErrUnknownChallenge, 0)
 	}
-	c, err = decodeChallenge(recs[0])
-	return n, string(b[nameSize:]), c, err
+	if c, err = decodeChallenge(recs[0]); err != nil {
+		return n, "", c, client, err
+	}
+	if client, err = s.Client(ctx, c.client); errors.Is(err, ErrUnknownClient) {
+		err = refuse(ErrUnknownChallenge, 0)
+	}
+	return n, string(b[nameSize:]), c, client, err
 }
 
 // A decision judges a loaded challenge: see the functions in challenge.go.
@@ -385,6 +386,9 @@ func (s *Service) find(ctx context.Context, a *attempt, c *challenge, f found) (
 	if f.none = errors.Is(err, ErrNoUser); err != nil && !f.none {
 		return f, s.failed(ctx, "finding user", err)
 	}
+	if !f.none && !validUserID(u.ID) {
+		return f, s.failed(ctx, "finding user", errBadUserID)
+	}
 	if f.user = u; u.epoch == nil && s.needsEpoch(a) {
 		f.user.epoch, err = s.loadEpoch(ctx, a.now, c.tenant, u.ID) // of nobody too: the trip must not tell
 		return f, err
@@ -453,6 +457,9 @@ func (s *Service) firstProof(ctx context.Context, a *attempt, c *challenge, l *L
 		if l.User, err = s.users.Create(ctx, c.tenant, c.identifier()); err != nil {
 			return s.failed(ctx, "creating user", err)
 		}
+		if !validUserID(l.User.ID) {
+			return s.failed(ctx, "creating user", errBadUserID)
+		}
 	}
 	if l.User.Status != UserActive {
 		s.emit(ctx, l.event(EventAccountRefused, c, a.name))
@@ -487,8 +494,13 @@ func (s *Service) confirm(ctx context.Context, a *attempt, c *challenge, l *Logi
 	return nil
 }
 
-// errUnconfirmed is a mistake of a directory.
-var errUnconfirmed = errors.New("the directory returned another user, or one without the proof")
+// Mistakes of a directory.
+var (
+	errUnconfirmed = errors.New("the directory returned another user, or one without the proof")
+	errBadUserID   = errors.New("the directory returned a user whose ID is not 1 to 64 bytes long")
+)
+
+func validUserID(id string) bool { return len(id) >= 1 && len(id) <= 64 }
 
 func (c *challenge) event(t EventType, n name, at Instant, reason string) Event {
 	return Event{Type: t, At: at.Time(), Tenant: c.tenant, Client: c.client, Person: string(c.person),

@@ -22,11 +22,12 @@ type array struct{ buf []byte }
 
 // next begins an element.
 func (a *array) next() {
-	if len(a.buf) == 0 {
+	switch {
+	case len(a.buf) == 0:
 		a.buf = append(make([]byte, 0, 256), '{')
-		return
+	case a.buf[len(a.buf)-1] != '{':
+		a.buf = append(a.buf, ',')
 	}
-	a.buf = append(a.buf, ',')
 }
 
 func (a *array) text() string {
@@ -41,9 +42,13 @@ func (a *array) int(n int64) {
 	a.buf = strconv.AppendInt(a.buf, n, 10)
 }
 
-func (a *array) bool(b bool) {
-	a.next()
-	a.buf = strconv.AppendBool(a.buf, b)
+// flag adds 1 for true.
+func (a *array) flag(b bool) {
+	if b {
+		a.int(1)
+		return
+	}
+	a.int(0)
 }
 
 func (a *array) bytes(b string) {
@@ -53,74 +58,80 @@ func (a *array) bytes(b string) {
 	a.buf = append(a.buf, '"')
 }
 
-func (a *array) uuid(v passwordless.Version) {
-	a.next()
-	a.buf = hex.AppendEncode(a.buf, v[:])
-}
-
 func (a *array) null() {
 	a.next()
 	a.buf = append(a.buf, "NULL"...)
 }
 
+// open begins a row of a two-dimensional array, and close ends it.
+func (a *array) open() {
+	a.next()
+	a.buf = append(a.buf, '{')
+}
+
+func (a *array) close() { a.buf = append(a.buf, '}') }
+
 // arguments returns a batch in the order of the function's parameters.
 func arguments(prefix string, now passwordless.Instant, b passwordless.Batch) []any {
-	ids, shared := locks(prefix, b)
-	args := []any{int64(now), ids, shared}
-	args = append(args, charges(b.Charges)...)
-	args = append(args, giveBacks(b.GiveBacks)...)
-	args = append(args, puts(b.Puts)...)
+	charged, charges := charges(b.Charges)
+	givenBack, gives := giveBacks(b.GiveBacks)
+	puts, expires := puts(b.Puts)
 	var deletes array
 	for _, k := range b.Deletes {
 		deletes.bytes(column(k))
 	}
-	return append(args, deletes.text())
+	return []any{int64(now), locks(prefix, b), charged, charges, givenBack, gives, puts, expires, deletes.text()}
 }
 
-func charges(all []passwordless.Charge) []any {
-	var keys, durable, look, windows, spans, costs array
+func charges(all []passwordless.Charge) (keys, numbers string) {
+	var k, n array
 	for _, c := range all {
-		keys.bytes(column(c.Bucket))
-		durable.bool(c.Durable)
-		look.bool(c.Look)
-		windows.int(int64(len(c.Windows)))
+		k.bytes(column(c.Bucket))
+		n.flag(c.Durable)
+		n.flag(c.Look)
+		n.int(int64(len(c.Windows)))
 		for _, w := range c.Windows {
 			every := w.Every.Microseconds()
-			spans.int(w.Burst * every)
-			costs.int(w.Cost * every)
+			n.int(w.Burst * every)
+			n.int(w.Cost * every)
 		}
 	}
-	return []any{keys.text(), durable.text(), look.text(), windows.text(), spans.text(), costs.text()}
+	return k.text(), n.text()
 }
 
-func giveBacks(all []passwordless.Charge) []any {
-	var keys, durable, windows, costs array
+func giveBacks(all []passwordless.Charge) (keys, numbers string) {
+	var k, n array
 	for _, c := range all {
-		keys.bytes(column(c.Bucket))
-		durable.bool(c.Durable)
-		windows.int(int64(len(c.Windows)))
+		k.bytes(column(c.Bucket))
+		n.flag(c.Durable)
+		n.int(int64(len(c.Windows)))
 		for _, w := range c.Windows {
-			costs.int(w.Cost * w.Every.Microseconds())
+			n.int(w.Cost * w.Every.Microseconds())
 		}
 	}
-	return []any{keys.text(), durable.text(), windows.text(), costs.text()}
+	return k.text(), n.text()
 }
 
-func puts(all []passwordless.Put) []any {
-	var keys, versions, was, expires, owners, bodies array
+func puts(all []passwordless.Put) (rows, expires string) {
+	var r, e array
 	for _, p := range all {
-		keys.bytes(column(p.Record.Key))
-		versions.uuid(p.Record.Version)
-		if p.Any {
-			was.null()
-		} else {
-			was.uuid(p.Was)
+		r.open()
+		r.bytes(column(p.Record.Key))
+		r.bytes(string(p.Record.Version[:]))
+		switch {
+		case p.Any:
+			r.null()
+		case p.Was == passwordless.Version{}:
+			r.bytes("")
+		default:
+			r.bytes(string(p.Was[:]))
 		}
-		expires.int(int64(p.Record.Expires))
-		owners.bytes(p.Record.Owner)
-		bodies.bytes(string(p.Record.Body))
+		r.bytes(p.Record.Owner)
+		r.bytes(string(p.Record.Body))
+		r.close()
+		e.int(int64(p.Record.Expires))
 	}
-	return []any{keys.text(), versions.text(), was.text(), expires.text(), owners.text(), bodies.text()}
+	return r.text(), e.text()
 }
 
 type lock struct {
@@ -129,8 +140,9 @@ type lock struct {
 }
 
 // locks returns the locks of all keys of a batch, each once and in ascending order. A
-// bucket that is only looked at is locked against changes, not against other looks.
-func locks(prefix string, b passwordless.Batch) (ids, shared string) {
+// bucket that is only looked at is locked against changes, not against other looks, which
+// the lowest bit tells.
+func locks(prefix string, b passwordless.Batch) string {
 	all := make([]lock, 0, len(b.Charges)+len(b.GiveBacks)+len(b.Puts)+len(b.Deletes))
 	for _, c := range b.Charges {
 		all = append(all, lock{lockID('b', prefix, column(c.Bucket)), c.Look})
@@ -145,20 +157,22 @@ func locks(prefix string, b passwordless.Batch) (ids, shared string) {
 		all = append(all, lock{lockID('r', prefix, column(k)), false})
 	}
 	slices.SortFunc(all, func(x, y lock) int { return cmp.Compare(x.id, y.id) })
-	var idArray, sharedArray array
+	var ids array
 	for i := 0; i < len(all); {
 		id, look := all[i].id, true
 		for ; i < len(all) && all[i].id == id; i++ {
 			look = look && all[i].shared
 		}
-		idArray.int(id)
-		sharedArray.bool(look)
+		if look {
+			id++
+		}
+		ids.int(id)
 	}
-	return idArray.text(), sharedArray.text()
+	return ids.text()
 }
 
 // lockID returns the number of the advisory lock of a thing. It is FNV-1a, because it
-// must be the same in all processes. Classes: b buckets, r records, m migrations.
+// must be the same in all processes, but even. Classes: b buckets, r records, m migrations.
 func lockID(class byte, prefix, name string) int64 {
 	hash := uint64(14695981039346656037)
 	for _, part := range []string{prefix, string(class), name} {
@@ -166,5 +180,5 @@ func lockID(class byte, prefix, name string) int64 {
 			hash = (hash ^ uint64(c)) * 1099511628211
 		}
 	}
-	return int64(hash)
+	return int64(hash &^ 1)
 }

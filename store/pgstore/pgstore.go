@@ -22,7 +22,7 @@
 // other means.
 //
 // The locks are advisory locks of the transaction, one for each key of the batch, under
-// 64-bit numbers hashed from the prefix and the key. If one collides with another key,
+// 63-bit numbers hashed from the prefix and the key. If one collides with another key,
 // or with an advisory lock of the application, a commit waits longer, and that is all.
 // They live in the memory that max_locks_per_transaction sizes.
 //

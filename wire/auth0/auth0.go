@@ -19,6 +19,7 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
+	"net/netip"
 	"slices"
 
 	"github.com/seed62b93bad/passwordless"
@@ -35,10 +36,10 @@ const (
 
 // Options say how a Handler behaves. New copies them.
 type Options struct {
-	// TrustedProxies are the addresses and CIDR networks of reverse proxies whose
-	// X-Forwarded-For is believed; nil believes nobody. Without those in front of the
+	// TrustedProxies are the networks of the reverse proxies whose X-Forwarded-For is
+	// believed; nil believes nobody. Without those in front of the
 	// handler all people share one network's limits.
-	TrustedProxies []string
+	TrustedProxies []netip.Prefix
 	// Strict refuses properties of a start request that Auth0 does not know, as Auth0 does. False
 	// ignores them: SDKs and frameworks add their own. The token endpoint ignores them always (RFC 6749, 3.2).
 	Strict bool
@@ -86,7 +87,7 @@ func New(svc *passwordless.Service, opts Options) (*Handler, error) {
 	}
 	var errs []error
 	var err error
-	if h.proxies, err = strict.ParseProxies(opts.TrustedProxies...); err != nil {
+	if h.proxies, err = strict.ParseProxies(texts(opts.TrustedProxies)...); err != nil {
 		errs = append(errs, fmt.Errorf("Options.TrustedProxies: %w", err))
 	}
 	if svc == nil {
@@ -104,6 +105,13 @@ func New(svc *passwordless.Service, opts Options) (*Handler, error) {
 		discoveryPath: h.Discovery(),
 	}
 	return h, nil
+}
+
+func texts(prefixes []netip.Prefix) (all []string) {
+	for _, p := range prefixes {
+		all = append(all, p.String())
+	}
+	return all
 }
 
 // ServeHTTP serves the endpoints by their paths, compared byte for byte, and answers all others

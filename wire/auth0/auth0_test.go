@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"strings"
 	"testing"
 
@@ -23,7 +24,7 @@ func TestStories(t *testing.T) {
 func TestStoriesOfStrictOptions(t *testing.T) {
 	httpstory.Run(t, "testdata/strict/*.txt", func(t *testing.T) httpstory.World {
 		return newWorld(t, auth0.Options{
-			Strict: true, Verified: true, TrustedProxies: []string{"192.0.2.0/24"},
+			Strict: true, Verified: true, TrustedProxies: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")},
 			Subject: func(l passwordless.Login) string { return "email|kept" },
 		}, func(c *passwordless.Config) {
 			c.Policy.Starts = []passwordless.Limit{{Count: 2, Per: 600e9}}
@@ -32,7 +33,7 @@ func TestStoriesOfStrictOptions(t *testing.T) {
 }
 
 func TestNewTellsEveryMistake(t *testing.T) {
-	_, err := auth0.New(nil, auth0.Options{TrustedProxies: []string{"0.0.0.0/0"}})
+	_, err := auth0.New(nil, auth0.Options{TrustedProxies: []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0")}})
 	for _, want := range []string{"service: required", "Options.TrustedProxies:"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("error %v does not tell %q", err, want)
@@ -139,8 +140,12 @@ func TestHostileBodiesAreRefused(t *testing.T) {
 		for _, row := range rows {
 			t.Run(path+" "+row.rule, func(t *testing.T) {
 				rec := post(w.handler, path, row.media, row.body)
-				if body := checkShape(t, rec); rec.Code != row.status || body["error"] != "invalid_request" {
-					t.Errorf("status %d %s, want %d", rec.Code, rec.Body, row.status)
+				want := row.status
+				if path == "/passwordless/start" && row.media == mediaForm {
+					want = 415 // forms are not read there
+				}
+				if body := checkShape(t, rec); rec.Code != want || body["error"] != "invalid_request" {
+					t.Errorf("status %d %s, want %d", rec.Code, rec.Body, want)
 				}
 			})
 		}
@@ -300,4 +305,20 @@ func FuzzBodies(f *testing.F) {
 			t.Errorf("%d messages for one request", n)
 		}
 	})
+}
+
+// A page of any site can post a form from its visitors' browsers: their tries, and their networks' limits, are not
+// its to spend.
+func TestFormsOfOtherSitesAreRefused(t *testing.T) {
+	w := newWorld(t, auth0.Options{})
+	for _, path := range []string{"/passwordless/start", "/oauth/token"} {
+		r := httptest.NewRequest(http.MethodPost, path, strings.NewReader("client_id=spa&grant_type=refresh_token&refresh_token=x"))
+		r.Header.Set("Content-Type", mediaForm)
+		r.Header.Set("Sec-Fetch-Site", "cross-site")
+		rec := httptest.NewRecorder()
+		w.handler.ServeHTTP(rec, r)
+		if rec.Code != http.StatusUnsupportedMediaType {
+			t.Errorf("%s: status %d", path, rec.Code)
+		}
+	}
 }

@@ -61,13 +61,34 @@ func (h *Handler) start(w http.ResponseWriter, r *http.Request) (form startForm,
 	if err != nil {
 		return form, started, err
 	}
+	if req, err = checkReturn(client, req); err != nil {
+		return form, started, err
+	}
 	req.Client, req.Caller = client.ID, h.caller(r, client)
 	started, err = h.svc.Start(r.Context(), req)
 	return form, started, err
 }
 
+// checkReturn checks where a link would have returned to, and leaves it out: a code is not redirected, and a state
+// that is new each time would make a repeated start another one.
+func checkReturn(client passwordless.Client, req passwordless.StartRequest) (passwordless.StartRequest, error) {
+	if req.RedirectURI != "" && !client.AllowsRedirect(req.RedirectURI) {
+		return req, &passwordless.InputError{Field: "RedirectURI", Reason: "not registered"}
+	}
+	if len(req.State) > maxState {
+		return req, &passwordless.InputError{Field: "State", Reason: "too long"}
+	}
+	req.RedirectURI, req.State = "", ""
+	return req, nil
+}
+
+// maxState is the longest state, in bytes.
+const maxState = 2048
+
 func (h *Handler) readStart(w http.ResponseWriter, r *http.Request) (form startForm, err error) {
-	f, err := strict.Read(w, r, strict.Limits{})
+	// No form: a page of any site could post one from its visitors' browsers, at their networks' cost,
+	// without being asked (CORS). No SDK sends one.
+	f, err := strict.ReadJSON(w, r, strict.Limits{})
 	if err != nil {
 		return form, err
 	}

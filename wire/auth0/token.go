@@ -65,7 +65,11 @@ func (h *Handler) token(w http.ResponseWriter, r *http.Request) (form tokenForm,
 }
 
 func readToken(w http.ResponseWriter, r *http.Request) (tokenForm, error) {
-	f, err := strict.Read(w, r, strict.Limits{})
+	read := strict.Read
+	if r.Header.Get("Sec-Fetch-Site") == "cross-site" {
+		read = strict.ReadJSON // a page of any site could post a form, to burn somebody's tries
+	}
+	f, err := read(w, r, strict.Limits{})
 	if err != nil {
 		return tokenForm{}, err
 	}

@@ -19,7 +19,7 @@ func TestSweepUnderLoad(t *testing.T) {
 	}
 	for _, fill := range []string{
 		`INSERT INTO passwordless_records (due, expires, key, owner, version, body)
-		 SELECT i AS due, i, 'old/' || sha256(i::text::bytea), '', gen_random_uuid(), sha256('') FROM generate_series(1, $1::int) AS i`,
+		 SELECT i AS due, i, 'old/' || sha256(i::text::bytea), '', uuid_send(gen_random_uuid()), sha256('') FROM generate_series(1, $1::int) AS i`,
 		`INSERT INTO passwordless_windows (due, key, full_at)
 		 SELECT i, 'old/' || sha256(i::text::bytea), ARRAY[i, i+1, i+2] FROM generate_series(1, $1::int) AS i`,
 	} {

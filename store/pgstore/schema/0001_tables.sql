@@ -5,7 +5,7 @@ CREATE TABLE {{prefix}}records (
     expires int8  NOT NULL,    -- Unix nanoseconds
     key     bytea PRIMARY KEY, -- kind, '/', name
     owner   bytea NOT NULL,    -- empty for none
-    version uuid  NOT NULL,
+    version bytea NOT NULL,
     body    bytea NOT NULL
 ) WITH (fillfactor = 80, autovacuum_vacuum_scale_factor = 0.05);
 
