@@ -99,6 +99,19 @@ func (l ClientList) Client(_ context.Context, id string) (Client, error) {
 	return Client{}, ErrUnknownClient
 }
 
+func (l ClientList) validate(s *Service) error {
+	var errs []error
+	seen := map[string]bool{}
+	for i, c := range l {
+		if seen[c.ID] {
+			errs = append(errs, fmt.Errorf("Clients[%d]: ID used twice", i))
+		}
+		seen[c.ID] = true
+		errs = append(errs, c.validate(s))
+	}
+	return errors.Join(errs...)
+}
+
 // Authenticates reports in constant time whether secret is one of the client's.
 func (c Client) Authenticates(secret Secret) bool {
 	hash := HashSecret(secret.Reveal())

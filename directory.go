@@ -169,7 +169,7 @@ func (d *Directory) get(ctx context.Context, tenant, id string) (storedUser, err
 	if err != nil {
 		return storedUser{}, d.s.failed(ctx, "loading user", err)
 	}
-	if recs[0].Version == (Version{}) {
+	if !recs[0].exists() {
 		return storedUser{}, ErrNoUser
 	}
 	u, err := decodeUser(recs[0])

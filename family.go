@@ -132,7 +132,7 @@ func (e epoch) encode() []byte {
 }
 
 func decodeEpoch(rec Record) (e epoch, err error) {
-	if rec.Version == (Version{}) {
+	if !rec.exists() {
 		return e, nil
 	}
 	r, err := openBody(rec)

@@ -250,19 +250,6 @@ func (s *Service) checkCountries() error {
 	return nil
 }
 
-func (l ClientList) validate(s *Service) error {
-	var errs []error
-	seen := map[string]bool{}
-	for i, c := range l {
-		if seen[c.ID] {
-			errs = append(errs, fmt.Errorf("Clients[%d]: ID used twice", i))
-		}
-		seen[c.ID] = true
-		errs = append(errs, c.validate(s))
-	}
-	return errors.Join(errs...)
-}
-
 // Policy returns every limit and choice in force.
 func (s *Service) Policy() PolicyReport {
 	r := PolicyReport{Policy: s.policy, CodeDigits: s.digits.length,
@@ -377,45 +364,6 @@ func (s *Service) networkName(ip netip.Addr) name {
 // slotName is where a handleless challenge of a client and a person is.
 func (s *Service) slotName(c Client, person name) name {
 	return s.indexed("slot", c.Tenant, c.ID, string(person))
-}
-
-// A device cookie is an ID, the instant of the sign-in that issued it, and a MAC that binds
-// both to a person. Each sign-in issues another with the same ID, which names a bucket: ten failures end
-// all of them.
-const (
-	deviceLife = 180 * day
-	deviceSize = nameSize + 8 + 32
-)
-
-type device struct {
-	id     name
-	issued Instant
-}
-
-func (s *Service) newDevice(tenant string, person, id name, now Instant) Secret {
-	var room [8]byte
-	issued := appendInstant(room[:0], now)
-	mac := s.ring.current.sum("device", tenant, string(person), string(id), string(issued))
-	return token(id, issued, mac[:])
-}
-
-// knownDevice checks a device cookie for a person.
-func (s *Service) knownDevice(cookie Secret, tenant string, person name, now Instant) (d device, ok bool) {
-	b, ok := openToken(cookie, deviceSize)
-	if !ok {
-		return d, false
-	}
-	d = device{name(b[:nameSize]), readInstant(b[nameSize:])}
-	if d.issued < 0 || now >= d.issued.Add(deviceLife) {
-		return d, false
-	}
-	for _, key := range s.ring.byID {
-		mac := key.sum("device", tenant, string(person), string(b[:nameSize]), string(b[nameSize:nameSize+8]))
-		if equal(string(mac[:]), string(b[nameSize+8:])) {
-			return d, true
-		}
-	}
-	return d, false
 }
 
 // RandomKey returns 32 bytes fit for RingKey.Secret or IndexKey. Make it once and keep it.

@@ -199,7 +199,7 @@ func (s *Service) loadFamily(ctx context.Context, p presentedToken) (rec Record,
 	if err != nil {
 		return rec, f, e, now, s.failed(ctx, "loading session", err)
 	}
-	if recs[0].Version == (Version{}) {
+	if !recs[0].exists() {
 		return rec, f, e, now, ErrInvalidToken
 	}
 	if f, err = decodeFamily(recs[0]); err != nil {
@@ -401,7 +401,7 @@ func (s *Service) revoke(ctx context.Context, n name, mine func(*family) bool) e
 		if err != nil {
 			return s.failed(ctx, "loading session", err)
 		}
-		if recs[0].Version == (Version{}) {
+		if !recs[0].exists() {
 			return nil
 		}
 		f, err := decodeFamily(recs[0])

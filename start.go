@@ -371,7 +371,7 @@ func (s *Service) cooled(ctx context.Context, in *start) (again bool, err error)
 		return false, s.failed(ctx, "loading cooldown", err)
 	}
 	rec := recs[0]
-	if rec.Version == (Version{}) {
+	if !rec.exists() {
 		in.cooldownWas = Version{}
 		return true, nil
 	}
@@ -404,7 +404,7 @@ func (s *Service) alive(ctx context.Context, in *start, n name, seed digest) (bo
 	if err != nil {
 		return false, s.failed(ctx, "loading challenge", err)
 	}
-	if recs[0].Version == (Version{}) {
+	if !recs[0].exists() {
 		return false, nil
 	}
 	c, err := decodeChallenge(recs[0])

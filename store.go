@@ -72,6 +72,9 @@ type Record struct {
 	Body    []byte  // opaque, at most MaxBody bytes
 }
 
+// exists reports whether there is such a record.
+func (r Record) exists() bool { return r.Version != Version{} }
+
 // MaxBody is the largest Body of a record, in bytes.
 const MaxBody = 64 << 10
 

@@ -208,7 +208,7 @@ func (s *Service) openLink(ctx context.Context, t Secret) (n name, secret string
 	if err != nil {
 		return n, "", c, client, s.failed(ctx, "loading challenge", err)
 	}
-	if recs[0].Version == (Version{}) {
+	if !recs[0].exists() {
 		return n, "", c, client, refuse(ErrUnknownChallenge, 0)
 	}
 	if c, err = decodeChallenge(recs[0]); err != nil {
@@ -348,7 +348,7 @@ func (s *Service) loadChallenge(ctx context.Context, a *attempt) (Record, challe
 	if err != nil {
 		return Record{}, challenge{}, s.failed(ctx, "loading challenge", err)
 	}
-	if recs[0].Version == (Version{}) {
+	if !recs[0].exists() {
 		return recs[0], challenge{}, nil
 	}
 	c, err := decodeChallenge(recs[0], a.client.ID, s.ring.current.id)
@@ -511,66 +511,4 @@ func (l *Login) event(t EventType, c *challenge, n name) Event {
 	e := c.event(t, n, InstantOf(l.At), "")
 	e.UserID = l.User.ID
 	return e
-}
-
-// A ResendRequest asks to send a challenge's message again.
-type ResendRequest struct {
-	Client string
-	Handle Secret
-	Caller Caller
-}
-
-// Resend sends the message of a challenge again: by Policy.Resend with the same secrets or
-// with new ones. It gives no more time and no more attempts.
-//
-// The answer has no Browser: the first one stands.
-//
-// Errors: *ChallengeError (ErrTooSoon and ErrNoResends among its reasons), *LimitedError,
-// *DeliveryError, *InputError, ErrUnknownClient, ErrBusy, and what Store.Commit returns.
-func (s *Service) Resend(ctx context.Context, req ResendRequest) (Started, error) {
-	ctx, cancel := s.bounded(ctx)
-	defer cancel()
-	client, err := s.Client(ctx, req.Client)
-	if err != nil {
-		return Started{}, err
-	}
-	handle, ok := openToken(req.Handle, handleSize)
-	if !ok {
-		return Started{}, refuse(ErrUnknownChallenge, 0)
-	}
-	a, err := s.attempt(handleName(handle), client, req.Caller, Grant{}, nil)
-	if err != nil {
-		return Started{}, err
-	}
-	in := &resend{policy: &s.policy, current: s.ring.current}
-	a.decide = func(c challenge, rec Record, n name, now Instant, g *guess, l *limits) (Batch, verdict) {
-		if g.known && !g.without.device {
-			g.tier = tierKnown
-		} else if g.tier == tierKnown {
-			g.tier = tierStranger
-		}
-		return decideResend(c, rec, n, now, g, in, l)
-	}
-	a.ease = func(kind Kind) bool {
-		switch {
-		case (kind == bucketLedger || kind == bucketFailures) && !in.long:
-			in.long = true
-		case kind == bucketSend && a.tier == tierStranger:
-			a.tier = tierReserve
-		default:
-			return false
-		}
-		return true
-	}
-	if _, err := s.run(ctx, a); err != nil {
-		return Started{}, err
-	}
-	c := a.last
-	if in.long {
-		s.emit(ctx, c.event(EventLongerCode, a.name, a.now, ""))
-	}
-	started := Started{Handle: req.Handle, Identifier: c.identifier(), Expires: c.expires.Time(),
-		ResendAfter: cooldown(s.policy.ResendCooldown, c.resends)}
-	return started, s.deliver(ctx, &delivery{client: client, challenge: &c, name: a.name, key: s.ring.byID[c.keyID],
-		network: a.network, tier: a.tier, now: a.now})
 }
