@@ -82,6 +82,7 @@ func (h *Handler) show(w http.ResponseWriter, r *http.Request, status int, file 
 	lang, err := h.views.write(&page, r.Header.Get("Accept-Language"), file, v)
 	if err != nil {
 		h.report(r, err)
+		noStore(w.Header())
 		http.Error(w, "Internal Server Error", http.StatusInternalServerError)
 		return
 	}

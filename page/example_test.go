@@ -11,7 +11,7 @@ import (
 // Pages at /auth/, where Config.PageURL points to, and an account page behind them.
 func ExampleNew() {
 	var svc *passwordless.Service // from passwordless.New
-	pages, err := page.New(svc, page.Options{Client: "web", AppName: "Example", Base: "/auth/", Home: "/account"})
+	pages, err := page.New(svc, page.Options{Client: "web", Home: "/account"})
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -29,7 +29,7 @@ func ExampleOptions_onLogin() {
 	var svc *passwordless.Service // from passwordless.New
 	var pages *page.Handler
 	pages, err := page.New(svc, page.Options{
-		Client: "web", AppName: "Example", Base: "/auth/", Home: "/account",
+		Client: "web", Home: "/account",
 		OnLogin: func(w http.ResponseWriter, r *http.Request, l passwordless.Login) {
 			// Renew the application's session here, for l.User.ID.
 			http.Redirect(w, r, pages.Next(l), http.StatusSeeOther)

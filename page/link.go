@@ -28,7 +28,7 @@ func (h *Handler) showCancel(w http.ResponseWriter, r *http.Request) {
 // confirm shows what a link is for.
 func (h *Handler) confirm(w http.ResponseWriter, r *http.Request, file, form string) {
 	t := query(r).get("t")
-	info, err := h.svc.PeekLink(r.Context(), passwordless.Secret(t), h.caller(r))
+	info, err := h.peek(r, t)
 	switch {
 	case err == nil:
 		h.show(w, r, http.StatusOK, file, View{App: info.AppName, Address: info.Address, Token: t,
@@ -40,6 +40,15 @@ func (h *Handler) confirm(w http.ResponseWriter, r *http.Request, file, form str
 	}
 }
 
+// peek tells what a link is for. One of another client is here as unknown as one that never was.
+func (h *Handler) peek(r *http.Request, token string) (passwordless.LinkInfo, error) {
+	info, err := h.svc.PeekLink(r.Context(), passwordless.Secret(token), h.caller(r))
+	if err == nil && info.Client != h.opts.Client {
+		return passwordless.LinkInfo{}, &passwordless.ChallengeError{Reason: passwordless.ErrUnknownChallenge}
+	}
+	return info, err
+}
+
 // redeem signs in where the link was asked for, and elsewhere shows the code to type there.
 func (h *Handler) redeem(w http.ResponseWriter, r *http.Request, f fields) {
 	t := f.get("t")
@@ -48,7 +57,7 @@ func (h *Handler) redeem(w http.ResponseWriter, r *http.Request, f fields) {
 		return
 	}
 	l, err := h.svc.RedeemLink(r.Context(), passwordless.RedeemRequest{
-		Token: passwordless.Secret(t), Caller: h.caller(r), Grant: h.opts.Grant})
+		Client: h.opts.Client, Token: passwordless.Secret(t), Caller: h.caller(r), Grant: h.opts.Grant})
 	var other *passwordless.OtherBrowserError
 	switch {
 	case err == nil:
@@ -75,7 +84,10 @@ func (h *Handler) cancel(w http.ResponseWriter, r *http.Request, f fields) {
 		h.message(w, r, http.StatusForbidden, "refused")
 		return
 	}
-	err := h.svc.Cancel(r.Context(), passwordless.Secret(t), h.caller(r))
+	_, err := h.peek(r, t)
+	if err == nil {
+		err = h.svc.Cancel(r.Context(), passwordless.Secret(t), h.caller(r))
+	}
 	switch {
 	case err == nil:
 		h.redirect(w, h.opts.Base+"cancelled")

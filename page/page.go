@@ -1,14 +1,14 @@
 // Package page serves ready sign-in pages over a [passwordless.Service]: plain HTML that
 // works without JavaScript, in the reader's language, with nothing fetched from elsewhere.
 //
-//	pages, err := page.New(svc, page.Options{Client: "web", AppName: "Example", Base: "/auth/", Home: "/"})
+//	pages, err := page.New(svc, page.Options{Client: "web", Home: "/"}) // Config.PageURL is https://…/auth/
 //	mux.Handle("/auth/", pages)
 //	mux.Handle("/account", pages.RequireLogin(account))
 //
 // # Where the pages are
 //
-// Mount the Handler at the path of Config.PageURL and say so in Options.Base. A router
-// that strips the prefix before it calls the Handler is fine too. Below Base there are:
+// Mount the Handler at the path of Config.PageURL, called Base. A router that strips the
+// prefix before it calls the Handler is fine too. Below Base there are:
 //
 //	GET, POST            the address of who wants to sign in
 //	GET, POST code       the code that was sent
@@ -22,8 +22,9 @@
 //
 // # What it guarantees
 //
-//   - GET, HEAD and OPTIONS change nothing, so whatever opens links before a person does uses
-//     none up. On the page of a link they set no cookie either.
+//   - GET, HEAD and OPTIONS change nothing, but may record a session's use, so whatever opens
+//     links before a person does uses none up. On the page of a link they set no cookie either.
+//   - Links of other clients of the Service are unknown here, and stay as they are.
 //   - A link signs in only the browser that asked for it (unless the Service says
 //     InsecureAnyBrowser). Any other one shows a code to type there.
 //   - Every POST is of our own origin and carries a nonce bound to a cookie of the browser.
@@ -31,6 +32,8 @@
 //     holds the text of an error or a whole address that this request did not bring.
 //   - A wrong, used-up, expired or unknown code is answered byte for byte alike, and so is such
 //     a link; so are addresses that somebody has and that nobody has.
+//   - Every answer says Referrer-Policy: no-referrer and, but for the style sheet,
+//     Cache-Control: no-store.
 //   - A store that fails ends in status 503, never in a session.
 package page
 
@@ -41,6 +44,7 @@ import (
 	"io/fs"
 	"net/http"
 	"net/netip"
+	"net/url"
 	"path"
 	"slices"
 	"strings"
@@ -54,10 +58,11 @@ type Options struct {
 	// Client is the ID of the client that the pages act for. Logins and sessions of
 	// other clients are not accepted here. Required.
 	Client string
-	// AppName is what the pages call the application. Required.
+	// AppName is what the pages call the application. Default Service.AppName of the client,
+	// which New must be able to look up then.
 	AppName string
-	// Base is the path at which browsers see the pages, with slashes around it: the
-	// path of Config.PageURL. Default "/".
+	// Base is the path at which browsers see the pages, with slashes around it. It can only be
+	// the path of Config.PageURL, which is the default.
 	Base string
 	// Home is where a sign-in ends that was not on its way elsewhere: a local path.
 	// Default Base, which tells a signed-in person so and offers to sign out.
@@ -72,7 +77,8 @@ type Options struct {
 	// application's own and status 303 to Handler.Next, say. What the pages kept in cookies
 	// is cleared already. Nil: Handler.SignIn, our own session, which RequireLogin reads.
 	OnLogin func(w http.ResponseWriter, r *http.Request, l passwordless.Login)
-	// Grant is what logins ask for besides the proof. If OnLogin is nil it includes a session.
+	// Grant is what logins ask for besides the proof. If OnLogin is nil it includes a session,
+	// and must not include tokens, which nobody would take.
 	Grant passwordless.Grant
 	// FormAction is one origin, beside the pages' own, to which OnLogin may redirect:
 	// browsers hold a form's content policy against redirects too. Default none.
@@ -88,7 +94,7 @@ type Options struct {
 	// need one each. 1 to 32 letters, digits and hyphens; default "passwordless".
 	CookieName string
 	// InsecureCookies leaves out Secure and the __Host- prefix, for trying things out over
-	// plain http on a loopback host. Anywhere else whoever watches the network has the sessions.
+	// plain http on a loopback host. With a Config.PageURL of https it is refused.
 	InsecureCookies bool
 	// OnError hears of every error that is answered with status 500 or 503, and of messages
 	// that were perhaps not handed over. No error holds an address or a secret, but a
@@ -111,7 +117,7 @@ type Handler struct {
 // New returns a Handler. Its error tells every mistake of the options and of the templates
 // at once.
 func New(svc *passwordless.Service, opts Options) (*Handler, error) {
-	opts.Base = orDefault(opts.Base, "/")
+	opts.Base = orDefault(opts.Base, pagePath(svc))
 	opts.Home = orDefault(opts.Home, opts.Base)
 	opts.CookieName = orDefault(opts.CookieName, "passwordless")
 	if opts.Channels = slices.Clone(opts.Channels); len(opts.Channels) == 0 {
@@ -143,7 +149,12 @@ func (h *Handler) configure() error {
 	}
 	need(h.svc != nil, "Service: required")
 	need(o.Client != "", "Client: required")
-	need(strings.TrimSpace(o.AppName) != "" && len(o.AppName) <= 100, "AppName: want 1 to 100 bytes")
+	if h.svc != nil {
+		errs = append(errs, h.checkClient())
+		need(o.Base == pagePath(h.svc), "Base: not the path of Config.PageURL")
+		need(!o.InsecureCookies || !strings.HasPrefix(h.svc.PageURL(), "https:"), "InsecureCookies: Config.PageURL is https")
+	}
+	need(o.AppName == "" || strings.TrimSpace(o.AppName) != "" && len(o.AppName) <= 100, "AppName: want 1 to 100 bytes")
 	need(isLocal(o.Base) && strings.HasSuffix(o.Base, "/") && !strings.ContainsAny(o.Base, "?%{}"), "Base: want a local path with a slash at both ends")
 	need(isLocal(o.Home), "Home: want a local path")
 	need(o.Send <= passwordless.SendBoth, "Send: unknown value")
@@ -155,9 +166,7 @@ func (h *Handler) configure() error {
 	}
 	need(h.svc == nil || o.OnLogin != nil || h.svc.Policy().Policy.Browser == passwordless.SameBrowser,
 		"OnLogin: the Service says InsecureAnyBrowser, with which a link must not end in a session of the browser that opened it")
-	if h.svc != nil {
-		errs = append(errs, h.checkClient())
-	}
+	need(o.OnLogin != nil || o.Grant.Tokens == nil, "Grant.Tokens: need an OnLogin that takes them")
 	var err error
 	h.proxies, err = strict.ParseProxies(texts(o.TrustedProxies)...)
 	errs = append(errs, err)
@@ -165,20 +174,39 @@ func (h *Handler) configure() error {
 	return errors.Join(append(errs, err)...)
 }
 
-// checkClient reports what does not fit the client. A client that cannot be looked up now is left to the
-// first request.
+// checkClient takes the default of AppName from the client and reports what does not fit it. A client
+// that cannot be looked up now is left to the first request, unless the name is needed.
 func (h *Handler) checkClient() error {
 	c, err := h.svc.Client(context.Background(), h.opts.Client)
 	if errors.Is(err, passwordless.ErrUnknownClient) {
 		return errors.New("Client: the Service has none with that ID")
 	}
 	var errs []error
+	switch {
+	case h.opts.AppName != "":
+	case err == nil:
+		h.opts.AppName = h.svc.AppName(c)
+	default:
+		errs = append(errs, fmt.Errorf("AppName: cannot be looked up now: %w", err))
+	}
 	for i, ch := range h.opts.Channels {
 		if err == nil && !c.Allows(ch) {
 			errs = append(errs, fmt.Errorf("Channels[%d]: not one of the client's", i))
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// pagePath returns the path of Config.PageURL, as a browser sends it.
+func pagePath(svc *passwordless.Service) string {
+	if svc == nil {
+		return "/"
+	}
+	u, err := url.Parse(svc.PageURL())
+	if err != nil { // the Service has parsed it
+		return "/"
+	}
+	return u.EscapedPath()
 }
 
 func texts(prefixes []netip.Prefix) []string {
@@ -213,11 +241,29 @@ func (h *Handler) routes() http.Handler {
 	mux.HandleFunc("POST /sign-out", h.SignOut)
 	mux.HandleFunc("GET /signed-out", h.showMessage(http.StatusOK, "signed-out"))
 	mux.HandleFunc("GET /"+h.views.styleName, h.views.serveStyle)
+	h.addSlash(mux)
 	return mux
+}
+
+// addSlash leads Base without its slash, which some routers pass on, to Base. Where a page has
+// that very path below a Base that was stripped, the page goes first.
+func (h *Handler) addSlash(mux *http.ServeMux) {
+	bare := strings.TrimSuffix(h.opts.Base, "/")
+	if bare == "" {
+		return
+	}
+	if _, pattern := mux.Handler(&http.Request{Method: http.MethodGet, URL: &url.URL{Path: bare}}); pattern != "" {
+		return
+	}
+	mux.HandleFunc("GET "+bare, func(w http.ResponseWriter, r *http.Request) {
+		to := url.URL{Path: h.opts.Base, RawQuery: r.URL.RawQuery}
+		h.redirect(w, to.String())
+	})
 }
 
 // ServeHTTP serves a page. Base is taken off the path if it is still there.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	noStore(w.Header())
 	below := "/" + strings.TrimPrefix(strings.TrimPrefix(r.URL.Path, h.opts.Base), "/")
 	if below != path.Clean(below) { // a ServeMux would redirect it, with a link's secret in Location
 		http.NotFound(w, r)

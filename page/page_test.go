@@ -1,6 +1,7 @@
 package page_test
 
 import (
+	"context"
 	"io/fs"
 	"net/http"
 	"net/http/httptest"
@@ -23,7 +24,7 @@ func netipPrefix(s string) netip.Prefix { return netip.MustParsePrefix(s) }
 func TestNewTellsAllMistakesAtOnce(t *testing.T) {
 	t.Parallel()
 	_, err := page.New(nil, page.Options{
-		Base: "auth", Home: "https://evil.example/", Send: 9, CookieName: "a b", FormAction: "https://a; script-src *",
+		AppName: " ", Base: "auth", Home: "https://evil.example/", Send: 9, CookieName: "a b", FormAction: "https://a; script-src *",
 		Channels:       []passwordless.Channel{"fax", passwordless.Email, passwordless.Email},
 		TrustedProxies: []netip.Prefix{netipPrefix("0.0.0.0/0")},
 		Templates:      fstest.MapFS{"start.html": {Data: []byte("{{.Nothing}}")}},
@@ -52,10 +53,60 @@ func TestNewChecksTheClient(t *testing.T) {
 	}
 }
 
+func TestNewRefusesWhatDoesNotFitTheService(t *testing.T) {
+	t.Parallel()
+	svc, _ := newService(t, nil)
+	tokens := passwordless.Grant{Tokens: &passwordless.TokenRequest{}}
+	taken := func(http.ResponseWriter, *http.Request, passwordless.Login) {}
+	for name, row := range map[string]struct {
+		opts page.Options
+		want string // of the error; "" for none
+	}{
+		"nothing but the client":         {page.Options{}, ""},
+		"the path of PageURL":            {page.Options{Base: "/auth/"}, ""},
+		"another path":                   {page.Options{Base: "/login/"}, "Base: not the path of Config.PageURL"},
+		"the root":                       {page.Options{Base: "/"}, "Base: not the path of Config.PageURL"},
+		"insecure cookies over https":    {page.Options{InsecureCookies: true}, "InsecureCookies: Config.PageURL is https"},
+		"tokens that nobody takes":       {page.Options{Grant: tokens}, "Grant.Tokens: need an OnLogin that takes them"},
+		"tokens that OnLogin takes":      {page.Options{Grant: tokens, OnLogin: taken}, ""},
+		"a name that nobody would see":   {page.Options{AppName: " "}, "AppName: want"},
+		"a name longer than it would be": {page.Options{AppName: strings.Repeat("a", 101)}, "AppName: want"},
+	} {
+		row.opts.Client = "web"
+		_, err := page.New(svc, row.opts)
+		if row.want == "" && err != nil || row.want != "" && (err == nil || !strings.Contains(err.Error(), row.want)) {
+			t.Errorf("%s: error %v, want %q", name, err, row.want)
+		}
+	}
+}
+
+func TestAppNameIsTheClients(t *testing.T) {
+	t.Parallel()
+	for client, want := range map[string]string{"web": "Sign in to Example", "other": "Sign in to Other"} {
+		newWorld(t, nil, func(o *page.Options) { o.Client, o.AppName = client, "" }).browser().get("/auth/").has(t, want)
+	}
+	svc, _ := newService(t, func(c *passwordless.Config) { c.Clients = unreachable{} })
+	if _, err := page.New(svc, page.Options{Client: "web"}); err == nil || !strings.Contains(err.Error(), "AppName: cannot be looked up now") {
+		t.Errorf("a name that cannot be looked up: %v", err)
+	}
+	if _, err := page.New(svc, page.Options{Client: "web", AppName: "Example"}); err != nil {
+		t.Errorf("a client that cannot be looked up: %v", err)
+	}
+}
+
+// The clients are somewhere that does not answer.
+type unreachable struct{}
+
+func (unreachable) Client(context.Context, string) (passwordless.Client, error) {
+	return passwordless.Client{}, passwordless.ErrUnavailable
+}
+
+func atRoot(c *passwordless.Config) { c.PageURL = "" }
+
 func TestDefaultsServeTheRoot(t *testing.T) {
 	t.Parallel()
-	svc, w := newService(t, nil)
-	pages, err := page.New(svc, page.Options{Client: "web", AppName: "Example"})
+	svc, w := newService(t, atRoot)
+	pages, err := page.New(svc, page.Options{Client: "web"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -97,6 +148,70 @@ func TestMountedUnderAPrefix(t *testing.T) {
 		}
 		b.submit(asked, "/auth/link", nil).leadsTo(t, "/home")
 	}
+}
+
+func ask(h http.Handler, method, target string) *httptest.ResponseRecorder {
+	rec := httptest.NewRecorder()
+	h.ServeHTTP(rec, httptest.NewRequest(method, target, nil))
+	return rec
+}
+
+// Not every router leads to the slash by itself.
+func TestBaseWithoutItsSlashLeadsToBase(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, nil, nil)
+	for target, want := range map[string]string{"/auth": "/auth/", "/auth?next=%2Faccount": "/auth/?next=%2Faccount"} {
+		for _, method := range []string{http.MethodGet, http.MethodHead} {
+			if rec := ask(w.pages, method, target); rec.Code != http.StatusSeeOther || rec.Header().Get("Location") != want {
+				t.Errorf("%s %s: status %d, leads to %q", method, target, rec.Code, rec.Header().Get("Location"))
+			}
+		}
+	}
+	if rec := ask(w.pages, http.MethodPost, "/auth"); rec.Code != http.StatusMethodNotAllowed || rec.Header().Get("Location") != "" {
+		t.Errorf("POST: status %d, leads to %q", rec.Code, rec.Header().Get("Location"))
+	}
+
+	svc, _ := newService(t, func(c *passwordless.Config) { c.PageURL = "https://login.example/link/" })
+	pages, err := page.New(svc, page.Options{Client: "web"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	rec := ask(http.StripPrefix("/link", pages), http.MethodGet, "/link/link?t=secret")
+	if rec.Code != http.StatusNotFound || rec.Header().Get("Location") != "" {
+		t.Errorf("a page of the name of Base: status %d, leads to %q", rec.Code, rec.Header().Get("Location"))
+	}
+}
+
+func TestNoAnswerIsKeptOrSendsAReferrer(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, nil, nil)
+	check := func(what string, rec *httptest.ResponseRecorder, status int) {
+		t.Helper()
+		cache, referrer := rec.Header().Get("Cache-Control"), rec.Header().Get("Referrer-Policy")
+		if rec.Code != status || cache != "no-store" || referrer != "no-referrer" {
+			t.Errorf("%s: status %d, Cache-Control %q, Referrer-Policy %q", what, rec.Code, cache, referrer)
+		}
+	}
+	for _, row := range []struct {
+		method, target string
+		status         int
+	}{
+		{"GET", "/auth/", http.StatusOK},
+		{"GET", "/auth", http.StatusSeeOther},
+		{"GET", "/auth/code", http.StatusSeeOther},
+		{"GET", "/auth/nothing?t=secret", http.StatusNotFound},
+		{"GET", "/auth//link?t=secret", http.StatusNotFound},
+		{"GET", "/auth/resend", http.StatusMethodNotAllowed},
+		{"DELETE", "/auth/link?t=secret", http.StatusMethodNotAllowed},
+		{"OPTIONS", "/auth/link?t=secret", http.StatusMethodNotAllowed},
+	} {
+		check(row.method+" "+row.target, ask(w.pages, row.method, row.target), row.status)
+	}
+	b := w.browser()
+	b.start(alice, "")
+	link := path(t, w.box.last(t).Cancel)
+	w.store.set(func() error { panic("boom") })
+	check("a panic", ask(w.pages, "GET", link), http.StatusInternalServerError)
 }
 
 func TestOtherPathsAndMethodsAreNotServed(t *testing.T) {
@@ -211,7 +326,13 @@ func TestEveryPageIsAccessible(t *testing.T) {
 	inputs := regexp.MustCompile(`<input[^>]*>`)
 	id := regexp.MustCompile(` id="([^"]*)"`)
 	describedBy := regexp.MustCompile(` aria-describedby="([^"]*)"`)
-	for name, a := range allPages(t, w, "en") {
+	pages := allPages(t, w, "en")
+	for _, name := range []string{"code sent again", "code, not sent again", "code, wait"} {
+		if !regexp.MustCompile(`<input class="code"[^>]* autofocus aria-describedby="notice">`).MatchString(pages[name].body) {
+			t.Errorf("%s: the notice does not describe the field", name)
+		}
+	}
+	for name, a := range pages {
 		for _, want := range []string{`<html lang="en">`, `name="viewport"`, "<main>", "<h1>", "</main>"} {
 			if strings.Count(a.body, want) != 1 {
 				t.Errorf("%s: not one %s", name, want)

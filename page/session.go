@@ -12,25 +12,10 @@ import (
 // finish ends what the pages kept for the sign-in and hands the login on. Nothing that the
 // browser held before the login means anything after it.
 func (h *Handler) finish(w http.ResponseWriter, r *http.Request, l passwordless.Login) {
-	if l.Client != h.opts.Client {
-		h.refuseOther(w, r, l)
-		return
-	}
 	h.cookies.flow.drop(w, r)
 	h.cookies.browser.drop(w, r)
 	h.cookies.device.set(w, l.Device.Reveal())
-	noStore(w.Header())
 	h.opts.OnLogin(w, r, l)
-}
-
-// refuseOther gives up a login by the link of another client of the Service.
-func (h *Handler) refuseOther(w http.ResponseWriter, r *http.Request, l passwordless.Login) {
-	if l.Session != nil {
-		if err := h.svc.Revoke(r.Context(), l.Session.Token); err != nil {
-			h.report(r, err)
-		}
-	}
-	h.message(w, r, http.StatusNotFound, "dead")
 }
 
 // SignIn keeps the session of a login in our own cookie, ends the one that was there, and
@@ -40,10 +25,8 @@ func (h *Handler) SignIn(w http.ResponseWriter, r *http.Request, l passwordless.
 		h.internal(w, r, errors.New("page: SignIn needs a login with a session: set Options.Grant.Session"))
 		return
 	}
-	if old := h.cookies.session.get(r); old != "" {
-		if err := h.svc.Revoke(r.Context(), passwordless.Secret(old)); err != nil {
-			h.report(r, err) // the new session stands without it
-		}
+	if err := h.revoke(r); err != nil {
+		h.report(r, err) // the new session stands without it
 	}
 	h.cookies.session.set(w, l.Session.Token.Reveal())
 	h.redirect(w, h.Next(l))
@@ -59,6 +42,19 @@ func (h *Handler) session(r *http.Request) (passwordless.Session, error) {
 	return s, err
 }
 
+// revoke ends the session of our own cookie. What else is in that cookie, such as a session of
+// another client, was not granted here and is not ended here.
+func (h *Handler) revoke(r *http.Request) error {
+	_, err := h.session(r)
+	if errors.Is(err, passwordless.ErrInvalidToken) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return h.svc.Revoke(r.Context(), passwordless.Secret(h.cookies.session.get(r)))
+}
+
 type sessionKey struct{}
 
 // SessionFrom returns the session that RequireLogin found.
@@ -71,8 +67,17 @@ func SessionFrom(ctx context.Context) (passwordless.Session, bool) {
 // SessionFrom. Without one, GET and HEAD are sent to sign in and come back, and
 // anything else gets status 401. A store that fails is status 503. If Options.OnLogin keeps sessions
 // of the application's own, so must its middleware.
+//
+// A method other than GET, HEAD and OPTIONS is refused with status 403 if the request comes from
+// another origin, by Sec-Fetch-Site or else by Origin; "Origin: null" counts as another one. A
+// request with neither header is let through: it is of no browser of today. GET, HEAD and OPTIONS
+// are not checked, so next must change nothing for them.
 func (h *Handler) RequireLogin(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if h.origins.Check(r) != nil { // not ownOrigin: no nonce follows
+			h.message(w, r, http.StatusForbidden, "refused")
+			return
+		}
 		s, err := h.session(r)
 		switch {
 		case err == nil:
@@ -145,7 +150,7 @@ func (h *Handler) signOut(w http.ResponseWriter, r *http.Request, f fields) {
 			h.message(w, r, http.StatusForbidden, "refused")
 			return
 		}
-		if err := h.svc.Revoke(r.Context(), passwordless.Secret(token)); err != nil {
+		if err := h.revoke(r); err != nil {
 			h.fail(w, r, err)
 			return
 		}

@@ -63,8 +63,65 @@ func TestSessionOfAnotherClientIsNoneHere(t *testing.T) {
 		t.Fatal(err)
 	}
 	b := w.browser()
+	lives := func(after string) {
+		t.Helper()
+		if _, err := w.svc.Session(t.Context(), l.Session.Token); err != nil {
+			t.Errorf("after %s here: %v", after, err)
+		}
+	}
 	b.plant("__Host-passwordless-session", l.Session.Token.Reveal())
 	b.get("/account").wants(t, http.StatusSeeOther)
+	w.clock.move(time.Minute)
+	b.signIn(w, alice)
+	b.get("/account").wants(t, http.StatusOK)
+	lives("a sign-in")
+
+	b.plant("__Host-passwordless-session", l.Session.Token.Reveal())
+	r := httptest.NewRequest(http.MethodGet, "/home", nil)
+	r.Header.Set("Cookie", "__Host-passwordless-session="+l.Session.Token.Reveal())
+	b.do("POST", "/auth/sign-out", url.Values{"nonce": {w.pages.Nonce(r)}}, nil).leadsTo(t, "/auth/signed-out")
+	if b.cookie("-session") != "" {
+		t.Error("the cookie is kept")
+	}
+	lives("a sign-out")
+}
+
+func TestRequireLoginRefusesOtherOrigins(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, nil, nil)
+	b := w.browser()
+	b.signIn(w, alice)
+	for name, row := range map[string]struct {
+		method, site, origin string
+		want                 int
+	}{
+		"cross-site":                  {"POST", "cross-site", "https://evil.example", http.StatusForbidden},
+		"same-site":                   {"POST", "same-site", "https://evil.example", http.StatusForbidden},
+		"cross-site, origin null":     {"POST", "cross-site", "null", http.StatusForbidden},
+		"foreign origin alone":        {"POST", "", "https://evil.example", http.StatusForbidden},
+		"origin null alone":           {"POST", "", "null", http.StatusForbidden},
+		"PUT":                         {"PUT", "cross-site", "", http.StatusForbidden},
+		"DELETE":                      {"DELETE", "cross-site", "", http.StatusForbidden},
+		"a method of its own":         {"PURGE", "cross-site", "", http.StatusForbidden},
+		"own origin":                  {"POST", "same-origin", w.server.URL, http.StatusOK},
+		"own origin, said to be null": {"POST", "same-origin", "null", http.StatusOK},
+		"own origin alone":            {"POST", "", w.server.URL, http.StatusOK},
+		"neither header":              {"POST", "", "", http.StatusOK},
+		"GET from elsewhere":          {"GET", "cross-site", "", http.StatusOK},
+		"HEAD from elsewhere":         {"HEAD", "cross-site", "", http.StatusOK},
+		"OPTIONS from elsewhere":      {"OPTIONS", "cross-site", "https://evil.example", http.StatusOK},
+	} {
+		a := b.do(row.method, "/account", nil, func(r *http.Request) {
+			for header, value := range map[string]string{"Sec-Fetch-Site": row.site, "Origin": row.origin} {
+				if value != "" {
+					r.Header.Set(header, value)
+				}
+			}
+		})
+		if a.StatusCode != row.want || row.want != http.StatusOK && strings.Contains(a.body, "account of") {
+			t.Errorf("%s: status %d, want %d", name, a.StatusCode, row.want)
+		}
+	}
 }
 
 // Whatever an attacker planted before the login is worth nothing after it.
@@ -128,7 +185,8 @@ func TestCookiesAreHostBound(t *testing.T) {
 
 func TestInsecureCookiesForPlainLoopback(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, nil, func(o *page.Options) { o.InsecureCookies, o.CookieName = true, "dev" })
+	plain := func(c *passwordless.Config) { c.PageURL = "http://127.0.0.1/auth/" }
+	w := newWorld(t, plain, func(o *page.Options) { o.InsecureCookies, o.CookieName = true, "dev" })
 	a := w.browser().get("/auth/")
 	if c := a.Cookies(); len(c) != 1 || c[0].Name != "dev-browser" || c[0].Secure || !c[0].HttpOnly {
 		t.Errorf("%v", c)
@@ -342,7 +400,8 @@ func (v *vanishing) Client(ctx context.Context, id string) (passwordless.Client,
 func TestMistakesOfTheSetUpAre500(t *testing.T) {
 	t.Parallel()
 	clients := &vanishing{ClientList: passwordless.ClientList{{ID: "web", Public: true}}}
-	w := newWorld(t, func(c *passwordless.Config) { c.Clients = clients }, nil)
+	w := newWorld(t, func(c *passwordless.Config) { c.Clients = clients }, sendBoth)
+	w.browser().start("bob@example.com", "")
 	clients.gone.Store(true)
 	b := w.browser()
 	form := b.get("/auth/")
@@ -350,4 +409,5 @@ func TestMistakesOfTheSetUpAre500(t *testing.T) {
 	if w.errs.count() != 1 || !errors.Is(w.errs.all[0], passwordless.ErrUnknownClient) || strings.Contains(a.body, "unknown") {
 		t.Errorf("%v", w.errs.all)
 	}
+	b.get(path(t, w.box.last(t).Link)).wants(t, http.StatusNotFound).has(t, "Start again")
 }
