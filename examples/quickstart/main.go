@@ -28,7 +28,7 @@ func main() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	pages, err := page.New(svc, page.Options{Client: "web", AppName: "Quickstart", Home: "/account", InsecureCookies: true})
+	pages, err := page.New(svc, page.Options{Client: "web", Home: "/account", InsecureCookies: true})
 	if err != nil {
 		log.Fatal(err)
 	}
