@@ -19,8 +19,8 @@ var accountPage = newPage(`{{define "title"}}Your account{{end}}
 <form method="post" action="/sign-out"><input type="hidden" name="nonce" value="{{.Nonce}}"><button>Sign out</button></form>
 <h2>Where you are signed in</h2>
 <table>
-<tr><th>Application</th><th>Since</th><th>Last used</th><th>Until</th><th></th></tr>
-{{range .Sessions}}<tr><td>{{.Client}}</td><td>{{.At.Format "2006-01-02 15:04"}}</td><td>{{.Used.Format "2006-01-02 15:04"}}</td><td>{{.Expires.Format "2006-01-02 15:04"}}</td><td>{{if eq .ID $.This}}here{{end}}</td></tr>
+<tr><th scope="col">Application</th><th scope="col">Since</th><th scope="col">Last used</th><th scope="col">Until</th></tr>
+{{range .Sessions}}<tr><td>{{.Client}}{{if eq .ID $.This}} (here){{end}}</td><td>{{.At.Format "2006-01-02 15:04"}}</td><td>{{.Used.Format "2006-01-02 15:04"}}</td><td>{{.Expires.Format "2006-01-02 15:04"}}</td></tr>
 {{end}}</table>
 <p>Times are in UTC{{if .More}}; there are more than are shown{{end}}.</p>
 {{end}}`)

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"path"
 	"strings"
 	"sync"
 	"time"
@@ -85,7 +86,7 @@ func (a *app) routes() (http.Handler, error) {
 		return nil, err
 	}
 	dialect, err := auth0.New(a.svc, auth0.Options{
-		APIs: a.world.APIs, TrustedProxies: texts(a.world.TrustedProxies), OnError: a.failed,
+		APIs: a.world.APIs, TrustedProxies: a.world.TrustedProxies, OnError: a.failed,
 	})
 	if err != nil {
 		return nil, err
@@ -99,14 +100,27 @@ func (a *app) routes() (http.Handler, error) {
 	if a.set.dev {
 		dev{&a.clock, a.post.outbox}.mount(mux)
 	}
-	return mux, nil
+	return cleanPaths(mux), nil
 }
 
-func texts[T fmt.Stringer](values []T) (all []string) {
-	for _, v := range values {
-		all = append(all, v.String())
-	}
-	return all
+// cleanPaths answers 404 where a ServeMux would redirect to the cleaned path: that would repeat the query,
+// and with it a link's token, in Location.
+func cleanPaths(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !isClean(r.URL.Path) || !isClean(r.URL.EscapedPath()) {
+			w.Header().Set("Referrer-Policy", "no-referrer")
+			w.Header().Set("Cache-Control", "no-store")
+			http.NotFound(w, r)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// isClean reports whether path.Clean changes nothing but a slash at the end, which a ServeMux keeps.
+func isClean(p string) bool {
+	clean := path.Clean(p)
+	return p == clean || clean != "/" && p == clean+"/"
 }
 
 // serve answers on l until ctx ends, and then lets what has begun come to its end.

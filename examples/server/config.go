@@ -30,8 +30,8 @@ func readWorld(path string) (world, error) {
 	}
 	var w world
 	var d decoder
-	if !json.Valid(text) {
-		d.fail("the file", syntaxError(text))
+	if err := oneValue(text); err != nil {
+		d.fail("the file", err)
 	} else {
 		d.value("", text, reflect.ValueOf(&w).Elem())
 		d.errs = append(d.errs, w.mistakes()...)
@@ -42,19 +42,32 @@ func readWorld(path string) (world, error) {
 	return w, nil
 }
 
-func syntaxError(text []byte) error {
+// oneValue refuses text that is not one JSON value with nothing behind it.
+func oneValue(text []byte) error {
 	decoder := json.NewDecoder(bytes.NewReader(text))
-	for {
-		if _, err := decoder.Token(); errors.Is(err, io.EOF) {
-			return io.ErrUnexpectedEOF
-		} else if err != nil {
-			return fmt.Errorf("%w, near byte %d", err, decoder.InputOffset())
-		}
+	err := decoder.Decode(new(json.RawMessage))
+	var syntax *json.SyntaxError
+	switch {
+	case errors.Is(err, io.EOF):
+		return io.ErrUnexpectedEOF
+	case errors.As(err, &syntax):
+		return fmt.Errorf("%w, near byte %d", err, syntax.Offset)
+	case err != nil:
+		return err
 	}
+	return atEnd(decoder)
 }
 
-// A decoder fills values from JSON. Unlike encoding/json it knows no member that has no field, and goes on
-// after a mistake.
+// atEnd refuses what is behind the value that was decoded: whoever wrote it meant something by it.
+func atEnd(decoder *json.Decoder) error {
+	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
+		return fmt.Errorf("more than one value, near byte %d", decoder.InputOffset())
+	}
+	return nil
+}
+
+// A decoder fills values from JSON. Unlike encoding/json it knows no member that has no field and no second
+// one of a name, and goes on after a mistake.
 type decoder struct {
 	errs []error
 }
@@ -85,11 +98,13 @@ func (d *decoder) value(path string, raw json.RawMessage, v reflect.Value) {
 	}
 }
 
-// composite decodes objects and lists, and leaves the rest to encoding/json.
+// composite decodes objects, maps and lists, and leaves the rest to encoding/json.
 func (d *decoder) composite(path string, raw json.RawMessage, v reflect.Value) {
 	switch v.Kind() {
 	case reflect.Struct:
 		d.object(path, raw, v)
+	case reflect.Map:
+		d.dictionary(path, raw, v)
 	case reflect.Slice:
 		d.list(path, raw, v)
 	default:
@@ -125,24 +140,55 @@ func (d *decoder) list(path string, raw json.RawMessage, v reflect.Value) {
 }
 
 func (d *decoder) object(path string, raw json.RawMessage, v reflect.Value) {
-	var members map[string]json.RawMessage
-	if err := json.Unmarshal(raw, &members); err != nil || members == nil {
-		d.fail(strings.TrimPrefix(path+", the value", ", "), errors.New("want an object"))
-		return
-	}
 	fields := map[string]reflect.Value{}
 	for _, f := range reflect.VisibleFields(v.Type()) {
 		if f.IsExported() && !f.Anonymous {
 			fields[memberName(f.Name)] = v.FieldByIndex(f.Index)
 		}
 	}
-	for _, name := range slices.Sorted(maps.Keys(members)) {
-		at := strings.TrimPrefix(path+"."+name, ".")
+	d.members(path, raw, func(at, name string, raw json.RawMessage) {
 		if field, ok := fields[name]; ok {
-			d.value(at, members[name], field)
+			d.value(at, raw, field)
 		} else {
 			d.fail(at, errors.New("there is no such member"))
 		}
+	})
+}
+
+// dictionary decodes an object whose names are data. v is a map from strings.
+func (d *decoder) dictionary(path string, raw json.RawMessage, v reflect.Value) {
+	v.Set(reflect.MakeMap(v.Type()))
+	d.members(path, raw, func(at, name string, raw json.RawMessage) {
+		element := reflect.New(v.Type().Elem()).Elem()
+		d.value(at, raw, element)
+		v.SetMapIndex(reflect.ValueOf(name), element)
+	})
+}
+
+// members hands the members of an object to use, each with its path. encoding/json would let the last of
+// one name win, and a reader of the file may have seen another: every further one is a mistake.
+func (d *decoder) members(path string, raw json.RawMessage, use func(at, name string, raw json.RawMessage)) {
+	tokens := json.NewDecoder(bytes.NewReader(raw))
+	if begin, err := tokens.Token(); err != nil || begin != json.Delim('{') {
+		d.fail(strings.TrimPrefix(path+", the value", ", "), errors.New("want an object"))
+		return
+	}
+	seen := map[string]bool{}
+	for tokens.More() {
+		token, err := tokens.Token()
+		name, _ := token.(string)
+		at := strings.TrimPrefix(path+"."+name, ".")
+		var value json.RawMessage
+		if err = errors.Join(err, tokens.Decode(&value)); err != nil {
+			d.fail(at, err)
+			return
+		}
+		if seen[name] {
+			d.fail(at, errors.New("there is more than one member of this name"))
+			continue
+		}
+		seen[name] = true
+		use(at, name, value)
 	}
 }
 

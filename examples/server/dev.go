@@ -2,6 +2,9 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
+	"io"
+	"mime"
 	"net"
 	"net/http"
 	"net/url"
@@ -60,7 +63,11 @@ func hostOf(host string) string {
 // forwarded reports whether a proxy passed the request on.
 func forwarded(h http.Header) bool {
 	for name := range h {
-		if name == "Forwarded" || name == "Via" || name == "X-Real-Ip" || strings.HasPrefix(name, "X-Forwarded") {
+		switch name {
+		case "Forwarded", "Via", "X-Real-Ip", "X-Client-Ip", "True-Client-Ip", "Cf-Connecting-Ip":
+			return true
+		}
+		if strings.HasPrefix(name, "X-Forwarded") {
 			return true
 		}
 	}
@@ -112,21 +119,43 @@ func (d dev) showMail(w http.ResponseWriter, r *http.Request) {
 	_ = show(w, mailPage, d.messages(r)) // an error was answered
 }
 
+// maxStep is the furthest that one request moves the clock, forward or back.
+const maxStep = 10 * 365 * 24 * time.Hour
+
 // moveClock moves the server's time, and answers what it is then.
 func (d dev) moveClock(w http.ResponseWriter, r *http.Request) {
-	var body struct {
-		Advance string `json:"advance"`
+	// No form of another site's can have this type.
+	if kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || kind != "application/json" {
+		answer(w, http.StatusUnsupportedMediaType, map[string]string{"error": "want Content-Type: application/json"})
+		return
 	}
-	decoder := json.NewDecoder(http.MaxBytesReader(w, r.Body, 1<<10))
-	decoder.DisallowUnknownFields()
-	err := decoder.Decode(&body)
-	by, errBy := time.ParseDuration(body.Advance)
-	if err != nil || errBy != nil {
-		answer(w, http.StatusBadRequest, map[string]string{"error": `want {"advance":"181s"}`})
+	by, err := readStep(http.MaxBytesReader(w, r.Body, 1<<10))
+	if err != nil {
+		answer(w, http.StatusBadRequest, map[string]string{"error": `want {"advance":"181s"}, at most ten years`})
 		return
 	}
 	d.clock.offset.Add(int64(by))
 	answer(w, http.StatusOK, map[string]time.Time{"now": d.clock.Now().UTC()})
+}
+
+// readStep reads one JSON object with the member advance.
+func readStep(from io.Reader) (time.Duration, error) {
+	var body struct {
+		Advance string `json:"advance"`
+	}
+	decoder := json.NewDecoder(from)
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(&body); err != nil {
+		return 0, err
+	}
+	if err := atEnd(decoder); err != nil {
+		return 0, err
+	}
+	by, err := time.ParseDuration(body.Advance)
+	if err == nil && (by > maxStep || by < -maxStep) {
+		err = errors.New("more than ten years")
+	}
+	return by, err
 }
 
 func answer(w http.ResponseWriter, status int, body any) {

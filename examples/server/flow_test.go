@@ -138,9 +138,51 @@ func TestCodeOfTheDemoDiesAfterThreeMinutesOfTheMovedClock(t *testing.T) {
 	if status, body := r.exchange("alice@example.com", code); status != 403 || body["error"] != "invalid_grant" {
 		t.Errorf("an expired code is answered %d %v", status, body)
 	}
-	for _, bad := range []map[string]string{{"advance": "soon"}, {}, {"advance": "1s", "back": "1s"}} {
+	for _, bad := range []map[string]string{{"advance": "soon"}, {}, {"advance": "1s", "back": "1s"}, {"advance": "87601h"}, {"advance": "-87601h"}} {
 		if status, _ := r.postJSON("dev/clock", bad); status != 400 {
 			t.Errorf("%v is answered %d, want 400", bad, status)
+		}
+	}
+}
+
+func TestClockTakesOneJSONValue(t *testing.T) {
+	t.Parallel()
+	r := start(t, t.TempDir(), "-store", "memory")
+	tests := []struct {
+		rule, kind, body string
+		want             int
+	}{
+		{"with a charset", "application/json; charset=utf-8", `{"advance":"1s"}`, 200},
+		{"with a line's end", "application/json", `{"advance":"1s"}` + "\n", 200},
+		{"no second value", "application/json", `{"advance":"1s"}{"advance":"1s"}`, 400},
+		{"nothing behind it", "application/json", `{"advance":"1s"}}`, 400},
+		{"no type", "", `{"advance":"1s"}`, 415},
+		{"not what a form can send", "text/plain", `{"advance":"1s"}`, 415},
+	}
+	for _, test := range tests {
+		a := r.do(r.request("POST", "dev/clock", strings.NewReader(test.body), "Content-Type", test.kind))
+		if a.StatusCode != test.want {
+			t.Errorf("%s: answered %s, want %d", test.rule, a.Status, test.want)
+		}
+	}
+}
+
+func TestPathThatIsNotCleanIsNotRedirected(t *testing.T) {
+	t.Parallel()
+	r := start(t, t.TempDir(), "-store", "memory")
+	r.client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	for _, path := range []string{"/link", "x/../link", "./link", "link/.", "x/%2e%2e/link", "%2flink", "/", "dev//outbox"} {
+		a := r.get(path + "?t=SECRET")
+		if a.StatusCode != http.StatusNotFound || a.Header.Get("Location") != "" || strings.Contains(a.body, "SECRET") {
+			t.Errorf("/%s is answered %s, Location %q", path, a.Status, a.Header.Get("Location"))
+		}
+		if a.Header.Get("Referrer-Policy") != "no-referrer" || a.Header.Get("Cache-Control") != "no-store" {
+			t.Errorf("/%s is answered with %v", path, a.Header)
+		}
+	}
+	for _, path := range []string{"", ".well-known/jwks.json", "dev/mail"} {
+		if a := r.get(path); a.StatusCode != http.StatusOK {
+			t.Errorf("/%s is answered %s", path, a.Status)
 		}
 	}
 }
@@ -176,7 +218,10 @@ func TestPagesSignInShowTheAccountAndSignOut(t *testing.T) {
 	if done.Request.URL.Path != "/account" {
 		t.Fatalf("the sign-in ended at %s", done.Request.URL)
 	}
-	wants(t, done.body, "johnd@example.com", "demo-pages", "here")
+	wants(t, done.body, "johnd@example.com", "demo-pages (here)", "<main>")
+	if strings.Contains(done.body, "<th></th>") {
+		t.Error("a column of the account has no name")
+	}
 	if strings.Contains(done.body, "demo-web") {
 		t.Error("the account shows a session of somebody else")
 	}

@@ -17,8 +17,10 @@ const layout = `<!DOCTYPE html>
 <html lang="en">
 <head><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>{{template "title" .}}</title><style>` + style + `</style></head>
 <body>
+<main>
 <h1>{{template "title" .}}</h1>
-{{template "body" .}}</body>
+{{template "body" .}}</main>
+</body>
 </html>
 `
 

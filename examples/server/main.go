@@ -116,9 +116,14 @@ func (s settings) mistakes() (errs []error) {
 	need(err != nil || local || s.issuer != "", "-issuer: required where -addr is not loopback")
 	need(s.dev || s.smtp != "", "-smtp: required without -dev, or messages have nowhere to go")
 	need((s.tlsCert == "") == (s.tlsKey == ""), "-tls-cert, -tls-key: each needs the other")
+	if err := s.checkStore(); err != nil {
+		errs = append(errs, err)
+	}
 	if s.issuer != "" {
 		u, err := url.Parse(s.issuer)
 		need(err == nil && u.Host != "" && u.Path == "/", "-issuer: want a URL with the path / and nothing behind it, as in https://login.example.com/")
+		// A proxy that serves the issuer need not say so: its requests may look like this machine's own.
+		need(err != nil || loopback(u.Hostname()) || !s.dev, "-dev: -issuer is not loopback, and whoever reads /dev/outbox can sign in as everybody")
 		need(err != nil || loopback(u.Hostname()) || s.config != "", "-issuer: not loopback, and everybody knows the demo world: give one of your own with -config")
 	}
 	return errs

@@ -15,7 +15,6 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
-	"strings"
 
 	"github.com/seed62b93bad/passwordless"
 )
@@ -68,7 +67,7 @@ func (a *app) openSecrets() (secrets, error) {
 // secretsFile is where the secrets are: where the world says, or beside the store. Servers that share a
 // store share them: on several machines each needs a copy.
 func (s settings) secretsFile(w world) string {
-	kind, path, _ := strings.Cut(s.store, ":")
+	kind, path := s.storeKind()
 	switch {
 	case w.Secrets != "":
 		return w.Secrets
@@ -82,7 +81,7 @@ func (s settings) secretsFile(w world) string {
 
 // storeInUse reports whether the store surely holds something.
 func (s settings) storeInUse() bool {
-	kind, path, _ := strings.Cut(s.store, ":")
+	kind, path := s.storeKind()
 	if kind != "sqlite" {
 		return false
 	}
@@ -161,7 +160,11 @@ func readSecrets(path string) (secrets, error) {
 	var f secretsFile
 	decoder := json.NewDecoder(file)
 	decoder.DisallowUnknownFields()
-	if err := decoder.Decode(&f); err != nil {
+	err = decoder.Decode(&f)
+	if err == nil {
+		err = atEnd(decoder)
+	}
+	if err != nil {
 		return secrets{}, fmt.Errorf("%s: %w", path, err)
 	}
 	s, err := f.secrets()

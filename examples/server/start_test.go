@@ -38,6 +38,8 @@ func TestFlagsThatDoNotGoTogetherAreRefused(t *testing.T) {
 		{"nor is a name", []string{"-addr", "example.com:0"}, []string{"-addr: not loopback"}},
 		{"the demo world has no public issuer", []string{"-issuer", "https://login.example.com/"}, []string{"-issuer: not loopback"}},
 		{"-dev is for loopback", []string{"-addr", "0.0.0.0:0", "-config", example, "-issuer", "https://login.example.com/", "-dev"}, []string{"-dev: not loopback"}},
+		{"-dev is for a loopback issuer: a proxy may serve the other one", []string{"-config", example, "-issuer", "https://login.example.com/", "-dev"}, []string{"-dev: -issuer is not loopback"}},
+		{"a store has a path", []string{"-store", "sqlite:"}, []string{"-store: sqlite without a path"}},
 		{"messages go somewhere", []string{"-config", example}, []string{"-smtp: required"}},
 		{"the issuer is at the root", []string{"-issuer", "http://127.0.0.1:8080/login/"}, []string{"-issuer: want"}},
 		{"a certificate has a key", []string{"-tls-cert", "cert.pem"}, []string{"-tls-cert, -tls-key"}},
@@ -60,6 +62,34 @@ func TestErrorsDoNotShowPasswordsOfStores(t *testing.T) {
 		"redis://me:hunter2@127.0.0.1:1/0", "redis://me:hunter2@[bad/0"} {
 		if said := refused(t, t.TempDir(), "-addr", "127.0.0.1:0", "-store", store); strings.Contains(said, "hunter2") || !strings.Contains(said, "-store: ") {
 			t.Errorf("%s: %s", store, said)
+		}
+	}
+}
+
+func TestStoreThatCannotBeLeavesNoSecrets(t *testing.T) {
+	t.Parallel()
+	for _, store := range []string{"mysql://127.0.0.1/db", "sqlite:", "sqlite", "", "postgres://[bad/db", "redis://[bad/0"} {
+		folder := t.TempDir()
+		wants(t, refused(t, folder, "-addr", "127.0.0.1:0", "-store", store), "-store: ")
+		if left, err := os.ReadDir(folder); err != nil || len(left) > 0 {
+			t.Errorf("-store %q leaves %v, %v", store, left, err)
+		}
+	}
+}
+
+func TestSchemesOfOneStoreHaveOneFileOfSecrets(t *testing.T) {
+	t.Parallel()
+	for kind, stores := range map[string][]string{
+		"postgres": {"postgres://127.0.0.1:1/db", "postgresql://127.0.0.1:1/db"},
+		"redis":    {"redis://127.0.0.1:1/0", "rediss://127.0.0.1:1/0"},
+	} {
+		folder := t.TempDir()
+		for _, store := range stores {
+			refused(t, folder, "-addr", "127.0.0.1:0", "-store", store) // nothing listens there
+		}
+		files, err := filepath.Glob(filepath.Join(folder, ".cache", "demo", "*"))
+		if err != nil || len(files) != 1 || filepath.Base(files[0]) != kind+".secrets.json" {
+			t.Errorf("%q leave %q, %v", stores, files, err)
 		}
 	}
 }
@@ -98,6 +128,8 @@ func TestSecretsBelongToOneUserAndAreComplete(t *testing.T) {
 	wants(t, refused(t, folder, args...), "IndexKey: want at least 32")
 	write(t, folder, "store.db.secrets.json", "{")
 	wants(t, refused(t, folder, args...), "secrets: ")
+	write(t, folder, "store.db.secrets.json", string(whole)+"{}")
+	wants(t, refused(t, folder, args...), "more than one value")
 	write(t, folder, "store.db.secrets.json", string(whole))
 	start(t, folder, args[2:]...).stop()
 
@@ -135,6 +167,9 @@ func TestDevIsForThisMachineAlone(t *testing.T) {
 		{"X-Forwarded-Host", "", []string{"X-Forwarded-Host", "localhost"}, 403},
 		{"X-Real-IP", "", []string{"X-Real-IP", "127.0.0.1"}, 403},
 		{"Forwarded", "", []string{"Forwarded", "for=127.0.0.1"}, 403},
+		{"X-Client-IP", "", []string{"X-Client-IP", "127.0.0.1"}, 403},
+		{"True-Client-IP", "", []string{"True-Client-IP", "127.0.0.1"}, 403},
+		{"CF-Connecting-IP", "", []string{"CF-Connecting-IP", "127.0.0.1"}, 403},
 		{"Via", "", []string{"Via", "1.1 proxy"}, 403},
 		{"another site's page", "", []string{"Sec-Fetch-Site", "cross-site"}, 403},
 		{"another port's page", "", []string{"Sec-Fetch-Site", "same-site"}, 403},
@@ -145,7 +180,7 @@ func TestDevIsForThisMachineAlone(t *testing.T) {
 		for _, endpoint := range []struct{ method, path, body string }{
 			{"GET", "dev/outbox", ""}, {"GET", "dev/mail", ""}, {"POST", "dev/clock", `{"advance":"0s"}`},
 		} {
-			req := r.request(endpoint.method, endpoint.path, strings.NewReader(endpoint.body), test.header...)
+			req := r.request(endpoint.method, endpoint.path, strings.NewReader(endpoint.body), append([]string{"Content-Type", "application/json"}, test.header...)...)
 			if test.host != "" {
 				req.Host = test.host
 			}
@@ -235,12 +270,39 @@ func TestEveryMistakeOfAWorldIsTold(t *testing.T) {
 		"trusted_proxies[0]: ")
 
 	for text, says := range map[string]string{
+		`{} {}`: "more than one value", `{}}`: "more than one value", ``: "unexpected EOF",
 		`{"app_name": "Example",}`: "near byte", `{`: "unexpected EOF", `[]`: "want an object", `null`: "want an object",
 		`{"app_name": "Example", "page_client": "web", "clients": [{"id": "web"}, {"id": "web", "public": true, "max_attempts": 11}]}`: "MaxAttempts: 11 is outside",
 	} {
 		wants(t, refused(t, folder, "-addr", "127.0.0.1:0", "-store", "memory", "-dev", "-config", write(t, folder, "world.json", text)), says)
 	}
 	wants(t, refused(t, folder, "-config", "nowhere.json", "-dev"), "-config: ")
+}
+
+func TestNothingOfAWorldIsSaidTwice(t *testing.T) {
+	t.Parallel()
+	folder := t.TempDir()
+	world := write(t, folder, "world.json", `{
+		"app_name": "Example", "app_name": "Other",
+		"page_client": "web",
+		"clients": [{"id": "web", "public": true, "public": false}],
+		"users": [
+			{"id": "1", "email": "someone@example.com", "email": "other@example.com"},
+			{"id": "2", "email": "Someone@EXAMPLE.com", "phone": "+46701111111"},
+			{"id": "1", "phone": "+46 70 111 11 11"},
+			{"id": "3", "email": "someone@example.com", "tenant": "another"}
+		],
+		"policy": {"session": {"idle": "1h", "idle": "2h"}},
+		"apis": {"https://api.example.com/": ["a"], "https://api.example.com/": ["b"], "none": null}
+	}`)
+	said := refused(t, folder, "-config", world, "-dev")
+	const twice = ": there is more than one member of this name"
+	wants(t, said, "app_name"+twice, "clients[0].public"+twice, "users[0].email"+twice, "policy.session.idle"+twice,
+		"apis.https://api.example.com/"+twice, "apis.none: want a list",
+		"users[1]: has the email of users[0]", "users[2]: has the id of users[0]", "users[2]: has the phone of users[1]")
+	if strings.Contains(said, "users[3]") {
+		t.Errorf("an address belongs to one tenant: %s", said)
+	}
 }
 
 func TestTextOfTheWorldIsEscaped(t *testing.T) {
@@ -304,7 +366,7 @@ func TestRequestInFlightIsAnsweredBeforeTheEnd(t *testing.T) {
 	t.Parallel()
 	r := start(t, t.TempDir(), "-store", "memory")
 	body, send := io.Pipe()
-	req := r.request("POST", "dev/clock", body)
+	req := r.request("POST", "dev/clock", body, "Content-Type", "application/json")
 	answered := make(chan int)
 	go func() {
 		res, err := r.client.Do(req)

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	_ "github.com/jackc/pgx/v5/stdlib" // the driver "pgx"
 	"github.com/redis/go-redis/v9"
 	_ "modernc.org/sqlite" // the driver "sqlite"
@@ -33,25 +34,58 @@ type store struct {
 	close func() error
 }
 
-// openStore opens the store that -store names and brings its tables up to date. Its errors do not repeat a
-// URL, which may hold a password.
+// storeKind takes -store apart. Schemes that mean one kind of store have one name, so that what is named
+// after it, as the file of the secrets is, does not depend on the spelling.
+func (s settings) storeKind() (kind, rest string) {
+	kind, rest, _ = strings.Cut(s.store, ":")
+	switch kind {
+	case "postgresql":
+		kind = "postgres"
+	case "rediss":
+		kind = "redis"
+	}
+	return kind, rest
+}
+
+// checkStore reports what could not be opened whatever listens there. It touches nothing.
+func (s settings) checkStore() error {
+	kind, rest := s.storeKind()
+	switch kind {
+	case "memory":
+	case "sqlite":
+		if rest == "" {
+			return errors.New("-store: sqlite without a path")
+		}
+	case "postgres":
+		if _, err := pgx.ParseConfig(s.store); err != nil {
+			return errors.New("-store: not a PostgreSQL URL, or one that names files that are not there")
+		}
+	case "redis":
+		if _, err := redis.ParseURL(s.store); err != nil {
+			return errors.New("-store: not a Redis URL")
+		}
+	default:
+		return errors.New("-store: want memory, sqlite:PATH, postgres://… or redis://…")
+	}
+	return nil
+}
+
+// openStore opens the store that -store names, after checkStore, and brings its tables up to date. Its
+// errors do not repeat a URL, which may hold a password.
 func openStore(ctx context.Context, set settings, log *slog.Logger) (store, error) {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
-	kind, rest, _ := strings.Cut(set.store, ":")
 	var s store
 	var err error
-	switch kind {
+	switch kind, rest := set.storeKind(); kind {
 	case "memory":
 		s = store{memstore.New(), "memory", nil}
 	case "sqlite":
 		s, err = openSQLite(ctx, rest)
-	case "postgres", "postgresql":
+	case "postgres":
 		s, err = openPostgres(ctx, set.store)
-	case "redis", "rediss":
+	case "redis":
 		s, err = openRedis(ctx, set, log)
-	default:
-		err = errors.New("want memory, sqlite:PATH, postgres://… or redis://…")
 	}
 	if err != nil {
 		return store{}, fmt.Errorf("-store: %w", err)
@@ -60,9 +94,6 @@ func openStore(ctx context.Context, set settings, log *slog.Logger) (store, erro
 }
 
 func openSQLite(ctx context.Context, path string) (store, error) {
-	if path == "" {
-		return store{}, errors.New("sqlite without a path")
-	}
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return store{}, err
 	}

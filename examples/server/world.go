@@ -46,6 +46,36 @@ func (w world) mistakes() (errs []error) {
 			errs = append(errs, fmt.Errorf("users[%d]: neither email nor phone: such a user cannot sign in", i))
 		}
 	}
+	return append(errs, w.sharedNames()...)
+}
+
+// sharedNames are the IDs, and the addresses within a tenant, that two users have: seed would take the
+// second for the first and leave it out.
+func (w world) sharedNames() (errs []error) {
+	first := map[any]int{}
+	claim := func(i int, what string, name any) {
+		if j, taken := first[name]; taken {
+			errs = append(errs, fmt.Errorf("users[%d]: has the %s of users[%d]", i, what, j))
+			return
+		}
+		first[name] = i
+	}
+	type address struct {
+		tenant string
+		passwordless.Identifier
+	}
+	for i, u := range w.Users {
+		if u.ID != "" {
+			claim(i, "id", u.ID)
+		}
+		// What is no address is for seed to tell.
+		if id, err := passwordless.ParseIdentifier(passwordless.Email, u.Email); err == nil {
+			claim(i, "email", address{u.Tenant, id})
+		}
+		if id, err := passwordless.ParseIdentifier(passwordless.SMS, u.Phone); err == nil {
+			claim(i, "phone", address{u.Tenant, id})
+		}
+	}
 	return errs
 }
 
@@ -102,7 +132,7 @@ func demoWorld() world {
 			},
 			{
 				ID: "demo-spa", Public: true, FirstParty: true, Channels: both, Algorithm: passwordless.RS256,
-				RedirectURIs: callback, Origins: []string{"http://localhost:3000"}, CodeLife: 3 * time.Minute,
+				RedirectURIs: callback, CodeLife: 3 * time.Minute,
 			},
 		},
 		Users: demoUsers(),
