@@ -280,30 +280,32 @@ func (d *Directory) Update(ctx context.Context, tenant, id string, change func(*
 
 // alter changes a user in one conditional commit, again while others change it too.
 func (d *Directory) alter(ctx context.Context, tenant, id string, change func(User) (User, error)) (User, error) {
-	for range casTries {
+	var changed User
+	err := whileConflicting(func() error {
 		old, err := d.get(ctx, tenant, id)
 		if err != nil {
-			return User{}, err
+			return err
 		}
 		u, err := change(old.User)
 		if err != nil {
-			return User{}, err
+			return err
 		}
 		now := d.s.now()
 		b, revokes := d.replace(tenant, old, u, now)
-		switch err := d.s.commit(ctx, now, b); {
-		case err == nil:
-			if revokes {
-				d.s.emit(ctx, revokedEvent(tenant, id, now))
-			}
-			return u, nil
-		case !errors.Is(err, ErrConflict):
-			return User{}, fmt.Errorf("passwordless: changing user: %w", err)
-		case d.taken(tenant, id, err):
-			return User{}, ErrTaken
+		err = d.s.change(ctx, now, "changing user", b)
+		if d.taken(tenant, id, err) {
+			return ErrTaken
 		}
+		if err == nil && revokes {
+			d.s.emit(ctx, revokedEvent(tenant, id, now))
+		}
+		changed = u
+		return err
+	})
+	if err != nil {
+		return User{}, err
 	}
-	return User{}, ErrBusy
+	return changed, nil
 }
 
 // taken reports whether a conflict was about a name of somebody else, rather than about
@@ -340,7 +342,7 @@ func (d *Directory) replace(tenant string, old storedUser, u User, now Instant) 
 // Delete removes the user, frees the names and signs out everywhere, in one commit. A user that is
 // not there is not an error.
 func (d *Directory) Delete(ctx context.Context, tenant, id string) error {
-	for range casTries {
+	return whileConflicting(func() error {
 		old, err := d.get(ctx, tenant, id)
 		if errors.Is(err, ErrNoUser) {
 			return nil
@@ -355,17 +357,11 @@ func (d *Directory) Delete(ctx context.Context, tenant, id string) error {
 		b.put(gone)
 		b.put(old.epoch.next(now).put(d.s.userName(tenant, id), old.epochVersion))
 		b.Deletes = d.claims(tenant, old.User)
-		err = d.s.commit(ctx, now, b.Batch)
-		if errors.Is(err, ErrConflict) {
-			continue
+		if err = d.s.change(ctx, now, "deleting user", b.Batch); err == nil {
+			d.s.emit(ctx, revokedEvent(tenant, id, now))
 		}
-		if err != nil {
-			return fmt.Errorf("passwordless: deleting user: %w", err)
-		}
-		d.s.emit(ctx, revokedEvent(tenant, id, now))
-		return nil
-	}
-	return ErrBusy
+		return err
+	})
 }
 
 // Create makes a user for an identifier that was just proved. See Users. Whoever held it without

@@ -287,37 +287,42 @@ func (s *Service) Refresh(ctx context.Context, req RefreshRequest) (Tokens, erro
 	if !ok {
 		return Tokens{}, ErrInvalidToken
 	}
-	for range casTries {
-		rec, f, e, now, err := s.loadFamily(ctx, p)
-		if err != nil {
-			return Tokens{}, err
-		}
-		if f.client != client.ID || f.tenant != client.Tenant || !f.rotates || !s.genuine(&f, p) {
-			return Tokens{}, ErrInvalidToken
-		}
-		scopes, err := f.narrow(req.Scopes)
-		if err != nil {
-			return Tokens{}, err
-		}
-		next, write, verdict := decideRefresh(f, e, p.counter, now, s.policy.Session)
-		if verdict != nil && !write {
-			s.bury(ctx, rec, f, p, now)
-		}
-		if write {
-			b := Batch{Puts: []Put{next.put(p.name, p.owner, s.policy.Session, newVersion(), rec.Version)}}
-			if err := s.commit(ctx, now, b); errors.Is(err, ErrConflict) {
-				continue
-			} else if err != nil {
-				return Tokens{}, s.failed(ctx, "refreshing", err)
-			}
-		}
-		s.emit(ctx, next.event(p.name, now, verdict))
-		if verdict != nil {
-			return Tokens{}, verdict
-		}
-		return s.refreshed(client, next, p, now, scopes)
+	var tokens Tokens
+	err = whileConflicting(func() error {
+		tokens, err = s.refresh(ctx, client, p, req.Scopes)
+		return err
+	})
+	return tokens, err
+}
+
+// refresh is one try of Refresh. A conflict means that another call changed the family.
+func (s *Service) refresh(ctx context.Context, client Client, p presentedToken, narrower []string) (Tokens, error) {
+	rec, f, e, now, err := s.loadFamily(ctx, p)
+	if err != nil {
+		return Tokens{}, err
 	}
-	return Tokens{}, ErrBusy
+	if f.client != client.ID || f.tenant != client.Tenant || !f.rotates || !s.genuine(&f, p) {
+		return Tokens{}, ErrInvalidToken
+	}
+	scopes, err := f.narrow(narrower)
+	if err != nil {
+		return Tokens{}, err
+	}
+	next, write, verdict := decideRefresh(f, e, p.counter, now, s.policy.Session)
+	if verdict != nil && !write {
+		s.bury(ctx, rec, f, p, now)
+	}
+	if write {
+		put := next.put(p.name, p.owner, s.policy.Session, newVersion(), rec.Version)
+		if err := s.change(ctx, now, "refreshing", Batch{Puts: []Put{put}}); err != nil {
+			return Tokens{}, err
+		}
+	}
+	s.emit(ctx, next.event(p.name, now, verdict))
+	if verdict != nil {
+		return Tokens{}, verdict
+	}
+	return s.refreshed(client, next, p, now, scopes)
 }
 
 // casTries bounds how often a call that changes one record is tried again because others change it too.
