@@ -116,6 +116,8 @@ func (d *Directory) Get(ctx context.Context, tenant, id string) (User, error) {
 // List returns users of the tenant, at most limit (1 to 1000) and in no particular order, and the cursor
 // of the next page, "" after the last. The first page has the cursor "".
 func (d *Directory) List(ctx context.Context, tenant string, limit int, cursor string) ([]User, string, error) {
+	ctx, cancel := d.s.bounded(ctx)
+	defer cancel()
 	if limit < 1 || limit > 1000 {
 		return nil, "", &InputError{"limit", "want 1 to 1000"}
 	}
@@ -151,6 +153,8 @@ func (d *Directory) holder(ctx context.Context, tenant string, id Identifier) (s
 
 // lookUp returns the user of a claim. A claim that its user gave up between the two trips is nobody's.
 func (d *Directory) lookUp(ctx context.Context, tenant string, claim Key) (storedUser, error) {
+	ctx, cancel := d.s.bounded(ctx)
+	defer cancel()
 	recs, err := d.s.store.Load(ctx, d.s.now(), claim)
 	if err != nil {
 		return storedUser{}, d.s.failed(ctx, "loading a claim", err)
@@ -164,6 +168,8 @@ func (d *Directory) lookUp(ctx context.Context, tenant string, claim Key) (store
 }
 
 func (d *Directory) get(ctx context.Context, tenant, id string) (storedUser, error) {
+	ctx, cancel := d.s.bounded(ctx)
+	defer cancel()
 	n := d.s.userName(tenant, id)
 	recs, err := d.s.store.Load(ctx, d.s.now(), n.key(kindUser), n.key(kindEpoch))
 	if err != nil {
@@ -187,6 +193,8 @@ func (d *Directory) get(ctx context.Context, tenant, id string) (storedUser, err
 // Add stores a new user and returns it. An empty ID gets a random one. Addresses are made
 // canonical. Errors: *InputError, ErrTaken, and what the Store returns.
 func (d *Directory) Add(ctx context.Context, tenant string, u User) (User, error) {
+	ctx, cancel := d.s.bounded(ctx)
+	defer cancel()
 	u, err := d.clean(tenant, u)
 	if err != nil {
 		return User{}, err
@@ -280,6 +288,8 @@ func (d *Directory) Update(ctx context.Context, tenant, id string, change func(*
 
 // alter changes a user in one conditional commit, again while others change it too.
 func (d *Directory) alter(ctx context.Context, tenant, id string, change func(User) (User, error)) (User, error) {
+	ctx, cancel := d.s.bounded(ctx)
+	defer cancel()
 	var changed User
 	err := whileConflicting(func() error {
 		old, err := d.get(ctx, tenant, id)
@@ -342,6 +352,8 @@ func (d *Directory) replace(tenant string, old storedUser, u User, now Instant) 
 // Delete removes the user, frees the names and signs out everywhere, in one commit. A user that is
 // not there is not an error.
 func (d *Directory) Delete(ctx context.Context, tenant, id string) error {
+	ctx, cancel := d.s.bounded(ctx)
+	defer cancel()
 	return whileConflicting(func() error {
 		old, err := d.get(ctx, tenant, id)
 		if errors.Is(err, ErrNoUser) {
@@ -367,6 +379,8 @@ func (d *Directory) Delete(ctx context.Context, tenant, id string) error {
 // Create makes a user for an identifier that was just proved. See Users. Whoever held it without
 // having proved it, and has proved another identifier, loses it.
 func (d *Directory) Create(ctx context.Context, tenant string, id Identifier) (User, error) {
+	ctx, cancel := d.s.bounded(ctx)
+	defer cancel()
 	u := User{}
 	switch id.Channel {
 	case Email:

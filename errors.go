@@ -8,7 +8,7 @@ import (
 
 // Why a challenge refuses a secret. Test with errors.Is; the error itself is a
 // *ChallengeError. Outside the application they should all look alike
-// (security: an answer that differs tells who has an account or which codes are alive).
+// (an answer that differs tells who has an account or which codes are alive).
 var (
 	// ErrWrongSecret: the code or link is not the one that was sent.
 	ErrWrongSecret = errors.New("wrong code or link")

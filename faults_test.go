@@ -173,6 +173,33 @@ func TestACancelledCallLeavesNoHalfLogin(t *testing.T) { // HT-9
 	}
 }
 
+func TestADirectoryDoesNotWaitForEver(t *testing.T) {
+	w, faulty := newFaulty(t, func(c *passwordless.Config) { c.Timeout = 20 * time.Millisecond })
+	ctx, d := t.Context(), w.Directory()
+	u, err := d.Add(ctx, "", passwordless.User{Email: alice})
+	require.NoError(t, err)
+	faulty.SpoilAll(storetest.Load, storetest.Hang())
+	faulty.SpoilAll(storetest.Commit, storetest.Hang())
+	faulty.SpoilAll(storetest.List, storetest.Hang())
+	for name, call := range map[string]func() error{
+		"Get":  func() error { _, err := d.Get(ctx, "", u.ID); return err },
+		"Find": func() error { _, err := d.FindUsername(ctx, "", "x"); return err },
+		"List": func() error { _, _, err := d.List(ctx, "", 1, ""); return err },
+		"Add":  func() error { _, err := d.Add(ctx, "", passwordless.User{}); return err },
+		"Update": func() error {
+			_, err := d.Update(ctx, "", u.ID, func(*passwordless.User) error { return nil })
+			return err
+		},
+		"Delete": func() error { return d.Delete(ctx, "", u.ID) },
+		"Create": func() error {
+			_, err := d.Create(ctx, "", passwordless.Identifier{Channel: passwordless.Email, Address: alice})
+			return err
+		},
+	} {
+		require.ErrorIs(t, call(), context.DeadlineExceeded, name)
+	}
+}
+
 func mustFind(t *testing.T, w *world) passwordless.User {
 	t.Helper()
 	u, err := w.Directory().Find(t.Context(), "", passwordless.Identifier{Channel: passwordless.Email, Address: alice})

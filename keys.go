@@ -36,7 +36,7 @@ type RingKey struct {
 	Secret SecretBytes
 }
 
-// minKey is the shortest accepted key, in bytes (security: NIST SP 800-63B-4, 3.1.1.2).
+// minKey is the shortest accepted key, in bytes (NIST SP 800-63B-4, 3.1.1.2).
 const minKey = 32
 
 // digest is an HMAC-SHA-256 value.

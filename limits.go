@@ -72,7 +72,7 @@ var (
 func (w Window) cost(n int64) Window { w.Cost = n; return w }
 
 // verifiedWorth is how many sends one verified number pays for: below one right
-// code in so many, a prefix stops (security: SMS pumping).
+// code in so many, a prefix stops (SMS pumping).
 const verifiedWorth = 5
 
 func newLimits(p Policy, index *macKey) *limits {

@@ -85,9 +85,11 @@ type Config struct {
 	Templates fs.FS
 	// Clock is for tests; nil for the system's.
 	Clock Clock
-	// Events is called after what it tells was committed, from the goroutine of the request: it must be quick. Nil: nobody listens.
+	// Events is called after what it tells was committed, from the goroutine of the request: it must be
+	// quick. Nil: nobody listens.
 	Events func(context.Context, Event)
-	// Timeout bounds a call whose context has no deadline: default 10 s; negative: none.
+	// Timeout bounds a call whose context has no deadline, of the Service or the Directory: default 10 s;
+	// negative: none.
 	Timeout time.Duration
 }
 

@@ -18,7 +18,8 @@ type ResendRequest struct {
 // The answer has no Browser: the first one stands.
 //
 // Errors: *ChallengeError (ErrTooSoon and ErrNoResends among its reasons), *LimitedError,
-// *DeliveryError, *InputError, ErrUnknownClient, ErrBusy, and what Store.Commit returns.
+// *DeliveryError (with which the Started is valid), *InputError, ErrUnknownClient, ErrBusy, ErrCorrupt, and what
+// Store.Commit returns.
 func (s *Service) Resend(ctx context.Context, req ResendRequest) (Started, error) {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()

@@ -145,7 +145,8 @@ func (s *Service) Start(ctx context.Context, req StartRequest) (Started, error) 
 	return Started{}, ErrBusy
 }
 
-// A start is the input of decideStart.
+// A start is the input of decideStart: the request, what was drawn for it, and what refused tries of the
+// same call have taught (long, shift, tier, known, cooldownWas).
 type start struct {
 	StartRequest
 	client      Client
