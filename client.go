@@ -45,6 +45,9 @@ const (
 	ES256 Algorithm = "ES256" // the default
 	RS256 Algorithm = "RS256" // named by clients that demand it; a deviation in Policy (ASVS 5.0, Appendix C)
 	EdDSA Algorithm = "EdDSA"
+	// HS256 signs ID tokens with Client.HS256Key, which the client has too, and access tokens with a key
+	// of the Service's own, so that only Service.VerifyAccessToken can check them. A deviation in Policy.
+	HS256 Algorithm = "HS256"
 )
 
 // A Client is an application that asks for sign-ins.
@@ -55,7 +58,12 @@ type Client struct {
 
 	// SecretHashes authenticate a confidential client; several allow rotation.
 	SecretHashes []SecretHash
-	// Public marks a client that cannot keep a secret. A client is public or has secrets.
+	// JWKS is the key set (RFC 7517) of a confidential client that authenticates with assertions
+	// (private_key_jwt, RFC 7523): public keys alone, as JSON. JWKSURL, instead, is where the client publishes it,
+	// https or http on loopback; see Service.AuthenticateAssertion for how it is read.
+	JWKS    string
+	JWKSURL string
+	// Public marks a client that can keep neither a secret nor a key. A client is public or has one of them.
 	Public bool
 	// FirstParty allows the grant in which the application itself takes the code from the
 	// person. Give it to your own applications only (RFC 9700, 2.4 on why).
@@ -68,10 +76,23 @@ type Client struct {
 	// the sign-ins that end there.
 	InsecureHTTPRedirects bool
 	AppSchemes            bool // accepts RedirectURIs of native apps, com.example.app:/path (RFC 8252, 7.1)
+	// Origins are the web origins whose scripts may call for the client from browsers (CORS), as browsers write
+	// them: https://app.example.com, or http on loopback. The issuer's own needs no mention.
+	Origins []string
+	// InsecureAnyBrowser lets a link finish in whatever browser opens it, if the finish is an authorization
+	// code and the start had a state or a PKCE challenge: then the application can tell, and must, whether the sign-in
+	// that ends in its browser began there. Any other link of the client finishes in the browser that asked for it.
+	InsecureAnyBrowser bool
+	// InsecureWithoutPKCE gives a public client authorization codes that are bound to no PKCE challenge, which
+	// RFC 9700, 2.1.1 forbids: whoever gets hold of such a code can exchange it.
+	InsecureWithoutPKCE bool
 
 	CodeLife    time.Duration // default the policy's; most 10 minutes
 	MaxAttempts int           // guesses a challenge; default the policy's; most 10
 	Algorithm   Algorithm     // of its tokens; default ES256
+	// HS256Key signs the ID tokens of a confidential client whose Algorithm is HS256: 32 random bytes or more, and
+	// not one of its secrets, which are kept as hashes.
+	HS256Key SecretBytes
 	// TokenLife is the life of its access and ID tokens; default the policy's AccessTokenLife, most 24 hours.
 	TokenLife time.Duration
 	// TrustForwarded lets this confidential client name the end user's network
@@ -145,7 +166,9 @@ func (c Client) validate(s *Service) error {
 	bad(c.Name == "" || validName(c.Name), "Name: want at most 64 bytes without control characters")
 	_, known := s.tenants[c.Tenant]
 	bad(known, "Tenant: there is none with that ID")
-	bad(c.Public != (len(c.SecretHashes) > 0), "want either Public or SecretHashes")
+	keyed := c.JWKS != "" || c.JWKSURL != ""
+	bad(c.Public != (len(c.SecretHashes) > 0 || keyed), "want either Public or a means to authenticate: SecretHashes, JWKS or JWKSURL")
+	bad(c.JWKS == "" || c.JWKSURL == "", "want one of JWKS and JWKSURL")
 	bad(!c.TrustForwarded || !c.Public, "TrustForwarded: a public client cannot be trusted with it")
 	for _, ch := range c.Channels {
 		bad(ch == Email || ch == SMS, "Channels: unknown channel %q", ch)
@@ -155,6 +178,10 @@ func (c Client) validate(s *Service) error {
 		err := canon.RedirectURI(uri, canon.RedirectRules{InsecureHTTP: c.InsecureHTTPRedirects, AppSchemes: c.AppSchemes})
 		bad(err == nil, "RedirectURIs[%d]: %v", i, ruleOf(err))
 	}
+	for i, origin := range c.Origins {
+		bad(canon.Origin(origin) == nil, "Origins[%d]: want https://host, or http on loopback, and nothing behind the port", i)
+	}
+	bad(!c.InsecureWithoutPKCE || c.Public, "InsecureWithoutPKCE: only public clients need PKCE")
 	bad(c.SignUp <= ClosedSignUp, "SignUp: unknown value")
 	bad(c.SignUp != ClosedSignUp || s.async, "SignUp: ClosedSignUp needs a Sender that is an AsyncSender, or the time of an answer tells who has an account; see Background")
 	bad(c.CodeLife == 0 || between(c.CodeLife, time.Minute, 10*time.Minute), "CodeLife: %v is outside 1 to 10 minutes", c.CodeLife)

@@ -199,3 +199,19 @@ func isLetter(c byte) bool { return isLower(c) || isUpper(c) }
 func isHex(c byte) bool {
 	return isDigit(c) || 'a' <= c && c <= 'f' || 'A' <= c && c <= 'F'
 }
+
+// Origin checks a web origin when it is registered (RFC 6454, section 6.2): as browsers write it, https, or http to this
+// machine, without a path. It returns nil, or the Error that names the broken rule.
+func Origin(s string) error {
+	if err := RedirectURI(s, RedirectRules{}); err != nil {
+		return err
+	}
+	scheme, rest, _ := strings.Cut(s, "://")
+	if strings.ContainsAny(rest, "/?") {
+		return ErrPath
+	}
+	if _, port, _ := cutPort(rest); scheme == "https" && port == "443" || scheme == "http" && port == "80" {
+		return ErrHost // browsers leave it out
+	}
+	return nil
+}
