@@ -69,6 +69,8 @@ type challenge struct {
 	browser                digest
 	locale                 string
 	redirect, clientState  string
+	params                 string // a dialect's own, returned to it
+	linkURL                string // where the link leads; "" for the pages
 }
 
 // A tally counts guesses.
@@ -99,7 +101,7 @@ func splitTries(attempts int, handled bool) [2]tally {
 const retention = time.Hour
 
 func (c *challenge) encode() []byte {
-	w := writer{make([]byte, 0, 256+len(c.redirect)+len(c.clientState))}
+	w := writer{make([]byte, 0, 256+len(c.redirect)+len(c.clientState)+len(c.params)+len(c.linkURL))}
 	w.fixed([]byte{bodyFormat, byte(c.state)})
 	w.text(c.tenant)
 	w.text(c.client)
@@ -127,6 +129,10 @@ func (c *challenge) encode() []byte {
 	w.text(c.locale)
 	w.text(c.redirect)
 	w.text(c.clientState)
+	if c.params != "" || c.linkURL != "" {
+		w.text(c.params)
+		w.text(c.linkURL)
+	}
 	return w.b
 }
 
@@ -162,6 +168,9 @@ func decodeChallenge(rec Record, words ...string) (c challenge, err error) {
 	c.person, c.network = r.name(), r.name()
 	r.fixed(c.browser[:])
 	c.locale, c.redirect, c.clientState = r.text(), r.text(), r.text()
+	if r.more() {
+		c.params, c.linkURL = r.text(), r.text()
+	}
 	if err := r.finish(rec.Key.Kind); err != nil {
 		return challenge{}, err
 	}
@@ -228,7 +237,7 @@ type verdict struct {
 // A guess is a secret presented to a challenge, with all that the decision depends on.
 type guess struct {
 	client   Client
-	code     string // as typed; "" for a link
+	typed    string // a code as it was typed; "" for a link
 	link     string // 32 bytes; "" for a code
 	cancel   string // 32 bytes of the "this was not me" secret
 	network  name
@@ -239,6 +248,9 @@ type guess struct {
 	tier     tier // of a send
 	check    bool // charge and compare, but leave it open and give no login
 	browsers BrowserPolicy
+	bound    bool    // it finishes with an authorization code that a PKCE challenge binds
+	coded    bool    // it finishes with an authorization code and nothing else
+	linkURL  string  // where a link was opened; "" for the pages
 	version  Version // of the write
 	key      *macKey // the challenge's ring key; nil if it is gone
 }
@@ -261,7 +273,7 @@ func decideGuess(c challenge, rec Record, n name, now Instant, g *guess, l *limi
 	b := newBatch()
 	b.charge(l.guesses(g.network))
 	if st := c.live(now, g.client); st != open {
-		code, ok := c.format.read(g.code)
+		code, ok := c.format.read(g.typed)
 		v := dead(b, c, st, ok && c.codeMatches(n, g, code), rec, n, now, g)
 		return b.done(), v
 	}
@@ -302,7 +314,7 @@ func (c *challenge) read(g *guess) (string, bool) {
 	if !c.send.code() && g.browsers != SameBrowser {
 		return "", false
 	}
-	return c.format.read(g.code)
+	return c.format.read(g.typed)
 }
 
 func (c *challenge) codeMatches(n name, g *guess, code string) bool {
@@ -334,7 +346,7 @@ func decideLink(c challenge, rec Record, n name, now Instant, g *guess, l *limit
 		v := dead(b, c, st, true, rec, n, now, g)
 		return b.done(), v
 	}
-	if g.browsers == SameBrowser && (c.browser == (digest{}) || g.browser != c.browser) {
+	if !g.anywhere(&c) && (c.browser == (digest{}) || g.browser != c.browser) {
 		return Batch{}, verdict{err: &OtherBrowserError{}, next: c}
 	}
 	c.state = consumed
@@ -344,8 +356,13 @@ func decideLink(c challenge, rec Record, n name, now Instant, g *guess, l *limit
 	return b.done(), verdict{matched: true, next: c, event: EventLogin}
 }
 
+// anywhere reports whether the link of a challenge finishes in whatever browser opens it.
+func (g *guess) anywhere(c *challenge) bool {
+	return g.browsers == InsecureAnyBrowser || g.client.InsecureAnyBrowser && g.coded && (c.clientState != "" || g.bound)
+}
+
 func (c *challenge) linkMatches(n name, g *guess) bool {
-	if g.key == nil || !c.send.link() {
+	if g.key == nil || !c.send.link() || g.linkURL != c.linkURL {
 		return false
 	}
 	want := g.key.link(c, n)

@@ -187,8 +187,14 @@ func (c Client) validate(s *Service) error {
 	bad(c.CodeLife == 0 || between(c.CodeLife, time.Minute, 10*time.Minute), "CodeLife: %v is outside 1 to 10 minutes", c.CodeLife)
 	bad(between(c.MaxAttempts, 0, maxTries), "MaxAttempts: %d is outside 1 to 10", c.MaxAttempts)
 	bad(c.TokenLife == 0 || between(c.TokenLife, time.Minute, day), "TokenLife: %v is outside one minute to 24 hours", c.TokenLife)
+	hs256 := c.Algorithm == HS256
 	_, signs := s.signers[c.signs()]
-	bad(signs || c.Algorithm == "", "Algorithm: no signing key for %s", c.signs())
+	bad(signs || hs256 || c.Algorithm == "", "Algorithm: no signing key for %s", c.signs())
+	bad(!hs256 || !c.Public, "Algorithm: a public client cannot keep HS256Key")
+	bad(!hs256 || !weakKey(c.HS256Key), "HS256Key: want at least %d random bytes", minKey)
+	bad(hs256 || len(c.HS256Key) == 0, "HS256Key: only Algorithm HS256 signs with it")
+	bad(!hs256 || !c.Authenticates(Secret(c.HS256Key)), "HS256Key: also one of the client's secrets")
+	bad(!hs256 || !s.keeps(c.HS256Key), "HS256Key: also one of Config.Keys or Config.IndexKey")
 	return errors.Join(errs...)
 }
 

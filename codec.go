@@ -94,6 +94,9 @@ func (r *reader) name() name {
 	return n
 }
 
+// more reports whether the body goes on: whether it has the fields of a later release.
+func (r *reader) more() bool { return len(r.b) > 0 }
+
 func (r *reader) fail() { r.bad, r.b = true, nil }
 
 // openBody checks the format byte of a record and returns a reader of its fields.

@@ -246,7 +246,7 @@ func TestASigningFailureLeavesNoSession(t *testing.T) { // VF-9
 	l := w.signIn(alice, passwordless.Grant{})
 	w.clock.advance(time.Hour)
 	started, code := w.start(alice)
-	unsignable := func(passwordless.Login) map[string]any { return map[string]any{"x": make(chan int)} }
+	unsignable := func(passwordless.Login, []string) map[string]any { return map[string]any{"x": make(chan int)} }
 	answer, err := w.Verify(t.Context(), passwordless.VerifyRequest{Client: "web", Handle: started.Handle, Code: passwordless.Secret(code), Caller: home,
 		Grant: passwordless.Grant{Session: true, Tokens: &passwordless.TokenRequest{Scopes: offline.Tokens.Scopes, Claims: unsignable}}})
 	require.Error(t, err)
@@ -260,7 +260,7 @@ func TestASigningFailureLeavesNoSession(t *testing.T) { // VF-9
 
 func TestAnApplicationsClaimsDoNotSayHowThePersonSignedIn(t *testing.T) { // TK-11, TK-16
 	w := newWorld(t)
-	l := w.signIn(alice, passwordless.Grant{Tokens: &passwordless.TokenRequest{Scopes: []string{"openid"}, Claims: func(passwordless.Login) map[string]any {
+	l := w.signIn(alice, passwordless.Grant{Tokens: &passwordless.TokenRequest{Scopes: []string{"openid"}, Claims: func(passwordless.Login, []string) map[string]any {
 		claims := map[string]any{}
 		for _, ours := range []string{"iss", "sub", "aud", "exp", "iat", "nbf", "jti", "auth_time", "nonce", "acr", "amr", "azp", "at_hash", "c_hash"} {
 			claims[ours] = "forged"

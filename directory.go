@@ -204,7 +204,7 @@ func (d *Directory) Add(ctx context.Context, tenant string, u User) (User, error
 		b.put(Put{Record: Record{Key: key, Version: newVersion(), Expires: Never, Body: []byte(u.ID)}})
 	}
 	b.put(d.put(tenant, u, Version{}))
-	switch err := d.s.commit(ctx, d.s.now(), b.Batch); {
+	switch _, err := d.s.commit(ctx, d.s.now(), b.Batch); {
 	case errors.Is(err, ErrConflict):
 		return User{}, ErrTaken
 	case err != nil:

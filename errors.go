@@ -39,6 +39,7 @@ type ChallengeError struct {
 	Reason       error         // one of the errors above
 	AttemptsLeft int           // for this caller, after this guess
 	RetryAfter   time.Duration // with ErrTooSoon
+	Rate         RateLimit     // on guesses, if it was one
 }
 
 func (e *ChallengeError) Error() string { return "passwordless: " + e.Reason.Error() }

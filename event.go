@@ -23,7 +23,7 @@ const (
 	EventFirstProof     EventType = "identifier_verified"        // an identifier was proved for the first time
 	EventTokenReuse     EventType = "authn_token_reuse"          // a replaced refresh token came again; family revoked
 	EventRevoked        EventType = "session_revoked"            // one session, or all of a user
-	EventRefreshed      EventType = "authn_token_created"        // a refresh token was exchanged
+	EventTokenCreated   EventType = "authn_token_created"        // a refresh token or an authorization code was exchanged
 	EventLimited        EventType = "excess_rate_limit_exceeded" // a limit refused
 	EventLongerCode     EventType = "code_lengthened"            // the guess ledger or the breaker asked for a longer code
 	EventNotSent        EventType = "message_not_sent"           // the sender failed

@@ -3,6 +3,7 @@ package passwordless
 import (
 	"crypto/sha256"
 	"encoding/binary"
+	"strings"
 )
 
 // The family machine: one record holds a session or a refresh token family.
@@ -15,17 +16,38 @@ import (
 const kindSession Kind = "session"
 
 type family struct {
+	proof
 	revoked                  bool
-	tenant, client, userID   string
 	subject, audience, scope string
-	channel                  Channel
-	method                   Method
 	rotates                  bool // a refresh token family; else a session of our own
 	counter                  uint32
-	epoch                    int64
-	at, used, rotated, end   Instant
+	used, rotated, end       Instant
 	keyID                    string
 	seed                     digest
+}
+
+// A proof is what stands behind a session, a refresh token family and an authorization code: who proved
+// control of an address to which client, how and when, and the epoch under which it was granted.
+type proof struct {
+	tenant, client, userID string
+	channel                Channel
+	method                 Method
+	at                     Instant
+	epoch                  int64
+}
+
+// newFamily grants a session or, for a request for tokens, a refresh token family.
+func (s *Service) newFamily(p proof, t *TokenRequest, subject string, seed digest, now Instant) family {
+	f := family{proof: p, rotates: t != nil, used: now, end: p.at.Add(s.policy.Session.Absolute), keyID: s.ring.current.id, seed: seed}
+	if t != nil {
+		f.subject, f.audience, f.scope = subject, t.Audience, strings.Join(t.Scopes, " ")
+	}
+	return f
+}
+
+// familyName names what is granted with a seed at an instant.
+func familyName(now Instant, rotates bool, seed digest) name {
+	return timedName(appendSeconds(nil, now), sha256.Sum256(append([]byte{boolByte(rotates)}, seed[:]...)))
 }
 
 func (f *family) encode() []byte {

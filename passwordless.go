@@ -199,6 +199,11 @@ func validBase(base string) bool {
 	return err == nil && canon.RedirectURI(base, canon.RedirectRules{}) == nil && strings.HasSuffix(base, "/") && u.RawQuery == ""
 }
 
+// validLinkURL reports whether a URL can begin links.
+func validLinkURL(base string) bool {
+	return canon.RedirectURI(base, canon.RedirectRules{}) == nil && !strings.Contains(base, "?")
+}
+
 // hostOf is the host that text messages are bound to.
 func hostOf(base string) string {
 	u, err := url.Parse(base)
@@ -271,8 +276,8 @@ func (s *Service) Policy() PolicyReport {
 		if c.InsecureHTTPRedirects {
 			r.Deviations = append(r.Deviations, fmt.Sprintf("client %q: InsecureHTTPRedirects", c.ID))
 		}
-		if c.signs() == RS256 {
-			r.Deviations = append(r.Deviations, fmt.Sprintf("client %q: RS256", c.ID))
+		if alg := c.signs(); alg == RS256 || alg == HS256 {
+			r.Deviations = append(r.Deviations, fmt.Sprintf("client %q: %s", c.ID, alg))
 		}
 		if c.TrustForwarded {
 			r.Deviations = append(r.Deviations, fmt.Sprintf("client %q: TrustForwarded", c.ID))
@@ -303,23 +308,24 @@ const commitTries = 3
 
 // commit commits a batch. One of unknown outcome is repeated: the store finds its own
 // versions if it was applied, and applies it if not. If no answer ever arrives, the record tells.
-func (s *Service) commit(ctx context.Context, now Instant, b Batch) error {
+func (s *Service) commit(ctx context.Context, now Instant, b Batch) (Levels, error) {
 	if len(b.Charges)+len(b.GiveBacks)+len(b.Puts)+len(b.Deletes) == 0 {
-		return nil
+		return nil, nil
 	}
+	var levels Levels
 	var err error
 	for range commitTries {
-		_, err = s.store.Commit(ctx, now, b)
+		levels, err = s.store.Commit(ctx, now, b)
 		if !errors.Is(err, ErrUncertain) || len(b.Puts) == 0 || ctx.Err() != nil {
-			return err
+			return levels, b.explain(err)
 		}
 	}
 	put := b.Puts[0].Record
 	recs, lost := s.store.Load(ctx, now, put.Key)
 	if lost == nil && recs[0].Version == put.Version {
-		return nil
+		return nil, nil
 	}
-	return err
+	return nil, err
 }
 
 // failed wraps an error of the store or the directory with what was attempted, and reports it.

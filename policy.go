@@ -93,6 +93,8 @@ type Policy struct {
 	SMSUnverified   Limit   // messages to one prefix that nobody answers with the right code; default 30 per 24 h
 	Session         SessionPolicy
 	AccessTokenLife time.Duration // default 10 minutes, most 24 hours
+	// AuthorizationCodeLife is how long a client has to exchange an authorization code; default one minute, most 10.
+	AuthorizationCodeLife time.Duration
 }
 
 // SessionPolicy bounds sessions and refresh families.
@@ -144,6 +146,7 @@ func (p Policy) withDefaults() Policy {
 	p.Session.Absolute = orDefault(p.Session.Absolute, 30*day)
 	p.Session.Grace = orDefault(p.Session.Grace, 10*time.Second)
 	p.AccessTokenLife = orDefault(p.AccessTokenLife, 10*time.Minute)
+	p.AuthorizationCodeLife = orDefault(p.AuthorizationCodeLife, time.Minute)
 	return p
 }
 
@@ -198,6 +201,7 @@ func (p Policy) validate() error {
 	bad(p.Session.Absolute <= year, "Session.Absolute: %v is over 365 days", p.Session.Absolute)
 	bad(p.Session.Grace <= 2*time.Minute, "Session.Grace: %v is over 2 minutes", p.Session.Grace)
 	bad(between(p.AccessTokenLife, time.Minute, day), "AccessTokenLife: %v is outside one minute to 24 hours", p.AccessTokenLife)
+	bad(between(p.AuthorizationCodeLife, 10*time.Second, 10*time.Minute), "AuthorizationCodeLife: %v is outside 10 seconds to 10 minutes", p.AuthorizationCodeLife)
 	for _, named := range p.limits() {
 		l := named.limit
 		bad(l.Count >= 1 && l.Count <= 1e9 && l.Per >= time.Second && l.Per <= year && l.Per/time.Duration(max(l.Count, 1)) >= time.Microsecond,
@@ -263,6 +267,7 @@ func (r PolicyReport) String() string {
 	line("Session.Absolute", p.Session.Absolute)
 	line("Session.Grace", max(0, p.Session.Grace))
 	line("AccessTokenLife", p.AccessTokenLife)
+	line("AuthorizationCodeLife", p.AuthorizationCodeLife)
 	for _, d := range r.Deviations {
 		line("deviation", d)
 	}
@@ -283,6 +288,7 @@ func weakened(p Policy) (all []string) {
 	weaker(p.Session.Idle > d.Session.Idle, "Session.Idle", p.Session.Idle, d.Session.Idle)
 	weaker(p.Session.Absolute > d.Session.Absolute, "Session.Absolute", p.Session.Absolute, d.Session.Absolute)
 	weaker(p.AccessTokenLife > d.AccessTokenLife, "AccessTokenLife", p.AccessTokenLife, d.AccessTokenLife)
+	weaker(p.AuthorizationCodeLife > d.AuthorizationCodeLife, "AuthorizationCodeLife", p.AuthorizationCodeLife, d.AuthorizationCodeLife)
 	fewer := func(name string, have, want []Limit) {
 		weaker(len(have) < len(want), name, fmt.Sprintf("%d limits", len(have)), len(want))
 	}

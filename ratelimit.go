@@ -1,6 +1,7 @@
 package passwordless
 
 import (
+	"errors"
 	"fmt"
 	"time"
 )
@@ -147,8 +148,53 @@ type LimitedError struct {
 	// RetryAfter is how long until the same charge would be granted, if nothing
 	// else is charged meanwhile.
 	RetryAfter time.Duration
+	// Limit is what the bucket's first window holds when it is full. The Service fills it in; a Store need not.
+	Limit int64
 }
 
 func (e *LimitedError) Error() string {
 	return fmt.Sprintf("passwordless: limit %q reached, retry after %v", e.Bucket.Kind, e.RetryAfter)
+}
+
+// explain adds to a refusal how much the bucket that refused holds.
+func (b *Batch) explain(err error) error {
+	var limited *LimitedError
+	if !errors.As(err, &limited) {
+		return err
+	}
+	full := *limited
+	for _, c := range b.Charges {
+		if c.Bucket == full.Bucket {
+			full.Limit = c.Windows[0].Burst
+		}
+	}
+	return &full
+}
+
+// A RateLimit tells what the caller's network has left of a limit, after the call that returned it: fit for
+// X-RateLimit headers. The zero value tells nothing: no such limit was charged.
+type RateLimit struct {
+	Limit     int64     // when nothing is taken
+	Remaining int64     // now
+	Reset     time.Time // when it is full again, if nothing else is charged meanwhile
+}
+
+// rate finds the bucket of a kind among what was charged, and tells of its tightest window.
+func (b *Batch) rate(kind Kind, now Instant, levels Levels) (r RateLimit) {
+	for i, c := range b.Charges {
+		if c.Bucket.Kind != kind || i >= len(levels) {
+			continue
+		}
+		for w, window := range c.Windows {
+			if w >= len(levels[i]) {
+				break
+			}
+			full := levels[i][w : w+1]
+			left := Charge{Windows: c.Windows[w : w+1]}.Left(now, full)
+			if r.Limit == 0 || left < r.Remaining {
+				r = RateLimit{window.Burst, left, Instant(max(full[0], now.Micros()) * 1000).Time()}
+			}
+		}
+	}
+	return r
 }

@@ -3,7 +3,6 @@ package passwordless
 import (
 	"context"
 	"crypto/rand"
-	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -22,6 +21,8 @@ type Grant struct {
 	Session bool
 	// Tokens asks for OAuth tokens; nil for none.
 	Tokens *TokenRequest
+	// Code asks for an authorization code, for a client that a browser leads back to; nil for none.
+	Code *AuthorizationRequest
 }
 
 // A TokenRequest says which tokens to issue.
@@ -34,21 +35,28 @@ type TokenRequest struct {
 	// Subject makes the sub claim for a user; nil uses User.ID. It must be stable and
 	// must not hold an address.
 	Subject func(Login) string
-	// Claims adds claims to the ID token; nil adds none. It cannot set those that tell how, when and
-	// for whom the token was made.
-	Claims func(Login) map[string]any
+	// Claims adds claims to the ID token for the scopes that are granted; nil adds none. It cannot set those
+	// that tell how, when and for whom the token was made.
+	Claims func(l Login, scopes []string) map[string]any
 }
 
 func (t *TokenRequest) has(scope string) bool { return t != nil && slices.Contains(t.Scopes, scope) }
 
-func (g Grant) validate(s *Service) error {
-	if g.Tokens == nil {
+func (g Grant) validate(s *Service, client Client) error {
+	if err := g.Tokens.validate(s, client); err != nil {
+		return err
+	}
+	return g.Code.validate(s, client)
+}
+
+func (t *TokenRequest) validate(s *Service, client Client) error {
+	if t == nil {
 		return nil
 	}
-	if len(s.signers) == 0 {
-		return &InputError{"Grant.Tokens", "Config.SigningKeys has no keys"}
+	if _, ok := s.signerFor(client, typAccess); !ok {
+		return &InputError{"Grant.Tokens", "Config.SigningKeys has no key for the client's Algorithm"}
 	}
-	if len(g.Tokens.Nonce) > 512 || len(g.Tokens.Audience) > 512 || len(strings.Join(g.Tokens.Scopes, " ")) > 1024 {
+	if len(t.Nonce) > 512 || len(t.Audience) > 512 || len(strings.Join(t.Scopes, " ")) > 1024 {
 		return &InputError{"Grant.Tokens", "scopes, audience or nonce too long"}
 	}
 	return nil
@@ -99,43 +107,51 @@ func (s *Service) loadEpoch(ctx context.Context, now Instant, tenant, userID str
 
 // needsEpoch reports whether a login of this attempt grants something that a revocation ends.
 func (s *Service) needsEpoch(a *attempt) bool {
-	return a.grant.Session || a.grant.Tokens.has("offline_access")
+	return a.grant.Session || a.grant.Tokens.has("offline_access") || a.grant.Code != nil
 }
 
-// sessionPuts grants what the attempt asks for, under the epoch that was read with the user.
-func (s *Service) sessionPuts(a *attempt, c *challenge, u User) (puts []Put) {
-	if !s.needsEpoch(a) {
-		return nil
+// granted is what one attempt grants: each part with its name, if the attempt asks for it.
+type granted struct {
+	owner                        name
+	session, refresh             *family
+	code                         *code
+	sessionAt, refreshAt, codeAt name
+}
+
+// grants makes what the attempt asks for, under the epoch that was read with the user. It is the same each time.
+func (s *Service) grants(a *attempt, c *challenge, u User) (g granted) {
+	p := proof{tenant: c.tenant, client: c.client, userID: u.ID, channel: c.channel, method: a.method, at: a.now}
+	if u.epoch != nil {
+		p.epoch = u.epoch.n
 	}
-	owner := s.userName(c.tenant, u.ID)
+	g.owner = s.userName(c.tenant, u.ID)
 	if a.grant.Session {
-		f := s.family(a, c, u, false)
-		puts = append(puts, f.put(a.familyName(false), owner, s.policy.Session, newVersion(), Version{}))
+		f := s.newFamily(p, nil, "", a.seed, a.now)
+		g.session, g.sessionAt = &f, familyName(a.now, false, a.seed)
 	}
-	if a.grant.Tokens.has("offline_access") {
-		f := s.family(a, c, u, true)
-		puts = append(puts, f.put(a.familyName(true), owner, s.policy.Session, newVersion(), Version{}))
+	if t := a.grant.Tokens; t.has("offline_access") {
+		l := Login{Tenant: c.tenant, Client: c.client, User: u, Identifier: c.identifier()}
+		f := s.newFamily(p, t, t.subject(l), a.seed, a.now)
+		g.refresh, g.refreshAt = &f, familyName(a.now, true, a.seed)
+	}
+	if r := a.grant.Code; r != nil {
+		g.code, g.codeAt = s.newCode(p, c.address, *r, a.seed), codeName(a.now, a.seed)
+	}
+	return g
+}
+
+// puts are the records of what was granted.
+func (g *granted) puts(p SessionPolicy) (puts []Put) {
+	if g.session != nil {
+		puts = append(puts, g.session.put(g.sessionAt, g.owner, p, newVersion(), Version{}))
+	}
+	if g.refresh != nil {
+		puts = append(puts, g.refresh.put(g.refreshAt, g.owner, p, newVersion(), Version{}))
+	}
+	if g.code != nil {
+		puts = append(puts, g.code.put(g.codeAt, newVersion(), Version{}))
 	}
 	return puts
-}
-
-// familyName names the session or the refresh family that an attempt grants.
-func (a *attempt) familyName(rotates bool) name {
-	return timedName(appendSeconds(nil, a.now), sha256.Sum256(append([]byte{boolByte(rotates)}, a.seed[:]...)))
-}
-
-func (s *Service) family(a *attempt, c *challenge, u User, rotates bool) family {
-	f := family{tenant: c.tenant, client: c.client, userID: u.ID, channel: c.channel, method: a.method,
-		rotates: rotates, at: a.now, used: a.now, end: a.now.Add(s.policy.Session.Absolute),
-		keyID: s.ring.current.id, seed: a.seed}
-	if u.epoch != nil {
-		f.epoch = u.epoch.n
-	}
-	if t := a.grant.Tokens; t != nil && rotates {
-		l := Login{Tenant: c.tenant, Client: c.client, User: u, Identifier: c.identifier()}
-		f.subject, f.audience, f.scope = t.subject(l), t.Audience, strings.Join(t.Scopes, " ")
-	}
-	return f
 }
 
 func (t *TokenRequest) subject(l Login) string {
@@ -147,10 +163,8 @@ func (t *TokenRequest) subject(l Login) string {
 
 // grantLater commits the grant of a login that needed the directory first.
 func (s *Service) grantLater(ctx context.Context, a *attempt, c *challenge, l *Login) error {
-	if !s.needsEpoch(a) {
-		return nil
-	}
-	if err := s.commit(ctx, a.now, Batch{Puts: s.sessionPuts(a, c, l.User)}); err != nil {
+	g := s.grants(a, c, l.User)
+	if _, err := s.commit(ctx, a.now, Batch{Puts: g.puts(s.policy.Session)}); err != nil {
 		return s.failed(ctx, "granting", err)
 	}
 	return nil
@@ -158,26 +172,25 @@ func (s *Service) grantLater(ctx context.Context, a *attempt, c *challenge, l *L
 
 // fillGrant makes the tokens of what was committed.
 func (s *Service) fillGrant(ctx context.Context, a *attempt, c *challenge, l *Login) error {
-	owner := s.userName(c.tenant, l.User.ID)
-	if a.grant.Session {
-		f := s.family(a, c, l.User, false)
-		n := a.familyName(false)
-		l.Session = f.session(n, s.policy.Session)
-		l.Session.Token = f.token(s.ring.current, n, owner)
+	g := s.grants(a, c, l.User)
+	if g.session != nil {
+		l.Session = g.session.session(g.sessionAt, s.policy.Session)
+		l.Session.Token = g.session.token(s.ring.current, g.sessionAt, g.owner)
 	}
-	t := a.grant.Tokens
-	if t == nil {
+	if g.code != nil {
+		l.Code = g.code.token(s.ring.current, g.codeAt)
+	}
+	if a.grant.Tokens == nil {
 		return nil
 	}
-	tokens, err := s.sign(a.client, t, *l)
+	tokens, err := s.sign(a.client, a.grant.Tokens, *l, a.now)
 	if err != nil {
 		ctx := context.WithoutCancel(ctx) // what was granted must not outlive the failure
-		return errors.Join(err, s.RevokeSession(ctx, c.tenant, l.User.ID, a.familyName(true).hex()),
-			s.RevokeSession(ctx, c.tenant, l.User.ID, a.familyName(false).hex()))
+		return errors.Join(err, s.RevokeSession(ctx, c.tenant, l.User.ID, g.refreshAt.hex()),
+			s.RevokeSession(ctx, c.tenant, l.User.ID, g.sessionAt.hex()))
 	}
-	if t.has("offline_access") {
-		f := s.family(a, c, l.User, true)
-		tokens.Refresh = f.token(s.ring.current, a.familyName(true), owner)
+	if g.refresh != nil {
+		tokens.Refresh = g.refresh.token(s.ring.current, g.refreshAt, g.owner)
 	}
 	l.Tokens = tokens
 	return nil
@@ -242,7 +255,7 @@ func (s *Service) Session(ctx context.Context, t Secret) (Session, error) {
 	if now > f.used.Add(s.policy.Session.Idle/10) {
 		f.used = now
 		// Losing this race or this write only records the use later.
-		_ = s.commit(ctx, now, Batch{Puts: []Put{f.put(p.name, p.owner, s.policy.Session, newVersion(), rec.Version)}})
+		_, _ = s.commit(ctx, now, Batch{Puts: []Put{f.put(p.name, p.owner, s.policy.Session, newVersion(), rec.Version)}})
 	}
 	return *f.session(p.name, s.policy.Session), nil
 }
@@ -254,7 +267,7 @@ func (s *Service) bury(ctx context.Context, rec Record, f family, p presentedTok
 		return
 	}
 	f.revoked = true
-	_ = s.commit(ctx, now, Batch{Puts: []Put{f.put(p.name, p.owner, s.policy.Session, newVersion(), rec.Version)}})
+	_, _ = s.commit(ctx, now, Batch{Puts: []Put{f.put(p.name, p.owner, s.policy.Session, newVersion(), rec.Version)}})
 }
 
 // newVersion draws a version.
@@ -363,7 +376,7 @@ func (s *Service) renewedClaims(client Client, f family, now Instant, life time.
 }
 
 func (f *family) event(n name, now Instant, verdict error) Event {
-	e := Event{Type: EventRefreshed, At: now.Time(), Tenant: f.tenant, Client: f.client, UserID: f.userID,
+	e := Event{Type: EventTokenCreated, At: now.Time(), Tenant: f.tenant, Client: f.client, UserID: f.userID,
 		Channel: f.channel, Challenge: string(n)}
 	switch {
 	case errors.Is(verdict, ErrReusedToken):
@@ -470,7 +483,7 @@ func whileConflicting(try func() error) error {
 
 // change commits a conditional change. A conflict is not reported: it is tried again.
 func (s *Service) change(ctx context.Context, now Instant, what string, b Batch) error {
-	err := s.commit(ctx, now, b)
+	_, err := s.commit(ctx, now, b)
 	if err == nil || errors.Is(err, ErrConflict) {
 		return err
 	}

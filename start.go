@@ -56,8 +56,14 @@ type StartRequest struct {
 	// registered, byte for byte.
 	RedirectURI string
 	// State is returned with the login, byte for byte; at most 2,048 bytes.
-	State  string
-	Caller Caller
+	State string
+	// Params is returned with the login and by PeekLink, byte for byte: whatever else a wire keeps from the start to
+	// the finish. It must hold no secret. At most 4,096 bytes.
+	Params string
+	// LinkURL is where the message's link leads, with "?t=…" behind it: a URL of the caller's own configuration and
+	// never of a request; https, or http on loopback. Default PageURL+"link".
+	LinkURL string
+	Caller  Caller
 }
 
 // A Started tells what a start did, equally for addresses that somebody has and
@@ -73,10 +79,14 @@ type Started struct {
 	Expires    time.Time
 	// ResendAfter is how long Resend refuses.
 	ResendAfter time.Duration
+	Rate        RateLimit // on starts; of a repeated start the zero value
 }
 
-// maxState is the longest State, in bytes.
-const maxState = 2048
+// The longest State and Params, in bytes.
+const (
+	maxState  = 2048
+	maxParams = 4096
+)
 
 // ParseIdentifier makes the canonical form of an address, or returns an *InputError
 // that does not repeat it. Two spellings of one mailbox or number have one form.
@@ -134,9 +144,11 @@ func (s *Service) Start(ctx context.Context, req StartRequest) (Started, error) 
 	for range s.tries(in.client) {
 		in.fresh = [2]Version{newVersion(), newVersion()}
 		b, c := decideStart(in, s.limits)
-		err := s.commit(ctx, in.now, b)
+		levels, err := s.commit(ctx, in.now, b)
 		if err == nil {
-			return in.started(c), s.sendStarted(ctx, in, c)
+			started := in.started(c)
+			started.Rate = b.rate(bucketStart, in.now, levels)
+			return started, s.sendStarted(ctx, in, c)
 		}
 		if again, err := s.startAgain(ctx, in, err); !again {
 			return in.earlier, err
@@ -207,7 +219,7 @@ func (s *Service) prepareStart(ctx context.Context, req StartRequest) (*start, e
 // cooldownName names what a repeated start repeats.
 func (s *Service) cooldownName(in *start) name {
 	return s.indexed("cooldown", in.client.Tenant, in.client.ID, string(in.person), string(in.network), string(in.Caller.Browser),
-		in.RedirectURI, in.State, string([]byte{boolByte(in.Handleless), byte(in.Send)}))
+		in.RedirectURI, in.State, in.Params, in.LinkURL, string([]byte{boolByte(in.Handleless), byte(in.Send)}))
 }
 
 // easings is how often one call may be tried again because a bucket that must not refuse it did.
@@ -238,6 +250,10 @@ func (s *Service) checkStart(client Client, req StartRequest) (Identifier, error
 		return Identifier{}, &InputError{"RedirectURI", "not registered"}
 	case len(req.State) > maxState:
 		return Identifier{}, &InputError{"State", "longer than 2,048 bytes"}
+	case len(req.Params) > maxParams:
+		return Identifier{}, &InputError{"Params", "longer than 4,096 bytes"}
+	case req.LinkURL != "" && !validLinkURL(req.LinkURL):
+		return Identifier{}, &InputError{"LinkURL", "want an https URL without a query (http on loopback only)"}
 	case !req.Caller.IP.IsValid():
 		return Identifier{}, &InputError{"Caller.IP", "required: limits depend on it"}
 	}
@@ -273,7 +289,7 @@ func decideStart(in *start, l *limits) (Batch, challenge) {
 		tries: splitTries(attempts, !in.Handleless), maxResends: uint8(max(0, in.policy.MaxResends)),
 		stripe: (in.seed[0] + in.shift) % l.stripes, person: in.person, network: in.network,
 		browser: sha256.Sum256([]byte(in.browser)), locale: clip(in.Languages, 256),
-		redirect: in.RedirectURI, clientState: in.State,
+		redirect: in.RedirectURI, clientState: in.State, params: in.Params, linkURL: in.LinkURL,
 	}
 	b := newBatch()
 	if in.long {
@@ -476,7 +492,7 @@ func (s *Service) unsend(ctx context.Context, d *delivery) {
 	if d.cooldown != "" {
 		b.Deletes = append(b.Deletes, d.cooldown.key(kindCooldown))
 	}
-	if err := s.commit(ctx, d.now, b); err != nil {
+	if _, err := s.commit(ctx, d.now, b); err != nil {
 		_ = s.failed(ctx, "giving back a send", err)
 	}
 }
@@ -492,7 +508,7 @@ func (s *Service) message(client Client, c *challenge, n name, key *macKey) Mess
 	}
 	if c.send.link() {
 		d := key.link(c, n)
-		m.Link = tokenAfter(s.pageURL+"link?t=", n, d[:])
+		m.Link = tokenAfter(orDefault(c.linkURL, s.pageURL+"link")+"?t=", n, d[:])
 	}
 	if c.channel == Email {
 		d := key.cancel(c, n)

@@ -34,16 +34,17 @@ type SigningKey struct {
 // Format prints the ID alone, for every verb.
 func (k SigningKey) Format(f fmt.State, _ rune) { fmt.Fprintf(f, "SigningKey(%s)", k.ID) }
 
-// A signer is a SigningKey checked.
+// A signer is a checked key with the one algorithm that it is for.
 type signer struct {
-	id     string
+	id     string // the kid; "" for none
 	alg    Algorithm
-	key    crypto.Signer
 	method jwt.SigningMethod
+	signs  any // the private key, or the secret
+	checks any // the public key, or the same secret
 }
 
 func newSigner(k SigningKey) (signer, error) {
-	s := signer{id: k.ID, key: k.Key}
+	s := signer{id: k.ID, signs: k.Key}
 	if !printable(k.ID) {
 		return s, errors.New("ID: want 1 to 64 printable ASCII bytes")
 	}
@@ -69,7 +70,44 @@ func newSigner(k SigningKey) (signer, error) {
 	default:
 		return s, fmt.Errorf("Key: %T is not supported", k.Key)
 	}
+	s.checks = k.Key.Public()
 	return s, nil
+}
+
+// secretSigner signs and checks with one secret.
+func secretSigner(id string, secret []byte) signer {
+	return signer{id: id, alg: HS256, method: jwt.SigningMethodHS256, signs: secret, checks: secret}
+}
+
+// accessSigner is for the access tokens of one client whose Algorithm is HS256. Its secret is derived from a key of
+// the ring, so neither that client nor another one can make it.
+func accessSigner(key *macKey, tenant, client string) signer {
+	secret := key.sum("access token", tenant, client)
+	return secretSigner(key.id, secret[:])
+}
+
+// signerFor is what signs a client's tokens of a typ; false if there is no key for its algorithm.
+func (s *Service) signerFor(client Client, typ string) (signer, bool) {
+	switch {
+	case client.signs() != HS256:
+		asymmetric, ok := s.signers[client.signs()]
+		return asymmetric, ok
+	case typ == typID:
+		return secretSigner("", client.HS256Key), true
+	default:
+		return accessSigner(s.ring.current, client.Tenant, client.ID), true
+	}
+}
+
+// keeps reports whether a secret is one that no client may know: of the ring, or the index key.
+func (s *Service) keeps(secret []byte) bool {
+	same := newMACKey("", secret).sum("same")
+	for _, key := range s.ring.byID {
+		if key.sum("same") == same {
+			return true
+		}
+	}
+	return s.index != nil && s.index.sum("same") == same
 }
 
 // newSigners checks the keys, and builds the key set of RFC 7517.
@@ -102,7 +140,7 @@ func newSigners(keys []SigningKey) (first map[Algorithm]signer, byID map[string]
 func (s signer) jwk() map[string]string {
 	b64 := base64.RawURLEncoding.EncodeToString
 	k := map[string]string{"kid": s.id, "use": "sig", "alg": string(s.alg)}
-	switch pub := s.key.Public().(type) {
+	switch pub := s.checks.(type) {
 	case *ecdsa.PublicKey:
 		point, _ := pub.Bytes() // 0x04, x, y; the curve was checked
 		k["kty"], k["crv"] = "EC", "P-256"
@@ -130,13 +168,16 @@ const (
 
 // signClaims signs with the client's algorithm.
 func (s *Service) signClaims(client Client, typ string, claims jwt.MapClaims) (Secret, error) {
-	signer, ok := s.signers[client.signs()]
+	signer, ok := s.signerFor(client, typ)
 	if !ok {
 		return "", fmt.Errorf("passwordless: no signing key for %s", client.signs())
 	}
 	t := jwt.NewWithClaims(signer.method, claims)
-	t.Header["typ"], t.Header["kid"] = typ, signer.id
-	signed, err := t.SignedString(signer.key)
+	t.Header["typ"] = typ
+	if signer.id != "" {
+		t.Header["kid"] = signer.id
+	}
+	signed, err := t.SignedString(signer.signs)
 	if err != nil {
 		return "", fmt.Errorf("passwordless: signing: %w", err)
 	}
@@ -170,25 +211,24 @@ func (s *Service) signAccess(client Client, c accessClaims) (Secret, time.Durati
 }
 
 // sign makes the access token of a login, and the ID token if it was asked for.
-func (s *Service) sign(client Client, t *TokenRequest, l Login) (*Tokens, error) {
-	now := InstantOf(l.At)
+func (s *Service) sign(client Client, t *TokenRequest, l Login, now Instant) (*Tokens, error) {
 	access, life, err := s.signAccess(client, accessClaims{subject: t.subject(l), audience: t.Audience,
-		scopes: t.Scopes, at: now, now: now, channel: l.Identifier.Channel, method: l.Method})
+		scopes: t.Scopes, at: InstantOf(l.At), now: now, channel: l.Identifier.Channel, method: l.Method})
 	if err != nil {
 		return nil, err
 	}
 	tokens := &Tokens{Access: access, ExpiresIn: life, Scopes: t.Scopes}
 	if t.has("openid") {
-		tokens.ID, err = s.signClaims(client, typID, s.idClaims(client, t, l, life))
+		tokens.ID, err = s.signClaims(client, typID, s.idClaims(client, t, l, now, life))
 	}
 	return tokens, err
 }
 
 // idClaims are the claims of an ID token (OpenID Connect Core, 2 and 5.4).
-func (s *Service) idClaims(client Client, t *TokenRequest, l Login, life time.Duration) jwt.MapClaims {
+func (s *Service) idClaims(client Client, t *TokenRequest, l Login, now Instant, life time.Duration) jwt.MapClaims {
 	claims := jwt.MapClaims{}
 	if t.Claims != nil {
-		maps.Copy(claims, t.Claims(l))
+		maps.Copy(claims, t.Claims(l, t.Scopes))
 		for _, ours := range [...]string{"nbf", "jti", "nonce", "acr", "azp", "at_hash", "c_hash"} {
 			delete(claims, ours)
 		}
@@ -199,9 +239,8 @@ func (s *Service) idClaims(client Client, t *TokenRequest, l Login, life time.Du
 	if t.has("phone") && l.User.Phone != "" {
 		claims["phone_number"], claims["phone_number_verified"] = l.User.Phone, l.User.PhoneVerified
 	}
-	now := InstantOf(l.At)
 	claims["iss"], claims["sub"], claims["aud"] = s.issuer, t.subject(l), client.ID
-	claims["iat"], claims["exp"], claims["auth_time"] = seconds(now), seconds(now.Add(life)), seconds(now)
+	claims["iat"], claims["exp"], claims["auth_time"] = seconds(now), seconds(now.Add(life)), seconds(InstantOf(l.At))
 	claims["amr"] = amr(l.Identifier.Channel, l.Method)
 	if t.Nonce != "" {
 		claims["nonce"] = t.Nonce
@@ -235,21 +274,43 @@ type AccessToken struct {
 // maxToken is the longest token that is looked at, in bytes.
 const maxToken = 16 << 10
 
+// readClaims are the claims of a presented access token.
+type readClaims struct {
+	jwt.RegisteredClaims
+	Client   string `json:"client_id"`
+	Scope    string `json:"scope"`
+	Tenant   string `json:"tenant"`
+	AuthTime int64  `json:"auth_time"`
+}
+
+// looksLikeToken reports whether t can be a token in the compact serialisation, before anything is decoded. It is stricter
+// than the decoder, which skips line ends: a token has one spelling.
+func looksLikeToken(t string) bool {
+	if len(t) > maxToken {
+		return false
+	}
+	dots := 0
+	for _, c := range []byte(t) {
+		switch {
+		case c == '.':
+			dots++
+		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9', c == '-', c == '_':
+		default:
+			return false
+		}
+	}
+	return dots == 2
+}
+
 // VerifyAccessToken checks an access token of this service for an audience ("" means the
 // issuer). Only the algorithm of the key that the token names is accepted, with a minute of
 // skew; keys in the token's header are never used (RFC 8725). Every failure is
 // ErrInvalidToken, wrapped.
 func (s *Service) VerifyAccessToken(t Secret, audience string) (AccessToken, error) {
-	if len(t) > maxToken || strings.Count(t.Reveal(), ".") != 2 {
+	if !looksLikeToken(t.Reveal()) {
 		return AccessToken{}, ErrInvalidToken
 	}
-	var claims struct {
-		jwt.RegisteredClaims
-		Client   string `json:"client_id"`
-		Scope    string `json:"scope"`
-		Tenant   string `json:"tenant"`
-		AuthTime int64  `json:"auth_time"`
-	}
+	var claims readClaims
 	parser := jwt.NewParser(jwt.WithValidMethods(s.algorithms()), jwt.WithIssuer(s.issuer), jwt.WithLeeway(time.Minute),
 		jwt.WithAudience(orDefault(audience, s.issuer)), jwt.WithExpirationRequired(), jwt.WithIssuedAt(),
 		jwt.WithTimeFunc(func() time.Time { return s.now().Time() }), jwt.WithStrictDecoding())
@@ -266,17 +327,31 @@ func (s *Service) VerifyAccessToken(t Secret, audience string) (AccessToken, err
 // accessKey picks the configured key that a token's header names, if type and algorithm agree.
 func (s *Service) accessKey(t *jwt.Token) (any, error) {
 	kid, _ := t.Header["kid"].(string)
-	signer, ok := s.signersByID[kid]
 	typ, _ := t.Header["typ"].(string)
 	_, critical := t.Header["crit"]
+	signer, ok := s.signersByID[kid]
+	if t.Method.Alg() == string(HS256) {
+		signer, ok = s.readSigner(kid, t.Claims)
+	}
 	if !ok || critical || !strings.EqualFold(typ, typAccess) || t.Method.Alg() != string(signer.alg) {
 		return nil, errors.New("not an access token of a configured key")
 	}
-	return signer.key.Public(), nil
+	return signer.checks, nil
 }
 
+// readSigner is the accessSigner that the claims name: with any other client or tenant the signature is wrong.
+func (s *Service) readSigner(kid string, claims jwt.Claims) (signer, bool) {
+	key := s.ring.byID[kid]
+	c, ok := claims.(*readClaims)
+	if key == nil || !ok {
+		return signer{}, false
+	}
+	return accessSigner(key, c.Tenant, c.Client), true
+}
+
+// algorithms are those that access tokens may have.
 func (s *Service) algorithms() []string {
-	var all []string
+	all := []string{string(HS256)}
 	for alg := range s.signers {
 		all = append(all, string(alg))
 	}

@@ -38,7 +38,7 @@ func TestTokensSayWhatWasProved(t *testing.T) { // TK-4, TK-11, TK-16, TK-17, SS
 	w := newWorld(t)
 	l := w.signIn(alice, passwordless.Grant{Tokens: &passwordless.TokenRequest{Scopes: []string{"openid", "email"}, Audience: "https://api.example.com", Nonce: "n-1",
 		Subject: func(l passwordless.Login) string { return "email|" + l.User.ID },
-		Claims: func(passwordless.Login) map[string]any {
+		Claims: func(passwordless.Login, []string) map[string]any {
 			return map[string]any{"nickname": "al", "sub": "forged", "nonce": "forged"}
 		}}})
 	assert.Empty(t, l.Tokens.Refresh)

@@ -21,16 +21,6 @@ type VerifyRequest struct {
 	Grant   Grant
 }
 
-// A RedeemRequest presents a link.
-type RedeemRequest struct {
-	// Client, if set, is the only client whose links are accepted: one of another is unknown, and
-	// stays as it is.
-	Client string
-	Token  Secret // the value of the link's parameter t
-	Caller Caller
-	Grant  Grant
-}
-
 // A Method is how a challenge was finished.
 type Method string
 
@@ -52,6 +42,7 @@ type Login struct {
 	KnownDevice    bool      // the device had signed this person in before
 	RedirectURI    string    // of the start
 	State          string    // of the start
+	Params         string    // of the start
 	// Device is for the browser or app to keep and to present as Caller.Device: a
 	// known device does not draw on the guess ledger. It is no proof of anything else.
 	Device Secret
@@ -59,6 +50,9 @@ type Login struct {
 	Session *Session
 	// Tokens likewise.
 	Tokens *Tokens
+	// Code is the authorization code that Grant asked for, for Service.Exchange.
+	Code Secret
+	Rate RateLimit // on guesses; of a link the zero value
 }
 
 // Restricted reports whether the channel is a restricted authenticator (NIST SP
@@ -99,7 +93,7 @@ func (s *Service) verify(ctx context.Context, req VerifyRequest, check bool) (Lo
 	if err != nil {
 		return Login{}, err
 	}
-	a.code, a.check, a.method = req.Code.Reveal(), check, ByCode
+	a.typed, a.check, a.method = req.Code.Reveal(), check, ByCode
 	return s.run(ctx, a)
 }
 
@@ -119,107 +113,6 @@ func (s *Service) presented(client Client, req VerifyRequest) (name, error) {
 	return s.slotName(client, s.personName(client.Tenant, id)), nil
 }
 
-// RedeemLink presents a link's token. Call it for POST only: mail scanners open links.
-//
-// Errors: as Verify, and *OtherBrowserError. A wrong token charges nothing.
-func (s *Service) RedeemLink(ctx context.Context, req RedeemRequest) (Login, error) {
-	ctx, cancel := s.bounded(ctx)
-	defer cancel()
-	n, secret, c, client, err := s.openLink(ctx, req.Token)
-	if err != nil {
-		return Login{}, err
-	}
-	if req.Client != "" && req.Client != c.client {
-		return Login{}, refuse(ErrUnknownChallenge, 0)
-	}
-	a, err := s.attempt(n, client, req.Caller, req.Grant, decideLink)
-	if err != nil {
-		return Login{}, err
-	}
-	a.link, a.method = secret, ByLink
-	l, err := s.run(ctx, a)
-	var other *OtherBrowserError
-	if errors.As(err, &other) {
-		other.AppName = s.AppName(client)
-		if a.key != nil {
-			other.Code = Secret(a.key.code(&a.last, n, a.last.format))
-		}
-	}
-	return l, err
-}
-
-// A LinkInfo is what a page may show before a link is confirmed.
-type LinkInfo struct {
-	Client      string // the ID of the client that asked for it
-	AppName     string
-	Address     string // masked
-	SameBrowser bool   // the browser asked for the link, or any may finish it
-}
-
-// PeekLink tells what a link, or a message's "this was not me" link, is for and changes nothing, so that it can be
-// called for GET. Whoever asks has the link, so it says why a dead one is dead.
-// Errors: *ChallengeError, and what Store.Load returns.
-func (s *Service) PeekLink(ctx context.Context, t Secret, caller Caller) (LinkInfo, error) {
-	ctx, cancel := s.bounded(ctx)
-	defer cancel()
-	n, secret, c, client, err := s.openLink(ctx, t)
-	if err != nil {
-		return LinkInfo{}, err
-	}
-	g := guess{link: secret, cancel: secret, key: s.ring.byID[c.keyID]}
-	if !c.linkMatches(n, &g) && !c.cancelMatches(n, &g) {
-		return LinkInfo{}, refuse(ErrWrongSecret, 0)
-	}
-	if st := c.live(max(s.now(), c.touched), client); st != open {
-		return LinkInfo{}, refuse(st.refusal(), 0)
-	}
-	same := s.policy.Browser != SameBrowser || browserDigest(caller.Browser) == c.browser
-	return LinkInfo{Client: client.ID, AppName: s.AppName(client), Address: c.identifier().String(), SameBrowser: same}, nil
-}
-
-// Cancel presents the token of a message's "this was not me" link. Call it for POST
-// only. The challenge is over, and its initiator's network pays for it.
-// Errors: *ChallengeError, and what Store.Commit returns.
-func (s *Service) Cancel(ctx context.Context, t Secret, caller Caller) error {
-	ctx, cancel := s.bounded(ctx)
-	defer cancel()
-	n, secret, _, client, err := s.openLink(ctx, t)
-	if err != nil {
-		return err
-	}
-	a, err := s.attempt(n, client, caller, Grant{}, decideCancel)
-	if err != nil {
-		return err
-	}
-	a.cancel = secret
-	_, err = s.run(ctx, a)
-	return err
-}
-
-// openLink splits a link's token, and loads the challenge it names and its client. The link of a client that is
-// gone leads nowhere.
-func (s *Service) openLink(ctx context.Context, t Secret) (n name, secret string, c challenge, client Client, err error) {
-	b, ok := openToken(t, nameSize+sha256.Size)
-	if !ok {
-		return n, "", c, client, refuse(ErrUnknownChallenge, 0)
-	}
-	n = name(b[:nameSize])
-	recs, err := s.store.Load(ctx, s.now(), n.key(kindChallenge))
-	if err != nil {
-		return n, "", c, client, s.failed(ctx, "loading challenge", err)
-	}
-	if !recs[0].exists() {
-		return n, "", c, client, refuse(ErrUnknownChallenge, 0)
-	}
-	if c, err = decodeChallenge(recs[0]); err != nil {
-		return n, "", c, client, err
-	}
-	if client, err = s.Client(ctx, c.client); errors.Is(err, ErrUnknownClient) {
-		err = refuse(ErrUnknownChallenge, 0)
-	}
-	return n, string(b[nameSize:]), c, client, err
-}
-
 // A decision judges a loaded challenge: see the functions in challenge.go.
 type decision func(challenge, Record, name, Instant, *guess, *limits) (Batch, verdict)
 
@@ -237,17 +130,19 @@ type attempt struct {
 	last   challenge // as the last verdict left it
 	now    Instant
 	seed   digest // of what a login grants
+	rate   RateLimit
 }
 
 func (s *Service) attempt(n name, client Client, caller Caller, grant Grant, decide decision) (*attempt, error) {
 	if !caller.IP.IsValid() {
 		return nil, &InputError{"Caller.IP", "required: limits depend on it"}
 	}
-	if err := grant.validate(s); err != nil {
+	if err := grant.validate(s, client); err != nil {
 		return nil, err
 	}
 	a := &attempt{name: n, caller: caller, grant: grant, decide: decide}
 	a.client, a.network, a.browsers = client, s.networkName(caller.IP), s.policy.Browser
+	a.coded, a.bound = grant.Code != nil && !grant.Session && grant.Tokens == nil, grant.Code.bound()
 	a.browser = browserDigest(caller.Browser)
 	rand.Read(a.seed[:])
 	return a, nil
@@ -298,9 +193,11 @@ func (s *Service) run(ctx context.Context, a *attempt) (Login, error) {
 		a.last = v.next
 		grants := v.matched && a.method != "" && !a.check
 		if grants && who.ready(&c) {
-			b.Puts = append(b.Puts, s.sessionPuts(a, &v.next, who.user)...)
+			granted := s.grants(a, &v.next, who.user)
+			b.Puts = append(b.Puts, granted.puts(s.policy.Session)...)
 		}
-		if err = s.commit(ctx, a.now, b); err != nil {
+		levels, err := s.commit(ctx, a.now, b)
+		if err != nil {
 			if again, err := s.runAgain(ctx, a, err); !again {
 				return Login{}, err
 			}
@@ -309,12 +206,22 @@ func (s *Service) run(ctx context.Context, a *attempt) (Login, error) {
 		if v.event != "" && v.event != EventLogin {
 			s.emit(ctx, v.next.event(v.event, a.name, a.now, reason(v.err)))
 		}
+		a.rate = b.rate(bucketGuess, a.now, levels)
 		if v.err != nil || !grants {
-			return Login{}, v.err
+			return Login{}, rated(v.err, a.rate)
 		}
 		return s.admit(ctx, a, &v.next, who)
 	}
 	return Login{}, ErrBusy
+}
+
+// rated adds to a refusal what the caller has left of the limit on guesses.
+func rated(err error, r RateLimit) error {
+	var refused *ChallengeError
+	if errors.As(err, &refused) {
+		refused.Rate = r
+	}
+	return err
 }
 
 // heed lets a revocation end what came before it: after it nothing matches a challenge that began
@@ -426,7 +333,7 @@ func (s *Service) admit(ctx context.Context, a *attempt, c *challenge, who found
 	}
 	l := Login{
 		Tenant: c.tenant, Client: c.client, User: who.user, Identifier: c.identifier(), Method: a.method,
-		At: a.now.Time(), KnownDevice: known, RedirectURI: c.redirect, State: c.clientState,
+		At: a.now.Time(), KnownDevice: known, RedirectURI: c.redirect, State: c.clientState, Params: c.params, Rate: a.rate,
 	}
 	if !who.ready(c) {
 		if err := s.firstProof(ctx, a, c, &l, who); err != nil {

@@ -172,11 +172,7 @@ func (h *Handler) tokenRequest(f tokenForm) (*passwordless.TokenRequest, error) 
 		return nil, noService
 	}
 	scopes := granted(strings.Fields(f.scope), everywhere, here)
-	t := &passwordless.TokenRequest{Scopes: scopes, Audience: audience, Nonce: f.nonce, Subject: h.opts.Subject}
-	if slices.Contains(scopes, "profile") {
-		t.Claims = profile
-	}
-	return t, nil
+	return &passwordless.TokenRequest{Scopes: scopes, Audience: audience, Nonce: f.nonce, Subject: h.opts.Subject, Claims: profile}, nil
 }
 
 // granted are the wanted scopes that one of the lists has, each once.
@@ -196,7 +192,10 @@ func subject(l passwordless.Login) string {
 }
 
 // profile are the claims of the scope profile. The core gives those of email and phone.
-func profile(l passwordless.Login) map[string]any {
+func profile(l passwordless.Login, scopes []string) map[string]any {
+	if !slices.Contains(scopes, "profile") {
+		return nil
+	}
 	nickname, _, _ := strings.Cut(l.Identifier.Address, "@")
 	name := l.User.Name
 	if name == "" {
