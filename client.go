@@ -107,6 +107,14 @@ type Clients interface {
 	Client(ctx context.Context, id string) (Client, error)
 }
 
+// OriginClients is Clients that find web origins too. Browsers ask whether they may call from an origin before they
+// say for which client (CORS preflight). Of Clients that cannot tell, no origin may.
+type OriginClients interface {
+	Clients
+	// HasOrigin reports whether any client has registered the origin, byte for byte.
+	HasOrigin(ctx context.Context, origin string) (bool, error)
+}
+
 // A ClientList is Clients from a fixed set. New checks each of them.
 type ClientList []Client
 
@@ -118,6 +126,11 @@ func (l ClientList) Client(_ context.Context, id string) (Client, error) {
 		}
 	}
 	return Client{}, ErrUnknownClient
+}
+
+// HasOrigin reports whether a client has registered the web origin.
+func (l ClientList) HasOrigin(_ context.Context, origin string) (bool, error) {
+	return slices.ContainsFunc(l, func(c Client) bool { return c.HasOrigin(origin) }), nil
 }
 
 func (l ClientList) validate(s *Service) error {
@@ -151,8 +164,44 @@ func (c Client) Allows(ch Channel) bool {
 // AllowsRedirect reports whether uri is registered: equal byte for byte (RFC 9700, 2.1).
 func (c Client) AllowsRedirect(uri string) bool { return canon.SameRedirect(c.RedirectURIs, uri) }
 
+// HasOrigin reports whether the client has registered the web origin: equal byte for byte.
+func (c Client) HasOrigin(origin string) bool { return slices.Contains(c.Origins, origin) }
+
+// HasOrigin reports whether scripts of a web origin may call for any client at all: what a CORS preflight asks.
+// Errors: those of Clients, wrapped.
+func (s *Service) HasOrigin(ctx context.Context, origin string) (bool, error) {
+	clients, ok := s.clients.(OriginClients)
+	if !ok || canon.Origin(origin) != nil {
+		return false, nil
+	}
+	has, err := clients.HasOrigin(ctx, origin)
+	if err != nil {
+		return false, s.failed(ctx, "finding origin", err)
+	}
+	return has, nil
+}
+
 // signs is the client's algorithm.
 func (c Client) signs() Algorithm { return orDefault(c.Algorithm, ES256) }
+
+// deviations names what the client does against the advice of the standards.
+func (c Client) deviations() (all []string) {
+	for _, d := range [...]struct {
+		is   bool
+		name string
+	}{
+		{c.InsecureHTTPRedirects, "InsecureHTTPRedirects"},
+		{c.InsecureAnyBrowser, "InsecureAnyBrowser"},
+		{c.InsecureWithoutPKCE, "InsecureWithoutPKCE"},
+		{c.signs() == RS256 || c.signs() == HS256, string(c.signs())},
+		{c.TrustForwarded, "TrustForwarded"},
+	} {
+		if d.is {
+			all = append(all, d.name)
+		}
+	}
+	return all
+}
 
 // validate reports every mistake of a client.
 func (c Client) validate(s *Service) error {
@@ -169,6 +218,10 @@ func (c Client) validate(s *Service) error {
 	keyed := c.JWKS != "" || c.JWKSURL != ""
 	bad(c.Public != (len(c.SecretHashes) > 0 || keyed), "want either Public or a means to authenticate: SecretHashes, JWKS or JWKSURL")
 	bad(c.JWKS == "" || c.JWKSURL == "", "want one of JWKS and JWKSURL")
+	err := checkKeySet(c.JWKS)
+	bad(err == nil, "JWKS: %v", err)
+	err = canon.RedirectURI(c.JWKSURL, canon.RedirectRules{})
+	bad(c.JWKSURL == "" || err == nil, "JWKSURL: %v", ruleOf(err))
 	bad(!c.TrustForwarded || !c.Public, "TrustForwarded: a public client cannot be trusted with it")
 	for _, ch := range c.Channels {
 		bad(ch == Email || ch == SMS, "Channels: unknown channel %q", ch)

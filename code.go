@@ -126,8 +126,10 @@ func (c *code) put(n name, fresh, was Version) Put {
 // codeSize is the size of a decoded authorization code: the record's name and a secret.
 const codeSize = nameSize + sha256.Size
 
+// secret covers whom the code signs in and all that binds it: a record that says another thing gives another secret.
 func (c *code) secret(key *macKey, n name) digest {
-	return key.sum("authorization code", c.tenant, c.client, c.userID, string(n), string(c.seed[:]))
+	return key.sum("authorization code", c.tenant, c.client, c.userID, string(c.channel), c.address,
+		c.request.RedirectURI, c.request.CodeChallenge, string(n), string(c.seed[:]))
 }
 
 func (c *code) token(key *macKey, n name) Secret {
@@ -207,14 +209,17 @@ func (s *Service) exchange(ctx context.Context, x *exchange) (Login, error) {
 		return Login{}, ErrInvalidToken
 	}
 	now = max(now, c.at)
-	if err := c.exchangeable(x, now); err != nil {
-		if errors.Is(err, ErrReusedToken) {
-			s.emit(ctx, c.event(EventTokenReuse, x.name, now, "authorization code used before"))
-			return Login{}, errors.Join(err, s.endFamily(ctx, &c))
-		}
-		return Login{}, err
+	err = c.exchangeable(x, now)
+	switch {
+	case err == nil:
+		return s.spend(ctx, x, c, recs[0].Version, now)
+	case errors.Is(err, ErrReusedToken):
+		err = errors.Join(err, s.endFamily(ctx, &c))
+		s.emit(ctx, c.event(EventTokenReuse, x.name, now, "authorization code used before"))
+	case !c.used && now >= c.expires:
+		s.buryCode(ctx, x, &c, recs[0].Version, now)
 	}
-	return s.spend(ctx, x, c, recs[0].Version, now)
+	return Login{}, err
 }
 
 // exchangeable judges a genuine code: whose it is, whether it is over, and what binds it. It is pure. Only the client that may
@@ -288,12 +293,22 @@ func (s *Service) codeLogin(ctx context.Context, c *code, now Instant) (Login, e
 		At: c.at.Time(), RedirectURI: c.request.RedirectURI}, nil
 }
 
+// buryCode removes a code whose time is over, so that a clock that steps back revives nothing. If that fails, the
+// next call will see the end again.
+func (s *Service) buryCode(ctx context.Context, x *exchange, c *code, was Version, now Instant) {
+	gone := c.put(x.name, newVersion(), was)
+	gone.Record.Expires, gone.Record.Body = 0, nil // which leaves it absent
+	_, _ = s.commit(ctx, now, Batch{Puts: []Put{gone}})
+}
+
 // endFamily revokes what a code was exchanged for, whether or not the caller still waits.
 func (s *Service) endFamily(ctx context.Context, c *code) error {
 	if c.family == "" {
 		return nil
 	}
-	return s.revoke(context.WithoutCancel(ctx), c.family, func(f *family) bool { return f.client == c.client && f.tenant == c.tenant })
+	ctx, cancel := s.bounded(context.WithoutCancel(ctx))
+	defer cancel()
+	return s.revoke(ctx, c.family, func(f *family) bool { return f.client == c.client && f.tenant == c.tenant })
 }
 
 func (c *code) event(t EventType, n name, now Instant, reason string) Event {

@@ -109,6 +109,11 @@ var (
 	// ErrReusedToken: a refresh token was presented after it had been replaced. Its
 	// whole family has been revoked. It matches ErrInvalidToken too.
 	ErrReusedToken = fmt.Errorf("%w: reused after rotation, family revoked", ErrInvalidToken)
+	// ErrInvalidAssertion: a client assertion that does not prove who its client is.
+	ErrInvalidAssertion = errors.New("passwordless: invalid client assertion")
+	// ErrReplayedAssertion: a client assertion that is right and was presented before, or another one with its jti. It
+	// matches ErrInvalidAssertion too.
+	ErrReplayedAssertion = fmt.Errorf("%w: presented before", ErrInvalidAssertion)
 	// ErrCorrupt: a record or key is not as the library wrote it, or its ring key
 	// has been removed too early.
 	ErrCorrupt = errors.New("passwordless: record cannot be read")

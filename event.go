@@ -22,6 +22,7 @@ const (
 	EventAccountRefused EventType = "authn_login_lock"           // right proof, account may not sign in
 	EventFirstProof     EventType = "identifier_verified"        // an identifier was proved for the first time
 	EventTokenReuse     EventType = "authn_token_reuse"          // a replaced refresh token came again; family revoked
+	EventAssertionReuse EventType = "client_assertion_reuse"     // a client assertion came again; refused
 	EventRevoked        EventType = "session_revoked"            // one session, or all of a user
 	EventTokenCreated   EventType = "authn_token_created"        // a refresh token or an authorization code was exchanged
 	EventLimited        EventType = "excess_rate_limit_exceeded" // a limit refused

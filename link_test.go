@@ -39,7 +39,8 @@ func TestALinkFinishesWhereItWasAskedFor(t *testing.T) { // LK-1, BD-4, BD-9
 	for range 20 {
 		info, err := w.PeekLink(t.Context(), link, caller)
 		require.NoError(t, err)
-		assert.Equal(t, passwordless.LinkInfo{Client: "web", AppName: "Example", Address: "a***@example.com", SameBrowser: true}, info)
+		assert.Equal(t, passwordless.LinkInfo{Client: "web", AppName: "Example", Address: "a***@example.com", SameBrowser: true,
+			RedirectURI: "https://app.example.com/cb", State: "s 1"}, info)
 	}
 	l, err := w.RedeemLink(t.Context(), passwordless.RedeemRequest{Token: link, Caller: caller})
 	require.NoError(t, err)

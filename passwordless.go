@@ -93,8 +93,8 @@ type Config struct {
 	Timeout time.Duration
 }
 
-// A Service signs people in. It is safe for concurrent use, holds no state of its own, starts no
-// goroutine and needs no Close. Any number of Services may share a store.
+// A Service signs people in. It is safe for concurrent use, holds no state of its own but a
+// cache of the key sets that clients publish, starts no goroutine and needs no Close. Any number of Services may share a store.
 type Service struct {
 	issuer, pageURL string
 	name            string
@@ -116,6 +116,7 @@ type Service struct {
 	clock           Clock
 	events          func(context.Context, Event)
 	timeout         time.Duration
+	keySets         *keySets
 }
 
 // New returns a Service. Its error tells every mistake of the configuration at once; an insecure
@@ -130,6 +131,7 @@ func New(cfg Config) (*Service, error) {
 	if s.clock == nil {
 		s.clock = systemClock{}
 	}
+	s.keySets = newKeySets(s.now)
 	if s.users == nil {
 		s.users = &Directory{s}
 	}
@@ -273,14 +275,8 @@ func (s *Service) Policy() PolicyReport {
 	}
 	list, _ := s.clients.(ClientList)
 	for _, c := range list {
-		if c.InsecureHTTPRedirects {
-			r.Deviations = append(r.Deviations, fmt.Sprintf("client %q: InsecureHTTPRedirects", c.ID))
-		}
-		if alg := c.signs(); alg == RS256 || alg == HS256 {
-			r.Deviations = append(r.Deviations, fmt.Sprintf("client %q: %s", c.ID, alg))
-		}
-		if c.TrustForwarded {
-			r.Deviations = append(r.Deviations, fmt.Sprintf("client %q: TrustForwarded", c.ID))
+		for _, d := range c.deviations() {
+			r.Deviations = append(r.Deviations, fmt.Sprintf("client %q: %s", c.ID, d))
 		}
 	}
 	return r
@@ -317,7 +313,7 @@ func (s *Service) commit(ctx context.Context, now Instant, b Batch) (Levels, err
 	for range commitTries {
 		levels, err = s.store.Commit(ctx, now, b)
 		if !errors.Is(err, ErrUncertain) || len(b.Puts) == 0 || ctx.Err() != nil {
-			return levels, b.explain(err)
+			return levels, b.explain(now, err)
 		}
 	}
 	put := b.Puts[0].Record

@@ -148,8 +148,8 @@ type LimitedError struct {
 	// RetryAfter is how long until the same charge would be granted, if nothing
 	// else is charged meanwhile.
 	RetryAfter time.Duration
-	// Limit is what the bucket's first window holds when it is full. The Service fills it in; a Store need not.
-	Limit int64
+	// Rate tells the same in other words. The Service fills it in; a Store need not.
+	Rate RateLimit
 }
 
 func (e *LimitedError) Error() string {
@@ -157,7 +157,7 @@ func (e *LimitedError) Error() string {
 }
 
 // explain adds to a refusal how much the bucket that refused holds.
-func (b *Batch) explain(err error) error {
+func (b *Batch) explain(now Instant, err error) error {
 	var limited *LimitedError
 	if !errors.As(err, &limited) {
 		return err
@@ -165,18 +165,18 @@ func (b *Batch) explain(err error) error {
 	full := *limited
 	for _, c := range b.Charges {
 		if c.Bucket == full.Bucket {
-			full.Limit = c.Windows[0].Burst
+			full.Rate = RateLimit{Limit: c.Windows[0].Burst, Reset: now.Add(full.RetryAfter).Time()}
 		}
 	}
 	return &full
 }
 
-// A RateLimit tells what the caller's network has left of a limit, after the call that returned it: fit for
+// A RateLimit tells what the caller has left of a limit, after the call that returned it: fit for
 // X-RateLimit headers. The zero value tells nothing: no such limit was charged.
 type RateLimit struct {
 	Limit     int64     // when nothing is taken
 	Remaining int64     // now
-	Reset     time.Time // when it is full again, if nothing else is charged meanwhile
+	Reset     time.Time // when it is full again, or, of a refusal, when to try again, if nothing else is charged meanwhile
 }
 
 // rate finds the bucket of a kind among what was charged, and tells of its tightest window.

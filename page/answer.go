@@ -74,8 +74,13 @@ func (h *Handler) showMessage(status int, message string) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) { h.message(w, r, status, message) }
 }
 
-// show writes a page as a whole or not at all.
+// show writes a page.
 func (h *Handler) show(w http.ResponseWriter, r *http.Request, status int, file string, v View) {
+	h.write(w, r, status, file, v, h.csp)
+}
+
+// write writes a page as a whole or not at all.
+func (h *Handler) write(w http.ResponseWriter, r *http.Request, status int, file string, v View, csp strict.CSP) {
 	v.Base, v.Style = h.opts.Base, h.opts.Base+h.views.styleName
 	v.App = orDefault(v.App, h.opts.AppName)
 	var page bytes.Buffer
@@ -86,7 +91,7 @@ func (h *Handler) show(w http.ResponseWriter, r *http.Request, status int, file 
 		http.Error(w, "Internal Server Error", http.StatusInternalServerError)
 		return
 	}
-	strict.SecureHTML(w.Header(), h.csp)
+	strict.SecureHTML(w.Header(), csp)
 	w.Header().Set("Content-Language", lang)
 	w.WriteHeader(status)
 	_, _ = w.Write(page.Bytes()) // nobody is left to tell

@@ -90,14 +90,19 @@ func (c cookie) write(w http.ResponseWriter, value string, maxAge int) {
 // browser returns the value of the browser cookie, "" if it is not one that we could have set.
 func (h *Handler) browser(r *http.Request) string {
 	v := h.cookies.browser.get(r)
-	if b, err := encoding.DecodeString(v); err != nil || len(b) != sha256.Size {
+	if !isBrowser(v) {
 		return ""
 	}
 	return v
 }
 
-// keepBrowser returns the value of the browser cookie and sets it, anew if there is none.
-func (h *Handler) keepBrowser(w http.ResponseWriter, r *http.Request) string {
+func isBrowser(v string) bool {
+	b, err := encoding.DecodeString(v)
+	return err == nil && len(b) == sha256.Size
+}
+
+// ensureBrowser returns the value of the browser cookie and sets it, anew if there is none.
+func (h *Handler) ensureBrowser(w http.ResponseWriter, r *http.Request) string {
 	v := h.browser(r)
 	if v == "" {
 		b := make([]byte, sha256.Size)
@@ -130,8 +135,25 @@ func (h *Handler) flow(r *http.Request) (flow, bool) {
 	return f, err == nil && f.handle != ""
 }
 
-// caller tells the Service where a request came from.
-func (h *Handler) caller(r *http.Request) passwordless.Caller {
+// KeepBrowser gives the browser the value of Started.Browser to keep, in the cookie of the pages, so that the link of a start
+// that a wire of the pages' host made finishes there. That start's Caller must be Handler.Caller, or the browser loses what it
+// has: the forms that it has open, and earlier links. Anything but such a value is not kept.
+func (h *Handler) KeepBrowser(w http.ResponseWriter, browser passwordless.Secret) {
+	if v := browser.Reveal(); isBrowser(v) {
+		h.cookies.browser.set(w, v)
+	}
+}
+
+// KeepDevice gives the browser the value of Login.Device to keep, in the cookie of the pages. "" is not kept.
+func (h *Handler) KeepDevice(w http.ResponseWriter, device passwordless.Secret) {
+	if device != "" {
+		h.cookies.device.set(w, device.Reveal())
+	}
+}
+
+// Caller tells the Service where a request came from: its address, by Options.TrustedProxies, and the values of KeepBrowser
+// and KeepDevice that it brought; "" for one that it did not, or that is there twice.
+func (h *Handler) Caller(r *http.Request) passwordless.Caller {
 	return passwordless.Caller{
 		IP:      h.proxies.ClientIP(r),
 		Device:  passwordless.Secret(h.cookies.device.get(r)),

@@ -27,7 +27,7 @@ func (h *Handler) showStart(w http.ResponseWriter, r *http.Request) {
 // askAddress shows the form for an address. Its GET and its POST share the browser
 // cookie, so that a form submitted twice at once is one start.
 func (h *Handler) askAddress(w http.ResponseWriter, r *http.Request, status int, v View) {
-	v.Nonce = nonce(h.keepBrowser(w, r), formStart)
+	v.Nonce = nonce(h.ensureBrowser(w, r), formStart)
 	v.Next = localOr(v.Next, "")
 	v.Channels = h.opts.Channels
 	h.show(w, r, status, "start.html", v)
@@ -60,7 +60,7 @@ func (h *Handler) start(w http.ResponseWriter, r *http.Request, f fields) {
 	v := View{Channel: h.channel(f.get("channel")), Address: strings.Trim(f.get("address"), " \t\r\n"), Next: f.get("next")}
 	started, err := h.svc.Start(r.Context(), passwordless.StartRequest{
 		Client: h.opts.Client, Channel: v.Channel, Address: v.Address, Send: h.sendMode(v.Channel),
-		Languages: r.Header.Get("Accept-Language"), State: localOr(v.Next, ""), Caller: h.caller(r)})
+		Languages: r.Header.Get("Accept-Language"), State: localOr(v.Next, ""), Caller: h.Caller(r)})
 	lost, err := h.handover(r, err)
 	var input *passwordless.InputError
 	switch {
@@ -129,7 +129,7 @@ func (h *Handler) enterCode(w http.ResponseWriter, r *http.Request, form fields)
 		return
 	}
 	l, err := h.svc.Verify(r.Context(), passwordless.VerifyRequest{Client: h.opts.Client, Handle: f.handle,
-		Code: passwordless.Secret(form.get("code")), Caller: h.caller(r), Grant: h.opts.Grant})
+		Code: passwordless.Secret(form.get("code")), Caller: h.Caller(r), Grant: h.opts.Grant})
 	switch {
 	case err == nil:
 		h.finish(w, r, l)
@@ -151,7 +151,7 @@ func (h *Handler) resend(w http.ResponseWriter, r *http.Request, form fields) {
 		return
 	}
 	_, err := h.svc.Resend(r.Context(), passwordless.ResendRequest{
-		Client: h.opts.Client, Handle: f.handle, Caller: h.caller(r)})
+		Client: h.opts.Client, Handle: f.handle, Caller: h.Caller(r)})
 	lost, err := h.handover(r, err)
 	switch {
 	case lost:

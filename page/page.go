@@ -20,16 +20,19 @@
 //	GET       signed-out
 //	GET       style-….css
 //
+// Handler.Confirm serves one path more, wherever on the same host a wire's own links lead.
+//
 // # What it guarantees
 //
 //   - GET, HEAD and OPTIONS change nothing, but may record a session's use, so whatever opens
 //     links before a person does uses none up. On the page of a link they set no cookie either.
-//   - Links of other clients of the Service are unknown here, and stay as they are.
+//   - Links of other clients of the Service, and links that lead elsewhere, are unknown here and stay as
+//     they are. "This was not me" is taken from the messages of every client: it signs nobody in.
 //   - A link signs in only the browser that asked for it (unless the Service says
 //     InsecureAnyBrowser). Any other one shows a code to type there.
 //   - Every POST is of our own origin and carries a nonce bound to a cookie of the browser.
-//   - No secret is in a URL but a link's own, in no other header than cookies, and no answer
-//     holds the text of an error or a whole address that this request did not bring.
+//   - No secret is in a URL but a link's own and what a Confirmation returns, in no other header than
+//     cookies, and no answer holds the text of an error or a whole address that this request did not bring.
 //   - A wrong, used-up, expired or unknown code is answered byte for byte alike, and so is such
 //     a link; so are addresses that somebody has and that nobody has.
 //   - Every answer says Referrer-Policy: no-referrer and, but for the style sheet,

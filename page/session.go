@@ -12,10 +12,15 @@ import (
 // finish ends what the pages kept for the sign-in and hands the login on. Nothing that the
 // browser held before the login means anything after it.
 func (h *Handler) finish(w http.ResponseWriter, r *http.Request, l passwordless.Login) {
+	h.forget(w, r)
+	h.KeepDevice(w, l.Device)
+	h.opts.OnLogin(w, r, l)
+}
+
+// forget clears what the pages kept for a sign-in.
+func (h *Handler) forget(w http.ResponseWriter, r *http.Request) {
 	h.cookies.flow.drop(w, r)
 	h.cookies.browser.drop(w, r)
-	h.cookies.device.set(w, l.Device.Reveal())
-	h.opts.OnLogin(w, r, l)
 }
 
 // SignIn keeps the session of a login in our own cookie, ends the one that was there, and

@@ -43,7 +43,9 @@ type View struct {
 	Problem  string                 // "address" or "code" if that was not accepted; "not sent" if the message was not
 	Notice   string                 // "sent", "wait" or "failed" after a resend
 
-	Token       string // for the hidden field "t" of link.html and cancel.html
+	// Token is for the hidden field "t" of link.html and cancel.html. In link.html it is "" on a page of Confirm, whose
+	// form has no such field and no action: it leads to the page's own URL.
+	Token       string
 	SameBrowser bool   // link.html signs in here; else it leads to a code
 	Code        string // of elsewhere.html
 

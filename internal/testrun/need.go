@@ -52,6 +52,16 @@ var needs = []need{
 		programs: []string{"chasquid"},
 		packages: []string{"chasquid"},
 	},
+	{
+		name:     "Node.js",
+		programs: []string{"npm"}, // which needs node
+		packages: []string{"nodejs", "npm"},
+	},
+	{
+		name:     "Chromium",
+		programs: []string{"chromium", "chromium-browser", "google-chrome"},
+		packages: []string{"chromium"},
+	},
 }
 
 // prepare installs what is missing, if it may, and notes what is there.

@@ -4,7 +4,10 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"strconv"
+	"time"
 
+	"github.com/seed62b93bad/passwordless"
 	"github.com/seed62b93bad/passwordless/internal/strict"
 )
 
@@ -19,16 +22,39 @@ type answer struct {
 
 func success(body any) answer { return answer{status: http.StatusOK, body: body} }
 
-// endpoint serves one method with serve, and GET for HEAD too. Every answer, of whatever status, leaves here.
-func (h *Handler) endpoint(method string, serve func(http.ResponseWriter, *http.Request) answer) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		var a answer
+// limited adds what is left of a limit, in whole numbers: SDKs parse all three. A limit that was not charged is not told.
+func (a answer) limited(rate passwordless.RateLimit) answer {
+	if rate.Limit == 0 {
+		return a
+	}
+	if a.header == nil {
+		a.header = map[string]string{}
+	}
+	a.header["X-RateLimit-Limit"] = strconv.FormatInt(rate.Limit, 10)
+	a.header["X-RateLimit-Remaining"] = strconv.FormatInt(rate.Remaining, 10)
+	a.header["X-RateLimit-Reset"] = strconv.FormatInt(rate.Reset.Add(time.Second-1).Unix(), 10)
+	return a
+}
+
+// serving makes the answer to a request.
+type serving func(http.ResponseWriter, *http.Request) answer
+
+// only serves one method, and GET for HEAD too.
+func only(method string, serve serving) serving {
+	return func(w http.ResponseWriter, r *http.Request) answer {
 		if r.Method == method || r.Method == http.MethodHead && method == http.MethodGet {
-			a = guard(serve, w, r)
-		} else {
-			a = wrongMethod.answer()
-			a.header = map[string]string{"Allow": method}
+			return serve(w, r)
 		}
+		a := wrongMethod.answer()
+		a.header = map[string]string{"Allow": method}
+		return a
+	}
+}
+
+// endpoint makes a handler. Every answer, of whatever status, leaves here.
+func (h *Handler) endpoint(serve serving) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		a := guard(serve, w, r)
 		if a.status >= 500 && h.opts.OnError != nil {
 			h.opts.OnError(r, a.cause)
 		}
@@ -37,7 +63,7 @@ func (h *Handler) endpoint(method string, serve func(http.ResponseWriter, *http.
 }
 
 // guard makes a panic of serve an answer that tells nothing.
-func guard(serve func(http.ResponseWriter, *http.Request) answer, w http.ResponseWriter, r *http.Request) (a answer) {
+func guard(serve serving, w http.ResponseWriter, r *http.Request) (a answer) {
 	defer func() {
 		switch v := recover(); v {
 		case nil:
@@ -58,6 +84,10 @@ func (a answer) write(w http.ResponseWriter, r *http.Request) {
 	}
 	for name, value := range a.header {
 		w.Header().Set(name, value)
+	}
+	if a.status == http.StatusNoContent {
+		w.WriteHeader(a.status)
+		return
 	}
 	if a.status == http.StatusUnauthorized && r.Header.Get("Authorization") != "" {
 		w.Header().Set("WWW-Authenticate", `Basic realm="client"`) // RFC 6749, 5.2

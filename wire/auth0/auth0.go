@@ -2,11 +2,11 @@
 // [passwordless.Service], so that programs written for Auth0's SDKs sign people in here
 // unchanged.
 //
-//	h, err := auth0.New(svc, auth0.Options{})
+//	h, err := auth0.New(svc, auth0.Options{Pages: pages}) // a page.Handler, for links
 //	mux.Handle("/", h)
 //
-// docs/auth0.md lists which fields are served, and what was decided where Auth0's own
-// documentation is silent.
+// docs/from-auth0.md tells how to move a program, and docs/auth0.md which fields are served, and what was decided where
+// Auth0's own documentation is silent.
 //
 // Every request takes one way: it is decoded (one struct an endpoint, which lists all fields),
 // its client authenticates, the Service is called once, and the outcome is looked up in the
@@ -21,6 +21,7 @@ import (
 	"net/http"
 	"net/netip"
 	"slices"
+	"strings"
 
 	"github.com/seed62b93bad/passwordless"
 	"github.com/seed62b93bad/passwordless/internal/strict"
@@ -29,13 +30,30 @@ import (
 // The paths of the endpoints. Clients expect them at the root of the issuer's host.
 const (
 	startPath     = "/passwordless/start"
+	verifyPath    = "/passwordless/verify"
+	linkPath      = "/passwordless/verify_redirect"
 	tokenPath     = "/oauth/token"
 	jwksPath      = "/.well-known/jwks.json"
 	discoveryPath = "/.well-known/openid-configuration"
 )
 
+// Pages show what a person who opened a link is asked, and keep the cookies of browsers. A page.Handler is one; it must
+// be on the issuer's host.
+type Pages interface {
+	// Confirm serves one path: a page with a button, which takes the step.
+	Confirm(step passwordless.Confirmation) http.Handler
+	// Caller tells what a browser keeps.
+	Caller(r *http.Request) passwordless.Caller
+	// KeepBrowser and KeepDevice have it keep Started.Browser and Login.Device.
+	KeepBrowser(w http.ResponseWriter, browser passwordless.Secret)
+	KeepDevice(w http.ResponseWriter, device passwordless.Secret)
+}
+
 // Options say how a Handler behaves. New copies them.
 type Options struct {
+	// Pages serve what links lead to. Nil: no links are sent, a start that asks for one is refused, and
+	// browsers keep nothing.
+	Pages Pages
 	// TrustedProxies are the networks of the reverse proxies whose X-Forwarded-For is
 	// believed; nil believes nobody. Without those in front of the
 	// handler all people share one network's limits.
@@ -68,8 +86,10 @@ type Handler struct {
 	svc       *passwordless.Service
 	opts      Options
 	proxies   strict.Proxies
+	origin    string // the issuer's
 	discovery []byte
 	endpoints map[string]http.Handler // by path
+	nowhere   http.Handler            // all other paths
 }
 
 var _ http.Handler = (*Handler)(nil)
@@ -92,20 +112,33 @@ func New(svc *passwordless.Service, opts Options) (*Handler, error) {
 	}
 	if svc == nil {
 		errs = append(errs, errors.New("service: required"))
-	} else if h.discovery, err = discovery(svc); err != nil {
+	} else {
+		h.origin = originOf(svc.Issuer())
+		h.discovery, err = h.describe()
 		errs = append(errs, err)
 	}
 	if err := errors.Join(errs...); err != nil {
 		return nil, fmt.Errorf("auth0: configuration:\n%w", err)
 	}
+	h.nowhere = h.endpoint(h.cross(http.MethodPost, func(w http.ResponseWriter, r *http.Request) answer {
+		if h.foreign(r) != "" { // some scripts call what is not served here with credentials, and shall learn that
+			w.Header().Set("Access-Control-Allow-Credentials", "true")
+		}
+		return noEndpoint.answer()
+	}))
 	h.endpoints = map[string]http.Handler{
 		startPath:     h.Start(),
+		verifyPath:    h.Verify(),
+		linkPath:      h.VerifyRedirect(),
 		tokenPath:     h.Token(),
 		jwksPath:      h.JWKS(),
 		discoveryPath: h.Discovery(),
 	}
 	return h, nil
 }
+
+// at is the URL of a path.
+func (h *Handler) at(path string) string { return h.svc.Issuer() + strings.TrimPrefix(path, "/") }
 
 func texts(prefixes []netip.Prefix) (all []string) {
 	for _, p := range prefixes {
@@ -119,27 +152,41 @@ func texts(prefixes []netip.Prefix) (all []string) {
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	endpoint, ok := h.endpoints[r.URL.Path]
 	if !ok {
-		endpoint = h.endpoint(r.Method, func(http.ResponseWriter, *http.Request) answer { return noEndpoint.answer() })
+		endpoint = h.nowhere
 	}
 	endpoint.ServeHTTP(w, r)
 }
 
-// Start serves POST /passwordless/start: it sends a code.
-func (h *Handler) Start() http.Handler { return h.endpoint(http.MethodPost, h.serveStart) }
+// Start serves POST /passwordless/start: it sends a code or a link.
+func (h *Handler) Start() http.Handler { return h.post(h.serveStart) }
 
-// Token serves POST /oauth/token: it exchanges a code or a refresh token for tokens.
-func (h *Handler) Token() http.Handler { return h.endpoint(http.MethodPost, h.serveToken) }
+// Verify serves POST /passwordless/verify: it tells whether a code is right, at the cost of a try, and signs nobody in.
+func (h *Handler) Verify() http.Handler { return h.post(h.serveVerify) }
 
-// JWKS serves GET /.well-known/jwks.json: the keys that verify the tokens.
-func (h *Handler) JWKS() http.Handler {
-	return h.endpoint(http.MethodGet, func(http.ResponseWriter, *http.Request) answer {
-		return success(json.RawMessage(h.svc.JWKS()))
-	})
+// Token serves POST /oauth/token: it exchanges a one-time code, an authorization code or a refresh token for tokens.
+func (h *Handler) Token() http.Handler { return h.post(h.serveToken) }
+
+// VerifyRedirect serves GET and POST /passwordless/verify_redirect, where links lead: a page with a button, and the way
+// back to the application with an authorization code. Without Options.Pages there is no such endpoint.
+func (h *Handler) VerifyRedirect() http.Handler {
+	if h.opts.Pages == nil {
+		return h.nowhere
+	}
+	return h.opts.Pages.Confirm(finish{h})
 }
 
+// JWKS serves GET /.well-known/jwks.json: the keys that verify the tokens.
+func (h *Handler) JWKS() http.Handler { return h.document(h.svc.JWKS()) }
+
 // Discovery serves GET /.well-known/openid-configuration: what this package serves, and where.
-func (h *Handler) Discovery() http.Handler {
-	return h.endpoint(http.MethodGet, func(http.ResponseWriter, *http.Request) answer {
-		return success(json.RawMessage(h.discovery))
-	})
+func (h *Handler) Discovery() http.Handler { return h.document(h.discovery) }
+
+func (h *Handler) post(serve serving) http.Handler {
+	return h.endpoint(h.cross(http.MethodPost, only(http.MethodPost, serve)))
+}
+
+func (h *Handler) document(text []byte) http.Handler {
+	return h.endpoint(public(only(http.MethodGet, func(http.ResponseWriter, *http.Request) answer {
+		return success(json.RawMessage(text))
+	})))
 }

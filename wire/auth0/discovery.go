@@ -5,44 +5,54 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/seed62b93bad/passwordless"
 )
 
 // metadata is what OpenID Connect Discovery 1.0, section 3, asks for, of what exists here.
 type metadata struct {
-	Issuer          string   `json:"issuer"`
-	TokenEndpoint   string   `json:"token_endpoint"`
-	JWKSURI         string   `json:"jwks_uri"`
-	ScopesSupported []string `json:"scopes_supported"`
-	ResponseTypes   []string `json:"response_types_supported"` // none: there is no authorization endpoint
-	GrantTypes      []string `json:"grant_types_supported"`
-	SubjectTypes    []string `json:"subject_types_supported"`
-	Algorithms      []string `json:"id_token_signing_alg_values_supported"`
-	AuthMethods     []string `json:"token_endpoint_auth_methods_supported"`
-	Claims          []string `json:"claims_supported"`
+	Issuer              string   `json:"issuer"`
+	TokenEndpoint       string   `json:"token_endpoint"`
+	JWKSURI             string   `json:"jwks_uri"`
+	ScopesSupported     []string `json:"scopes_supported"`
+	ResponseTypes       []string `json:"response_types_supported"` // of links: there is no authorization endpoint
+	ResponseModes       []string `json:"response_modes_supported"`
+	GrantTypes          []string `json:"grant_types_supported"`
+	ChallengeMethods    []string `json:"code_challenge_methods_supported"`
+	ResponseIssuer      bool     `json:"authorization_response_iss_parameter_supported"` // RFC 9207
+	SubjectTypes        []string `json:"subject_types_supported"`
+	Algorithms          []string `json:"id_token_signing_alg_values_supported"`
+	AuthMethods         []string `json:"token_endpoint_auth_methods_supported"`
+	AssertionAlgorithms []string `json:"token_endpoint_auth_signing_alg_values_supported"`
+	Claims              []string `json:"claims_supported"`
 }
 
-func discovery(svc *passwordless.Service) ([]byte, error) {
-	algorithms, err := algorithms(svc.JWKS())
+func (h *Handler) describe() ([]byte, error) {
+	algorithms, err := algorithms(h.svc.JWKS())
 	if err != nil {
 		return nil, err
 	}
-	at := func(path string) string { return svc.Issuer() + strings.TrimPrefix(path, "/") }
-	return json.Marshal(metadata{
-		Issuer:          svc.Issuer(),
-		TokenEndpoint:   at(tokenPath),
-		JWKSURI:         at(jwksPath),
-		ScopesSupported: everywhere,
-		ResponseTypes:   []string{},
-		GrantTypes:      []string{otpGrant, refreshGrant},
-		SubjectTypes:    []string{"public"},
-		Algorithms:      algorithms,
-		AuthMethods:     []string{"client_secret_basic", "client_secret_post", "none"},
+	m := metadata{
+		Issuer:              h.svc.Issuer(),
+		TokenEndpoint:       h.at(tokenPath),
+		JWKSURI:             h.at(jwksPath),
+		ScopesSupported:     everywhere,
+		ResponseTypes:       []string{},
+		ResponseModes:       []string{},
+		GrantTypes:          []string{otpGrant, refreshGrant},
+		SubjectTypes:        []string{"public"},
+		Algorithms:          append(algorithms, string(passwordless.HS256)),
+		AuthMethods:         []string{"client_secret_basic", "client_secret_post", "private_key_jwt", "none"},
+		AssertionAlgorithms: []string{"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"},
 		Claims: []string{"iss", "sub", "aud", "iat", "exp", "auth_time", "amr", "nonce", "name", "nickname", "updated_at",
 			"email", "email_verified", "phone_number", "phone_number_verified"},
-	})
+	}
+	if h.opts.Pages != nil {
+		m.GrantTypes = append(m.GrantTypes, codeGrant)
+		m.ResponseTypes, m.ResponseModes = []string{"code"}, []string{"query", "fragment"}
+		m.ChallengeMethods, m.ResponseIssuer = []string{"S256"}, true
+	}
+	return json.Marshal(m)
 }
 
 // algorithms are those of the key set.

@@ -25,6 +25,8 @@ func (p *problem) Error() string { return "auth0: " + p.Code }
 
 func (p *problem) answer() answer { return answer{status: p.status, body: p} }
 
+func (p *problem) because(err error) answer { return answer{status: p.status, body: p, cause: err} }
+
 // Problems of any endpoint.
 var (
 	noEndpoint      = &problem{404, "endpoint_disabled", "There is no such endpoint", ""}
@@ -33,18 +35,46 @@ var (
 	unavailable     = &problem{503, "temporarily_unavailable", "Temporarily unavailable. Please try again later.", ""}
 	tooManyRequests = &problem{429, "too_many_requests", "Too many requests. Please try again after the time in the Retry-After header.", ""}
 	twoMethods      = &problem{400, "invalid_request", "More than one way of client authentication, or more than one client", ""}
-	noAssertion     = &problem{401, "invalid_client", "client_assertion is not supported; use client_secret", ""}
+	badOrigin       = &problem{403, "access_denied", "Origin is not allowed", ""}
+	badAssertion    = &problem{401, "invalid_client", "Invalid client assertion", ""}
+	grantRefused    = &problem{403, "unauthorized_client", "Grant type '" + otpGrant + "' not allowed for the client.", "https://auth0.com/docs/clients/client-grant-types"}
+
+	badAssertionType = &problem{401, "invalid_client", "client_assertion_type must be " + assertionType + ", with a client_assertion", ""}
 )
 
 // Problems of a start.
 var (
 	noConnection    = &problem{400, "bad.connection", "Connection does not exist", ""}
-	badAuthParams   = &problem{400, "bad.authParams", "error in authParams - redirect_uri and state must be strings", ""}
 	badPhonePattern = &problem{400, "bad.phone_number", `String does not match pattern: ^\+[0-9]{1,15}$`, ""}
 	badSend         = &problem{400, "bad.send", "error in send - want link or code", ""}
 	noLinks         = &problem{400, "bad.send", "error in send - sign-in by link, which is the default, is not supported; want code", ""}
+	noSMSLinks      = &problem{400, "bad.send", "error in send - links are not sent by SMS; want code", ""}
 	noCaptcha       = &problem{400, "invalid_captcha", "captcha is not supported", ""}
 	badCredentials  = &problem{401, "invalid_client", "Invalid client credentials", ""}
+)
+
+// Problems of authParams, and of the query of verify_redirect.
+var (
+	badRedirect     = authParam("redirect_uri is not registered for the client")
+	badState        = authParam("state is too long")
+	noState         = authParam("state or code_challenge is required")
+	badResponseMode = authParam("response_mode must be query or fragment")
+	badNonce        = authParam("nonce is too long")
+	badChallenge    = authParam("code_challenge must be a SHA-256 in base64url, and code_challenge_method S256")
+	noChallenge     = authParam("code_challenge is required of public clients for links")
+	badResponseType = &problem{501, "unsupported_response_type", "Only response_type code is supported", ""}
+)
+
+func authParam(what string) *problem {
+	return &problem{400, "bad.authParams", "error in authParams - " + what, ""}
+}
+
+func badAuthParam(name string) *problem { return authParam(name + " must be a string") }
+
+// Problems of a check.
+var (
+	noPasswords   = &problem{403, "unauthorized_client", "Grant type 'password' not allowed for the client.", ""}
+	invalidClient = &problem{403, "unauthorized_client", "invalid client", ""}
 )
 
 // Problems of a token request.
@@ -53,13 +83,14 @@ var (
 	wrongEmail    = &problem{403, "invalid_grant", "Wrong email or verification code.", ""}
 	wrongPhone    = &problem{403, "invalid_grant", "Wrong phone number or verification code.", ""}
 	startAgain    = &problem{403, "invalid_grant", "You've reached the maximum number of attempts. Please try to login again.", ""}
-	grantRefused  = &problem{403, "unauthorized_client", "Grant type '" + otpGrant + "' not allowed for the client.", "https://auth0.com/docs/clients/client-grant-types"}
 	grantUnknown  = &problem{400, "unsupported_grant_type", "Unsupported grant type", ""}
 	noService     = &problem{403, "access_denied", "Service not found", ""}
 	noDPoP        = &problem{400, "invalid_request", "DPoP is not supported", ""}
 	noResource    = &problem{400, "invalid_request", "resource is not supported; use audience", ""}
 	noRealm       = &problem{400, "invalid_request", "Unknown realm", ""}
 	badRefreshing = &problem{403, "invalid_grant", "Unknown or invalid refresh token.", ""}
+	badCode       = &problem{403, "invalid_grant", "Invalid authorization code", ""}
+	expiredCode   = &problem{403, "invalid_grant", "The verification code has expired. Please try to login again.", ""}
 )
 
 func missingProperty(name string) *problem {
@@ -121,12 +152,11 @@ var startTable = table{
 	{is(errNoClient), missingProperty("client_id"), nil},
 	{is(errNoCredentials), &problem{403, "unauthorized_client", "Client authentication is required", ""}, nil},
 	{is(errBadCredentials), badCredentials, nil},
+	{is(passwordless.ErrInvalidAssertion), badAssertion, nil},
 	{is(passwordless.ErrUnknownClient), badCredentials, nil},
 	{input("Channel"), &problem{400, "bad.connection", "Connection is disabled", ""}, nil},
 	{input("Address"), nil, &problem{400, "bad.phone_number", "error in phone_number - numbers of this country are not served", ""}},
-	{input("Send"), nil, &problem{400, "bad.send", "error in send - links are not sent by SMS; want code", ""}},
-	{input("RedirectURI"), &problem{400, "bad.authParams", "error in authParams - redirect_uri is not registered for the client", ""}, nil},
-	{input("State"), &problem{400, "bad.authParams", "error in authParams - state is too long", ""}, nil},
+	{input("Params"), authParam("too long"), nil},
 	{undelivered(context.DeadlineExceeded), unavailable, &problem{400, "sms_provider_error", "Timeout while calling the SMS gateway", ""}},
 	{isA[*passwordless.DeliveryError], unavailable, &problem{400, "sms_provider_error", "Unexpected response while calling the SMS gateway", ""}},
 	{isA[*passwordless.LimitedError], tooManyRequests, nil},
@@ -138,19 +168,54 @@ var tokenTable = table{
 	{is(errNoClient), missingParameter("client_id"), nil},
 	{is(errNoCredentials), unauthorized, nil},
 	{is(errBadCredentials), unauthorized, nil},
+	{is(passwordless.ErrInvalidAssertion), badAssertion, nil},
 	{is(passwordless.ErrUnknownClient), unauthorized, nil},
 	{is(passwordless.ErrExhausted), startAgain, nil},
 	{is(passwordless.ErrShortCodesOff), startAgain, nil},
-	{is(passwordless.ErrExpired), &problem{403, "invalid_grant", "The verification code has expired. Please try to login again.", ""}, nil},
+	{is(passwordless.ErrExpired), expiredCode, nil},
 	{isA[*passwordless.ChallengeError], wrongEmail, wrongPhone},
 	{input("Address"), wrongEmail, wrongPhone},
 	{is(passwordless.ErrNoUser), wrongEmail, wrongPhone},
 	{isA[*passwordless.AccountError], &problem{401, "unauthorized", "user is blocked", ""}, nil},
 	{is(passwordless.ErrInvalidToken), badRefreshing, nil},
 	{input("Scopes"), &problem{400, "invalid_scope", "scope is more than was granted", ""}, nil},
+	{input("RedirectURI"), badRedirect, nil},
+	{input("CodeChallenge"), noChallenge, nil},
 	{input("Grant.Tokens"), &problem{400, "invalid_request", "scope, audience or nonce is too long", ""}, nil},
 	{isA[*passwordless.LimitedError], tooManyRequests, nil},
 	{passing, unavailable, nil},
+}
+
+// A check answers as the token endpoint does, in the words of its own endpoint.
+var verifyTable = table{
+	{is(errNoClient), missingProperty("client_id"), nil},
+	{is(errNoCredentials), invalidClient, nil},
+	{is(errBadCredentials), invalidClient, nil},
+	{is(passwordless.ErrInvalidAssertion), badAssertion, nil},
+	{is(passwordless.ErrUnknownClient), invalidClient, nil},
+	{is(passwordless.ErrExhausted), wrongPassword(startAgain), nil},
+	{is(passwordless.ErrShortCodesOff), wrongPassword(startAgain), nil},
+	{is(passwordless.ErrExpired), wrongPassword(expiredCode), nil},
+	{isA[*passwordless.ChallengeError], wrongPassword(wrongEmail), wrongPassword(wrongPhone)},
+	{isA[*passwordless.LimitedError], tooManyRequests, nil},
+	{passing, unavailable, nil},
+}
+
+func wrongPassword(p *problem) *problem {
+	return &problem{401, "invalid_user_password", p.Description, ""}
+}
+
+// returned is what an application is told by redirect. A refused code or link is "unauthorized" there, and a parameter that a
+// start would call by its name an invalid_request (RFC 6749, 4.1.2.1).
+func returned(err error, sms bool) *problem {
+	p := *tokenTable.find(err, sms)
+	switch {
+	case p.Code == "invalid_grant":
+		p.Code = "unauthorized"
+	case strings.HasPrefix(p.Code, "bad."):
+		p.Code = "invalid_request"
+	}
+	return &p
 }
 
 func is(target error) func(error) bool {
@@ -189,8 +254,16 @@ func (t table) answer(err error, sms bool) answer {
 	a := t.find(err, sms).answer()
 	a.cause = err
 	var limited *passwordless.LimitedError
-	if a.status == http.StatusTooManyRequests && errors.As(err, &limited) {
-		a.header = map[string]string{"Retry-After": coarse(limited.RetryAfter), "X-RateLimit-Remaining": "0"}
+	var refused *passwordless.ChallengeError
+	switch {
+	case a.status == http.StatusTooManyRequests && errors.As(err, &limited):
+		wait := coarse(limited.RetryAfter)
+		rate := limited.Rate
+		rate.Reset = rate.Reset.Add(wait - limited.RetryAfter)
+		a.header = map[string]string{"Retry-After": strconv.FormatInt(int64(wait/time.Second), 10)}
+		return a.limited(rate)
+	case errors.As(err, &refused):
+		return a.limited(refused.Rate)
 	}
 	return a
 }
@@ -218,11 +291,10 @@ func (t table) find(err error, sms bool) *problem {
 
 // coarse is a wait in whole seconds, rounded up to ten and beyond a minute to minutes:
 // strangers must not read from it when somebody else last asked for a code.
-func coarse(wait time.Duration) string {
+func coarse(wait time.Duration) time.Duration {
 	unit := 10 * time.Second
 	if wait > time.Minute {
 		unit = time.Minute
 	}
-	wait = max(unit, (wait + unit - 1).Truncate(unit))
-	return strconv.FormatInt(int64(wait/time.Second), 10)
+	return max(unit, (wait + unit - 1).Truncate(unit))
 }

@@ -3,6 +3,7 @@ package auth0
 import (
 	"crypto/rand"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"net/http"
 	"slices"
@@ -15,9 +16,7 @@ import (
 // A startForm is the body of a start: all of its properties.
 type startForm struct {
 	credentials
-	connection string
-	email      string
-	phone      string
+	recipient
 	send       string
 	captcha    string
 	authParams strict.Fields
@@ -27,6 +26,13 @@ type startForm struct {
 // startProperties are the names of a startForm's fields.
 var startProperties = []string{"client_id", "client_secret", "client_assertion", "client_assertion_type",
 	"connection", "email", "phone_number", "send", "captcha", "authParams"}
+
+// A recipient is who gets a message, or got one.
+type recipient struct{ connection, email, phone string }
+
+func readRecipient(d *strict.Decoder) recipient {
+	return recipient{d.String("connection"), d.String("email"), d.String("phone_number")}
+}
 
 // Connections by name, and back.
 var connections = map[string]passwordless.Channel{"email": passwordless.Email, "sms": passwordless.SMS}
@@ -45,7 +51,7 @@ func (h *Handler) serveStart(w http.ResponseWriter, r *http.Request) answer {
 	if err != nil {
 		return startTable.answer(err, form.connection == "sms")
 	}
-	return success(h.startedBody(form, started.Identifier))
+	return success(h.startedBody(form, started.Identifier)).limited(started.Rate)
 }
 
 // start decodes, authenticates and starts.
@@ -53,37 +59,20 @@ func (h *Handler) start(w http.ResponseWriter, r *http.Request) (form startForm,
 	if form, err = h.readStart(w, r); err != nil {
 		return form, started, err
 	}
-	client, err := h.authenticate(r.Context(), r.Header, form.credentials)
+	by, err := h.authenticate(r, form.credentials)
 	if err != nil {
 		return form, started, err
 	}
-	req, err := form.request()
-	if err != nil {
-		return form, started, err
+	req, err := h.startRequest(by, form)
+	if err == nil {
+		started, err = h.svc.Start(r.Context(), req)
+		by.settle(r.Context(), err)
 	}
-	if req, err = checkReturn(client, req); err != nil {
-		return form, started, err
+	if err == nil && h.ownScript(r) {
+		h.opts.Pages.KeepBrowser(w, started.Browser)
 	}
-	req.Client, req.Caller = client.ID, h.caller(r, client)
-	started, err = h.svc.Start(r.Context(), req)
 	return form, started, err
 }
-
-// checkReturn checks where a link would have returned to, and leaves it out: a code is not redirected, and a state
-// that is new each time would make a repeated start another one.
-func checkReturn(client passwordless.Client, req passwordless.StartRequest) (passwordless.StartRequest, error) {
-	if req.RedirectURI != "" && !client.AllowsRedirect(req.RedirectURI) {
-		return req, &passwordless.InputError{Field: "RedirectURI", Reason: "not registered"}
-	}
-	if len(req.State) > maxState {
-		return req, &passwordless.InputError{Field: "State", Reason: "too long"}
-	}
-	req.RedirectURI, req.State = "", ""
-	return req, nil
-}
-
-// maxState is the longest state, in bytes.
-const maxState = 2048
 
 func (h *Handler) readStart(w http.ResponseWriter, r *http.Request) (form startForm, err error) {
 	// No form: a page of any site could post one from its visitors' browsers, at their networks' cost,
@@ -97,18 +86,11 @@ func (h *Handler) readStart(w http.ResponseWriter, r *http.Request) (form startF
 	}
 	d := f.Decode()
 	form = startForm{
-		credentials: credentials{
-			id:            d.String("client_id"),
-			secret:        d.String("client_secret"),
-			assertion:     d.String("client_assertion"),
-			assertionType: d.String("client_assertion_type"),
-		},
-		connection: d.String("connection"),
-		email:      d.String("email"),
-		phone:      d.String("phone_number"),
-		send:       d.String("send"),
-		captcha:    d.String("captcha"),
-		languages:  languages(r.Header),
+		credentials: readCredentials(d),
+		recipient:   readRecipient(d),
+		send:        d.String("send"),
+		captcha:     d.String("captcha"),
+		languages:   languages(r.Header),
 	}
 	if err := d.Err(); err != nil {
 		return form, typeProblem(f, err)
@@ -165,9 +147,9 @@ func languages(header http.Header) string {
 	return header.Get("Accept-Language")
 }
 
-// request is the call that a form asks for, still without its client and caller.
-func (f startForm) request() (req passwordless.StartRequest, err error) {
-	req = passwordless.StartRequest{Handleless: true, Languages: f.languages}
+// startRequest is the call that a form asks for.
+func (h *Handler) startRequest(by requester, f startForm) (req passwordless.StartRequest, err error) {
+	req = passwordless.StartRequest{Client: by.ID, Handleless: true, Languages: f.languages, Caller: by.from}
 	if f.captcha != "" {
 		return req, noCaptcha
 	}
@@ -178,50 +160,90 @@ func (f startForm) request() (req passwordless.StartRequest, err error) {
 		return req, err
 	}
 	d := f.authParams.Decode()
-	req.RedirectURI, req.State = d.String("redirect_uri"), d.String("state")
-	if d.Err() != nil {
-		return req, badAuthParams
+	p := readParams(d.String)
+	var wrong *strict.Error
+	if errors.As(d.Err(), &wrong) {
+		return req, badAuthParam(wrong.Field)
 	}
-	return req, nil
+	if req.Send == passwordless.SendCode {
+		return req, checkReturn(by.Client, p)
+	}
+	return req, h.linkRequest(by.Client, p, &req)
 }
 
-// identifier is the one that belongs to the connection. Another beside it is refused: which of the
-// two would be meant is anybody's guess.
-func (f startForm) identifier() (passwordless.Channel, string, error) {
-	channel, ok := connections[f.connection]
+// checkReturn checks where a link would have returned to. Of a message with a code that is left out, like all of authParams: a
+// code is not redirected, its tokens are asked for when it is presented, and a state that is new each time would make
+// a repeated start another one.
+func checkReturn(client passwordless.Client, p params) error {
 	switch {
-	case f.connection == "":
-		return "", "", missingProperty("connection")
-	case !ok:
-		return "", "", noConnection
-	case channel == passwordless.SMS:
-		return channel, f.phone, f.checkPhone()
-	}
-	return channel, f.email, f.checkEmail()
-}
-
-func (f startForm) checkEmail() error {
-	if f.phone != "" {
-		return notAllowed("phone_number")
-	}
-	if f.email == "" {
-		return missingProperty("email")
-	}
-	if _, err := passwordless.ParseIdentifier(passwordless.Email, f.email); err != nil {
-		return badEmail(f.email)
+	case p.redirectURI != "" && !client.AllowsRedirect(p.redirectURI):
+		return badRedirect
+	case len(p.state) > maxState:
+		return badState
 	}
 	return nil
 }
 
-func (f startForm) checkPhone() error {
-	if f.email != "" {
+// maxState is the longest state, in bytes.
+const maxState = 2048
+
+// linkRequest asks for a link instead of a code, and keeps with it what its finish needs.
+func (h *Handler) linkRequest(client passwordless.Client, p params, req *passwordless.StartRequest) error {
+	if h.opts.Pages == nil {
+		return noLinks
+	}
+	j, err := h.journey(client, &p)
+	if err != nil {
+		return err
+	}
+	if err := checkReturn(client, p); err != nil {
+		return err
+	}
+	kept, err := json.Marshal(j)
+	if err != nil {
+		return err // cannot be: a journey is text
+	}
+	req.RedirectURI, req.State, req.Params, req.LinkURL = p.redirectURI, p.state, string(kept), h.at(linkPath)
+	return nil
+}
+
+// identifier is the one that belongs to the connection. Another beside it is refused: which of the
+// two would be meant is anybody's guess.
+func (to recipient) identifier() (passwordless.Channel, string, error) {
+	channel, ok := connections[to.connection]
+	switch {
+	case to.connection == "":
+		return "", "", missingProperty("connection")
+	case !ok:
+		return "", "", noConnection
+	case channel == passwordless.SMS:
+		return channel, to.phone, to.checkPhone()
+	}
+	return channel, to.email, to.checkEmail()
+}
+
+func (to recipient) checkEmail() error {
+	if to.phone != "" {
+		return notAllowed("phone_number")
+	}
+	if to.email == "" {
+		return missingProperty("email")
+	}
+	if _, err := passwordless.ParseIdentifier(passwordless.Email, to.email); err != nil {
+		return badEmail(to.email)
+	}
+	return nil
+}
+
+func (to recipient) checkPhone() error {
+	if to.email != "" {
 		return notAllowed("email")
 	}
-	if f.phone == "" {
+	if to.phone == "" {
 		return missingProperty("phone_number")
 	}
-	_, err := passwordless.ParseIdentifier(passwordless.SMS, f.phone)
-	if err != nil || !strings.HasPrefix(f.phone, "+") || strings.Trim(f.phone[1:], "0123456789") != "" {
+	_, err := passwordless.ParseIdentifier(passwordless.SMS, to.phone)
+	if err != nil || !strings.HasPrefix(to.phone, "+") || strings.Trim(to.phone[1:], "0123456789") != "" {
 		return badPhonePattern
 	}
 	return nil
@@ -235,8 +257,8 @@ func (f startForm) sendMode() (passwordless.SendMode, error) {
 		return passwordless.SendCode, nil
 	case !slices.Contains([]string{"", "link", "link_ios", "link_android"}, f.send):
 		return 0, badSend
-	case !sms:
-		return 0, noLinks
+	case sms:
+		return 0, noSMSLinks
 	}
 	return passwordless.SendLink, nil
 }

@@ -3,6 +3,7 @@ package auth0
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"net/http"
 	"slices"
 	"strings"
@@ -15,6 +16,7 @@ import (
 // The grant types.
 const (
 	otpGrant     = "http://auth0.com/oauth/grant-type/passwordless/otp"
+	codeGrant    = "authorization_code"
 	refreshGrant = "refresh_token"
 )
 
@@ -28,59 +30,65 @@ type tokenForm struct {
 	resource  string
 	dpop      string // a header
 
-	// of the OTP grant; its redirect_uri is not looked at, for nothing is redirected
-	username, otp, realm string
+	username, otp, realm string // of the OTP grant
+
+	code, redirectURI, verifier string // of the authorization code grant; of the OTP grant a redirect_uri is not looked at
 
 	refreshToken string // of the refresh grant
 }
 
+// An issue is what a grant gives, beside tokens what browsers keep and what is left of a limit.
+type issue struct {
+	passwordless.Tokens
+	device passwordless.Secret
+	rate   passwordless.RateLimit
+}
+
+func issueOf(l passwordless.Login) issue { return issue{*l.Tokens, l.Device, l.Rate} }
+
 // grants are what the token endpoint serves.
-var grants = map[string]func(*Handler, *http.Request, passwordless.Client, tokenForm) (passwordless.Tokens, error){
+var grants = map[string]func(*Handler, *http.Request, requester, tokenForm) (issue, error){
 	otpGrant:     (*Handler).otp,
+	codeGrant:    (*Handler).code,
 	refreshGrant: (*Handler).refresh,
 }
 
 func (h *Handler) serveToken(w http.ResponseWriter, r *http.Request) answer {
-	form, tokens, err := h.token(w, r)
+	form, got, err := h.token(w, r)
 	if err != nil {
 		return tokenTable.answer(err, form.realm == "sms")
 	}
-	return success(tokenBody(tokens))
+	if got.device != "" && h.ownScript(r) {
+		h.opts.Pages.KeepDevice(w, got.device)
+	}
+	return success(tokenBody(got.Tokens)).limited(got.rate)
 }
 
 // token decodes, authenticates and grants.
-func (h *Handler) token(w http.ResponseWriter, r *http.Request) (form tokenForm, tokens passwordless.Tokens, err error) {
+func (h *Handler) token(w http.ResponseWriter, r *http.Request) (form tokenForm, got issue, err error) {
 	if form, err = readToken(w, r); err != nil {
-		return form, tokens, err
+		return form, got, err
 	}
-	client, err := h.authenticate(r.Context(), r.Header, form.credentials)
+	by, err := h.authenticate(r, form.credentials)
 	if err != nil {
-		return form, tokens, err
+		return form, got, err
 	}
-	if err := form.check(); err != nil {
-		return form, tokens, err
+	if err = form.check(); err != nil {
+		return form, got, err
 	}
-	tokens, err = grants[form.grantType](h, r, client, form)
-	return form, tokens, err
+	got, err = grants[form.grantType](h, r, by, form)
+	by.settle(r.Context(), err)
+	return form, got, err
 }
 
 func readToken(w http.ResponseWriter, r *http.Request) (tokenForm, error) {
-	read := strict.Read
-	if r.Header.Get("Sec-Fetch-Site") == "cross-site" {
-		read = strict.ReadJSON // a page of any site could post a form, to burn somebody's tries
-	}
-	f, err := read(w, r, strict.Limits{})
+	f, err := strict.Read(w, r, strict.Limits{})
 	if err != nil {
 		return tokenForm{}, err
 	}
 	d := f.Decode()
 	form := tokenForm{
-		credentials: credentials{
-			id:            d.String("client_id"),
-			secret:        d.String("client_secret"),
-			assertion:     d.String("client_assertion"),
-			assertionType: d.String("client_assertion_type"),
-		},
+		credentials:  readCredentials(d),
 		grantType:    d.String("grant_type"),
 		audience:     d.String("audience"),
 		scope:        d.String("scope"),
@@ -89,6 +97,9 @@ func readToken(w http.ResponseWriter, r *http.Request) (tokenForm, error) {
 		username:     d.String("username"),
 		otp:          d.String("otp"),
 		realm:        d.String("realm"),
+		code:         d.String("code"),
+		redirectURI:  d.String("redirect_uri"),
+		verifier:     d.String("code_verifier"),
 		refreshToken: d.String("refresh_token"),
 		dpop:         r.Header.Get("DPoP"),
 	}
@@ -111,36 +122,34 @@ func (f tokenForm) check() error {
 	return nil
 }
 
-// otp exchanges a code for tokens. The application itself took the code from the person, so only
+// otp exchanges a one-time code for tokens. The application itself took the code from the person, so only
 // first-party clients may.
-func (h *Handler) otp(r *http.Request, client passwordless.Client, f tokenForm) (passwordless.Tokens, error) {
-	if !client.FirstParty {
-		return passwordless.Tokens{}, grantRefused
+func (h *Handler) otp(r *http.Request, by requester, f tokenForm) (issue, error) {
+	if !by.FirstParty {
+		return issue{}, grantRefused
 	}
 	channel, err := f.channel()
 	if err != nil {
-		return passwordless.Tokens{}, err
+		return issue{}, err
 	}
-	grant, err := h.tokenRequest(f)
+	tokens, err := h.tokenRequest(f.scope, f.audience, f.nonce)
 	if err != nil {
-		return passwordless.Tokens{}, err
+		return issue{}, err
 	}
 	login, err := h.svc.Verify(r.Context(), passwordless.VerifyRequest{
-		Client: client.ID, Channel: channel, Address: f.username, Code: passwordless.Secret(f.otp),
-		Caller: h.caller(r, client), Grant: passwordless.Grant{Tokens: grant},
+		Client: by.ID, Channel: channel, Address: f.username, Code: passwordless.Secret(f.otp),
+		Caller: by.from, Grant: passwordless.Grant{Tokens: tokens},
 	})
 	if err != nil {
-		return passwordless.Tokens{}, err
+		return issue{}, err
 	}
-	return *login.Tokens, nil
+	return issueOf(login), nil
 }
 
 // channel is the realm's, if nothing is missing.
 func (f tokenForm) channel() (passwordless.Channel, error) {
-	for _, need := range [...]struct{ name, value string }{{"username", f.username}, {"otp", f.otp}, {"realm", f.realm}} {
-		if need.value == "" {
-			return "", missingParameter(need.name)
-		}
+	if err := missing("username", f.username, "otp", f.otp, "realm", f.realm); err != nil {
+		return "", err
 	}
 	channel, ok := connections[f.realm]
 	if !ok {
@@ -149,21 +158,47 @@ func (f tokenForm) channel() (passwordless.Channel, error) {
 	return channel, nil
 }
 
-// refresh exchanges a refresh token. An audience is not looked at: the tokens keep theirs.
-func (h *Handler) refresh(r *http.Request, client passwordless.Client, f tokenForm) (passwordless.Tokens, error) {
-	if f.refreshToken == "" {
-		return passwordless.Tokens{}, missingParameter("refresh_token")
+// missing is the error of the first parameter that is not there. They come in pairs of name and value.
+func missing(pairs ...string) error {
+	for i := 0; i < len(pairs); i += 2 {
+		if pairs[i+1] == "" {
+			return missingParameter(pairs[i])
+		}
 	}
-	return h.svc.Refresh(r.Context(), passwordless.RefreshRequest{
-		Client: client.ID, Token: passwordless.Secret(f.refreshToken), Scopes: strings.Fields(f.scope)})
+	return nil
+}
+
+// code exchanges the authorization code that a link ended with. The start said which tokens.
+func (h *Handler) code(r *http.Request, by requester, f tokenForm) (issue, error) {
+	if err := missing("code", f.code, "redirect_uri", f.redirectURI); err != nil {
+		return issue{}, err
+	}
+	login, err := h.svc.Exchange(r.Context(), passwordless.ExchangeRequest{Client: by.ID, Code: passwordless.Secret(f.code),
+		RedirectURI: f.redirectURI, Verifier: passwordless.Secret(f.verifier), Subject: h.opts.Subject, Claims: profile})
+	if errors.Is(err, passwordless.ErrInvalidToken) {
+		return issue{}, badCode
+	}
+	if err != nil {
+		return issue{}, err
+	}
+	return issueOf(login), nil
+}
+
+// refresh exchanges a refresh token. An audience is not looked at: the tokens keep theirs.
+func (h *Handler) refresh(r *http.Request, by requester, f tokenForm) (issue, error) {
+	if err := missing("refresh_token", f.refreshToken); err != nil {
+		return issue{}, err
+	}
+	tokens, err := h.svc.Refresh(r.Context(), passwordless.RefreshRequest{
+		Client: by.ID, Token: passwordless.Secret(f.refreshToken), Scopes: strings.Fields(f.scope)})
+	return issue{Tokens: tokens}, err
 }
 
 // everywhere are the scopes that every audience grants.
 var everywhere = []string{"openid", "profile", "email", "phone", "address", "offline_access"}
 
-// tokenRequest says which tokens a form asks for, without what may not be asked for.
-func (h *Handler) tokenRequest(f tokenForm) (*passwordless.TokenRequest, error) {
-	audience := f.audience
+// tokenRequest says which tokens are asked for, without what may not be asked for.
+func (h *Handler) tokenRequest(scope, audience, nonce string) (*passwordless.TokenRequest, error) {
 	if audience == "" {
 		audience = h.svc.Issuer()
 	}
@@ -171,8 +206,8 @@ func (h *Handler) tokenRequest(f tokenForm) (*passwordless.TokenRequest, error) 
 	if !known && audience != h.svc.Issuer() {
 		return nil, noService
 	}
-	scopes := granted(strings.Fields(f.scope), everywhere, here)
-	return &passwordless.TokenRequest{Scopes: scopes, Audience: audience, Nonce: f.nonce, Subject: h.opts.Subject, Claims: profile}, nil
+	scopes := granted(strings.Fields(scope), everywhere, here)
+	return &passwordless.TokenRequest{Scopes: scopes, Audience: audience, Nonce: nonce, Subject: h.opts.Subject, Claims: profile}, nil
 }
 
 // granted are the wanted scopes that one of the lists has, each once.

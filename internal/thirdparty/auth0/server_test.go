@@ -1,0 +1,159 @@
+package auth0_test
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"crypto/rsa"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math/big"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// binary is the folder that the example server is built into.
+var binary = sync.OnceValues(func() (string, error) {
+	folder, err := os.MkdirTemp("", "passwordless-example-")
+	if err != nil {
+		return "", err
+	}
+	c := exec.Command("go", "build", "-o", folder, "./server")
+	c.Dir, c.Env = filepath.Join("..", "..", "..", "examples"), append(os.Environ(), "GOWORK=off")
+	if out, err := c.CombinedOutput(); err != nil {
+		return folder, fmt.Errorf("build the example server: %w: %s", err, out)
+	}
+	return folder, nil
+})
+
+// removeBuilt removes what the tests share, if any of them made it.
+func removeBuilt() {
+	for _, made := range []func() (string, error){binary, packages} {
+		if folder, _ := made(); folder != "" {
+			_ = os.RemoveAll(folder) // nothing that matters is in there
+		}
+	}
+}
+
+// A server is one that answers, over TLS as https://localhost, which is what the SDKs make of a domain.
+type server struct {
+	url     string   // with its slash; the issuer
+	folder  string   // with ca.pem, which its certificate is from
+	environ []string // what its script is told besides
+}
+
+// demo starts a server with the demo world.
+func demo(t *testing.T) *server {
+	t.Helper()
+	installed(t) // or nothing is worth starting
+	s := &server{folder: t.TempDir()}
+	s.start(t)
+	return s
+}
+
+// demoForChromium is demo, if there is a Chromium.
+func demoForChromium(t *testing.T) *server {
+	t.Helper()
+	for _, program := range []string{"chromium", "chromium-browser", "google-chrome"} {
+		if path, err := exec.LookPath(program); err == nil {
+			s := demo(t)
+			s.environ = append(s.environ, "CHROMIUM="+path)
+			return s
+		}
+	}
+	missing(t, errors.New("Chromium is not in PATH"))
+	return nil
+}
+
+// withKeys starts a server with a client that authenticates with a key.
+func withKeys(t *testing.T) *server {
+	t.Helper()
+	installed(t)
+	own, other := newKey(t), newKey(t)
+	s := &server{folder: t.TempDir(), environ: []string{"CLIENT_KEY=" + privatePEM(t, own), "OTHER_KEY=" + privatePEM(t, other)}}
+	object := map[string]any{
+		"app_name":    "Example",
+		"page_client": "pages",
+		"clients": []map[string]any{
+			{"id": "pages", "public": true},
+			{"id": "with-key", "jwks": keySet(t, own), "first_party": true, "algorithm": "RS256", "code_life": "3m"},
+		},
+	}
+	text, err := json.Marshal(object)
+	if err != nil {
+		t.Fatal(err)
+	}
+	world := filepath.Join(s.folder, "world.json")
+	if err := os.WriteFile(world, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s.start(t, "-config", world, "-dev")
+	return s
+}
+
+// keySet is the public half of a key as the client registers it (RFC 7517).
+func keySet(t *testing.T, key *rsa.PrivateKey) string {
+	t.Helper()
+	encode := base64.RawURLEncoding.EncodeToString
+	text, err := json.Marshal(map[string]any{"keys": []map[string]string{{
+		"kty": "RSA", "use": "sig", "alg": "RS256", "kid": "first",
+		"n": encode(key.N.Bytes()), "e": encode(big.NewInt(int64(key.E)).Bytes()),
+	}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+// start runs the server on a free port until the test ends.
+func (s *server) start(t *testing.T, args ...string) {
+	t.Helper()
+	at, err := binary()
+	if err != nil {
+		t.Fatal(err)
+	}
+	certificate, key := writeCertificates(t, s.folder)
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
+	t.Cleanup(cancel)
+	c := exec.CommandContext(ctx, filepath.Join(at, "server"), append([]string{
+		"-addr", "localhost:0", "-store", "memory", "-tls-cert", certificate, "-tls-key", key}, args...)...)
+	c.Dir = s.folder
+	out, err := c.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Stderr = c.Stdout
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	log := &bytes.Buffer{}
+	lines := bufio.NewScanner(io.TeeReader(out, log))
+	for s.url == "" && lines.Scan() {
+		_, s.url, _ = strings.Cut(lines.Text(), " is at ")
+	}
+	var rest sync.WaitGroup
+	rest.Go(func() {
+		for lines.Scan() {
+			continue
+		}
+	})
+	t.Cleanup(func() {
+		_ = c.Process.Signal(syscall.SIGTERM) // fails only if it has ended
+		rest.Wait()
+		if err := c.Wait(); err != nil {
+			t.Errorf("the server ended with %v: %s", err, log)
+		}
+	})
+	if s.url == "" {
+		t.Fatal("the server did not start")
+	}
+}

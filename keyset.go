@@ -1,0 +1,149 @@
+package passwordless
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/seed62b93bad/passwordless/internal/outbound"
+)
+
+// How key sets at URLs are read.
+const (
+	maxKeySets      = 256              // URLs that are remembered
+	keySetFresh     = 10 * time.Minute // how long a set is used without a look at its URL
+	keySetStale     = time.Hour        // how long, if the URL does not answer
+	keySetPause     = time.Minute      // between two fetches that strangers can cause
+	keySetRetry     = 5 * time.Second  // between two fetches while there is no set to use
+	keySetFetchTime = 5 * time.Second
+)
+
+// keySets remembers the key sets that clients publish at URLs. It is a cache: a Service that forgets it fetches
+// them again. Safe for concurrent use.
+type keySets struct {
+	now   func() Instant
+	fetch func(ctx context.Context, url string) ([]byte, error)
+
+	mu    sync.Mutex // guards all below
+	byURL map[string]*keySet
+	order []string // the URLs, those remembered longest first
+}
+
+// A keySet is one of them.
+type keySet struct {
+	turn chan struct{} // holds one: whoever has put it there may fetch, and store what is known
+	last atomic.Pointer[knownKeys]
+}
+
+// knownKeys is what is known of a key set. Immutable.
+type knownKeys struct {
+	keys    []clientKey
+	fetched Instant // when keys were; zero: never
+	tried   Instant // when a fetch was last begun, whatever came of it; zero: never
+}
+
+func newKeySets(now func() Instant) *keySets {
+	client := outbound.New()
+	return &keySets{now: now, byURL: map[string]*keySet{}, fetch: func(ctx context.Context, url string) ([]byte, error) {
+		return client.Document(ctx, url, "application/jwk-set+json, application/json", maxKeySet)
+	}}
+}
+
+// keysAt returns the keys published at a URL, as they are or were at most an hour ago. It fetches
+// them if they are no longer fresh, or if none has the kid of an assertion ("" for none), but the latter once
+// a minute at most: anybody can write a kid. Callers that need the same fetch share one.
+//
+// Its error is a *keySetError, or the context's, if that ended while another caller fetched.
+func (k *keySets) keysAt(ctx context.Context, url, kid string) ([]clientKey, error) {
+	set := k.of(url)
+	if known := set.last.Load(); known.serves(kid, k.now()) {
+		return known.keys, nil
+	}
+	select {
+	case set.turn <- struct{}{}:
+		defer func() { <-set.turn }()
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	known, now := set.last.Load(), k.now()
+	if known.serves(kid, now) { // another caller fetched
+		return known.keys, nil
+	}
+	reason := "no answer lately"
+	if !known.pauses(now) {
+		known, reason = k.refetch(ctx, url, *known, now)
+		set.last.Store(known)
+	}
+	if !known.usable(now) {
+		return nil, &keySetError{reason}
+	}
+	return known.keys, nil
+}
+
+// of finds or makes the entry of a URL. The oldest makes room.
+func (k *keySets) of(url string) *keySet {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if set := k.byURL[url]; set != nil {
+		return set
+	}
+	if len(k.order) == maxKeySets {
+		delete(k.byURL, k.order[0])
+		k.order = slices.Delete(k.order, 0, 1)
+	}
+	set := &keySet{turn: make(chan struct{}, 1)}
+	set.last.Store(&knownKeys{})
+	k.byURL[url] = set
+	k.order = append(k.order, url)
+	return set
+}
+
+// refetch fetches a set and returns what is known then, and the reason of a failure. It goes on when the caller
+// has given up, for a few seconds: else whoever opens requests and breaks them off could keep a set from being
+// fetched, or have it fetched without end.
+func (k *keySets) refetch(ctx context.Context, url string, known knownKeys, now Instant) (*knownKeys, string) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), keySetFetchTime)
+	defer cancel()
+	known.tried = now
+	text, err := k.fetch(ctx, url)
+	if err != nil {
+		return &known, err.Error()
+	}
+	keys, _, err := parseKeySet(text) // others than ours may be beside them
+	if err != nil {
+		return &known, err.Error()
+	}
+	known.keys, known.fetched = keys, now
+	return &known, ""
+}
+
+// serves reports whether the keys answer for a kid without a fetch.
+func (k *knownKeys) serves(kid string, now Instant) bool {
+	named := kid == "" || slices.ContainsFunc(k.keys, func(key clientKey) bool { return key.id == kid })
+	return named && since(k.fetched, now, keySetFresh)
+}
+
+// usable reports whether the keys may be used if there is no way to newer ones.
+func (k *knownKeys) usable(now Instant) bool { return since(k.fetched, now, keySetStale) }
+
+// pauses reports whether it is too early for another fetch.
+func (k *knownKeys) pauses(now Instant) bool {
+	if k.usable(now) {
+		return since(k.tried, now, keySetPause)
+	}
+	return since(k.tried, now, keySetRetry)
+}
+
+// since reports whether at was less than d ago. An instant that is to come, since a clock stepped back, was not.
+func since(at, now Instant, d time.Duration) bool { return at <= now && now < at.Add(d) }
+
+// A keySetError tells why there is no key set to use: nobody can say whether an assertion is right, which
+// is no fault of its client.
+type keySetError struct{ reason string }
+
+func (e *keySetError) Error() string { return "key set not available: " + e.reason }
+
+// Is makes errors.Is(err, ErrUnavailable) true.
+func (e *keySetError) Is(target error) bool { return target == ErrUnavailable }

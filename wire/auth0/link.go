@@ -1,0 +1,241 @@
+package auth0
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/seed62b93bad/passwordless"
+)
+
+// A journey is what of authParams is kept from a start to the finish of its link.
+type journey struct {
+	Mode      string   `json:"mode,omitempty"` // response_mode
+	Scopes    []string `json:"scopes,omitempty"`
+	Audience  string   `json:"audience,omitempty"`
+	Nonce     string   `json:"nonce,omitempty"`
+	Challenge string   `json:"challenge,omitempty"` // of PKCE
+}
+
+// authorization asks for the code that a journey ends with.
+func (j journey) authorization(redirect string) *passwordless.AuthorizationRequest {
+	return &passwordless.AuthorizationRequest{RedirectURI: redirect, CodeChallenge: j.Challenge,
+		Scopes: j.Scopes, Audience: j.Audience, Nonce: j.Nonce}
+}
+
+// params are the parameters of an authorization request, of a start's authParams or of a query.
+type params struct {
+	redirectURI, state                                 string
+	responseType, responseMode                         string
+	scope, audience, nonce, challenge, challengeMethod string
+}
+
+// readParams takes them with get.
+func readParams(get func(name string) string) params {
+	return params{
+		redirectURI: get("redirect_uri"), state: get("state"),
+		responseType: get("response_type"), responseMode: get("response_mode"),
+		scope: get("scope"), audience: get("audience"), nonce: get("nonce"),
+		challenge: get("code_challenge"), challengeMethod: get("code_challenge_method"),
+	}
+}
+
+// The longest nonce, in bytes.
+const maxNonce = 512
+
+// journey checks what a client asks for, and fills in where it returns to: by default the first redirect URI that it
+// registered. Only authorization codes are given: tokens in a URL end in histories and logs (RFC 9700, 2.1.2).
+func (h *Handler) journey(client passwordless.Client, p *params) (j journey, err error) {
+	if p.redirectURI == "" && len(client.RedirectURIs) > 0 {
+		p.redirectURI = client.RedirectURIs[0]
+	}
+	tokens, err := h.tokenRequest(p.scope, p.audience, p.nonce)
+	switch {
+	case !client.AllowsRedirect(p.redirectURI):
+		return j, badRedirect
+	case p.responseType != "" && p.responseType != "code":
+		return j, badResponseType
+	case p.responseMode != "" && p.responseMode != "query" && p.responseMode != "fragment":
+		return j, badResponseMode
+	case err != nil:
+		return j, err
+	case len(p.nonce) > maxNonce:
+		return j, badNonce
+	case p.challenge != "" && (p.challengeMethod != "S256" || !passwordless.ValidCodeChallenge(p.challenge)),
+		p.challenge == "" && p.challengeMethod != "":
+		return j, badChallenge
+	case p.challenge == "" && client.Public && !client.InsecureWithoutPKCE:
+		return j, noChallenge
+	}
+	return journey{p.responseMode, tokens.Scopes, tokens.Audience, p.nonce, p.challenge}, nil
+}
+
+// finish is what verify_redirect does: it ends the journey of a link (the parameter t), or that of a code which a
+// script of the application has had checked and now sends the browser with.
+type finish struct{ h *Handler }
+
+// Peek tells what the step is about.
+func (f finish) Peek(ctx context.Context, q map[string]string, from passwordless.Caller) (passwordless.LinkInfo, error) {
+	s, err := f.step(ctx, q, from)
+	return s.info, err
+}
+
+// Confirm takes the step. The browser goes back to the application with a code, or with why there is none.
+func (f finish) Confirm(ctx context.Context, q map[string]string, from passwordless.Caller) (string, error) {
+	s, err := f.step(ctx, q, from)
+	var back *passwordless.ReturnError
+	switch {
+	case errors.As(err, &back):
+		return back.Location, nil
+	case err != nil:
+		return "", err
+	}
+	login, err := s.take(ctx)
+	if err != nil {
+		return s.failed(err)
+	}
+	return s.answer("code", login.Code.Reveal()), nil
+}
+
+// A step is one request to verify_redirect, understood.
+type step struct {
+	issuer string
+	info   passwordless.LinkInfo
+	mode   string // response_mode
+	sms    bool
+	take   func(context.Context) (passwordless.Login, error)
+}
+
+// step understands a query. An error that is no *passwordless.ReturnError is not told to the application: it is not
+// known, or not to be trusted, where that is.
+func (f finish) step(ctx context.Context, q map[string]string, from passwordless.Caller) (step, error) {
+	if t := q["t"]; t != "" {
+		return f.link(ctx, passwordless.Secret(t), from)
+	}
+	return f.code(ctx, q, from)
+}
+
+// link is the step of a link.
+func (f finish) link(ctx context.Context, t passwordless.Secret, from passwordless.Caller) (s step, err error) {
+	h := f.h
+	s = step{issuer: h.svc.Issuer()}
+	var dead *passwordless.ChallengeError
+	s.info, err = h.svc.PeekLink(ctx, t, from)
+	if err != nil && (s.info.Client == "" || !errors.As(err, &dead)) {
+		return s, err
+	}
+	var j journey
+	client, lost := h.svc.Client(ctx, s.info.Client)
+	switch {
+	case lost != nil:
+		return s, lost
+	case s.info.LinkURL != h.at(linkPath), json.Unmarshal([]byte(s.info.Params), &j) != nil, !client.AllowsRedirect(s.info.RedirectURI):
+		return s, unknown()
+	}
+	s.mode = j.Mode
+	if err != nil {
+		return s, s.back(err)
+	}
+	s.info.SameBrowser = s.info.SameBrowser || client.InsecureAnyBrowser && (s.info.State != "" || j.Challenge != "")
+	s.take = func(ctx context.Context) (passwordless.Login, error) {
+		return h.svc.RedeemLink(ctx, passwordless.RedeemRequest{Client: client.ID, Token: t, LinkURL: s.info.LinkURL,
+			Caller: from, Grant: passwordless.Grant{Code: j.authorization(s.info.RedirectURI)}})
+	}
+	return s, nil
+}
+
+// code is the step of a code in the query. What signs in must be bound to the browser in which the person began, and here
+// only the application can tell: by its state, or by PKCE.
+func (f finish) code(ctx context.Context, q map[string]string, from passwordless.Caller) (s step, err error) {
+	h := f.h
+	get := func(name string) string { return q[name] }
+	to, p := recipient{get("connection"), get("email"), get("phone_number")}, readParams(get)
+	client, err := h.svc.Client(ctx, q["client_id"])
+	if errors.Is(err, passwordless.ErrUnknownClient) {
+		return s, unknown()
+	}
+	if err != nil {
+		return s, err
+	}
+	j, wrong := h.journey(client, &p)
+	if q["verification_code"] == "" || !client.AllowsRedirect(p.redirectURI) {
+		return s, unknown()
+	}
+	s = step{issuer: h.svc.Issuer(), mode: p.mode(), sms: to.connection == "sms", info: passwordless.LinkInfo{Client: client.ID, AppName: h.svc.AppName(client),
+		SameBrowser: true, RedirectURI: p.redirectURI, State: p.state}}
+	channel, address, misaddressed := to.identifier()
+	switch {
+	case wrong != nil:
+		return s, s.back(wrong)
+	case misaddressed != nil:
+		return s, s.back(misaddressed)
+	case !client.FirstParty:
+		return s, s.back(grantRefused)
+	case p.state == "" && p.challenge == "":
+		return s, s.back(noState)
+	}
+	id, err := passwordless.ParseIdentifier(channel, address)
+	if err != nil {
+		return s, s.back(err)
+	}
+	s.info.Address = id.String()
+	s.take = func(ctx context.Context) (passwordless.Login, error) {
+		return h.svc.Verify(ctx, passwordless.VerifyRequest{Client: client.ID, Channel: channel, Address: address,
+			Code: passwordless.Secret(q["verification_code"]), Caller: from, Grant: passwordless.Grant{Code: j.authorization(p.redirectURI)}})
+	}
+	return s, nil
+}
+
+// mode is where the answer is put: what a client that asks for tokens reads is the fragment.
+func (p params) mode() string {
+	if p.responseMode == "" && strings.Contains(p.responseType, "token") {
+		return "fragment"
+	}
+	return p.responseMode
+}
+
+func unknown() error {
+	return &passwordless.ChallengeError{Reason: passwordless.ErrUnknownChallenge}
+}
+
+// failed tells the application why there is no code. What may go better in a moment, and a code to be typed
+// elsewhere, are for the person: the link still works.
+func (s step) failed(err error) (string, error) {
+	var other *passwordless.OtherBrowserError
+	p := returned(err, s.sms)
+	if errors.As(err, &other) || p.status >= 500 || p.status == http.StatusTooManyRequests {
+		return "", err
+	}
+	return s.problem(p), nil
+}
+
+// back leads to the application with why there can be no code.
+func (s step) back(err error) error {
+	return &passwordless.ReturnError{Location: s.problem(returned(err, s.sms)), Err: err}
+}
+
+func (s step) problem(p *problem) string {
+	return s.answer("error", p.Code, "error_description", p.Description)
+}
+
+// answer is the redirect URI with an answer in its query or its fragment (RFC 6749, 4.1.2; RFC 9207).
+func (s step) answer(pairs ...string) string {
+	v := url.Values{"iss": {s.issuer}}
+	for i := 0; i < len(pairs); i += 2 {
+		v.Set(pairs[i], pairs[i+1])
+	}
+	if s.info.State != "" {
+		v.Set("state", s.info.State)
+	}
+	separator := "?"
+	switch {
+	case s.mode == "fragment":
+		separator = "#"
+	case strings.Contains(s.info.RedirectURI, "?"):
+		separator = "&"
+	}
+	return s.info.RedirectURI + separator + v.Encode()
+}
