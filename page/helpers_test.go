@@ -2,7 +2,10 @@ package page_test
 
 import (
 	"context"
+	"crypto/hmac"
+	"crypto/sha256"
 	"crypto/tls"
+	"encoding/base64"
 	"html"
 	"io"
 	"net/http"
@@ -258,12 +261,12 @@ func (b *browser) submit(a answer, action string, typed url.Values) answer {
 }
 
 var (
-	formTag  = regexp.MustCompile(`(?s)<form method="post" action="([^"]*)"[^>]*>(.*?)</form>`)
+	formTag  = regexp.MustCompile(`(?s)<form method="post"(?: action="([^"]*)")?[^>]*>(.*?)</form>`)
 	inputTag = regexp.MustCompile(`<input[^>]* name="([^"]*)"[^>]*>`)
 	valueOf  = regexp.MustCompile(` value="([^"]*)"`)
 )
 
-// form reads the fields of the page's form that leads to action.
+// form reads the fields of the page's form that leads to action; "" is the page itself.
 func (a answer) form(t *testing.T, action string, typed url.Values) url.Values {
 	t.Helper()
 	for _, f := range formTag.FindAllStringSubmatch(a.body, -1) {
@@ -371,3 +374,10 @@ func path(t *testing.T, link passwordless.Secret) string {
 var nonces = regexp.MustCompile(`name="(nonce|t)" value="[^"]*"`)
 
 func masked(body string) string { return nonces.ReplaceAllString(body, `name="$1"`) }
+
+// formNonce is the nonce that a form would have in the browser, for forms that no page shows.
+func formNonce(b *browser, form ...string) string {
+	mac := hmac.New(sha256.New, []byte(b.cookie("-browser")))
+	mac.Write([]byte("page nonce\x00" + strings.Join(form, "\x00")))
+	return base64.RawURLEncoding.EncodeToString(mac.Sum(nil))
+}

@@ -1,6 +1,7 @@
 package page_test
 
 import (
+	"errors"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
@@ -222,7 +223,8 @@ func TestHostileHostsLeaveLinksUnchanged(t *testing.T) {
 	}
 }
 
-// A link of another client of the same service is unknown here, and stays as it is.
+// A link of another client of the same service is unknown here, and stays as it is. "This was not me" of its messages leads
+// here all the same.
 func TestLinkOfAnotherClientIsUntouched(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, nil, func(o *page.Options) {
@@ -245,20 +247,72 @@ func TestLinkOfAnotherClientIsUntouched(t *testing.T) {
 	}
 	m := w.box.last(t)
 	asked := there.get(path(t, m.Link)).wants(t, http.StatusOK).has(t, "Other")
-	unasked := there.get(path(t, m.Cancel)).wants(t, http.StatusOK)
 
 	dead := here.get("/auth/link?t=x").wants(t, http.StatusNotFound).body
 	for what, a := range map[string]answer{
-		"GET link":    here.get(path(t, m.Link)),
-		"GET cancel":  here.get(path(t, m.Cancel)),
-		"POST link":   here.submit(asked, "/auth/link", nil),
-		"POST cancel": here.submit(unasked, "/auth/cancel", nil),
+		"GET":  here.get(path(t, m.Link)),
+		"POST": here.submit(asked, "/auth/link", nil),
 	} {
 		if a.wants(t, http.StatusNotFound).body != dead {
 			t.Errorf("%s tells of it:\n%s", what, a.body)
 		}
 	}
 	there.submit(asked, "/auth/link", nil).leadsTo(t, "/auth/")
+}
+
+func TestCancelWorksForEveryClientsMessages(t *testing.T) {
+	t.Parallel()
+	for name, req := range map[string]passwordless.StartRequest{
+		"another client":         {Client: "other"},
+		"a link that leads away": {Client: "web", LinkURL: "https://login.example/finish"},
+	} {
+		w := newWorld(t, nil, nil)
+		req.Channel, req.Address, req.Send, req.Caller.IP = passwordless.Email, alice, passwordless.SendBoth, loopback
+		started, err := w.svc.Start(t.Context(), req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		m, owner := w.box.last(t), w.browser()
+		asked := owner.get(path(t, m.Cancel)).wants(t, http.StatusOK).has(t, "sign in to "+m.AppName).has(t, "a***@example.com")
+		owner.submit(asked, "/auth/cancel", nil).leadsTo(t, "/auth/cancelled")
+		_, err = w.svc.Verify(t.Context(), passwordless.VerifyRequest{Client: req.Client, Handle: started.Handle, Code: m.Code, Caller: req.Caller})
+		if !errors.Is(err, passwordless.ErrCancelled) {
+			t.Errorf("%s: %v, want that it is cancelled", name, err)
+		}
+		owner.submit(asked, "/auth/cancel", nil).wants(t, http.StatusNotFound)
+	}
+}
+
+// A link that leads elsewhere is unknown here, and stays as it is: a session is not what it was asked for.
+func TestLinkThatLeadsElsewhereIsUntouched(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, nil, sendBoth)
+	b := w.browser()
+	b.start("bob@example.com", "")
+	own := b.get(path(t, w.box.last(t).Link))
+	const elsewhere = "https://login.example/finish"
+	caller := passwordless.Caller{IP: loopback, Browser: passwordless.Secret(b.cookie("-browser"))}
+	_, err := w.svc.Start(t.Context(), passwordless.StartRequest{Client: "web", Channel: passwordless.Email, Address: alice,
+		Send: passwordless.SendLink, LinkURL: elsewhere, Caller: caller})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, token, _ := strings.Cut(w.box.last(t).Link.Reveal(), "t=")
+	dead := b.get("/auth/link?t=x").wants(t, http.StatusNotFound).body
+	if body := b.get("/auth/link?t="+token).wants(t, http.StatusNotFound).body; body != dead {
+		t.Errorf("GET tells of it:\n%s", body)
+	}
+	form := own.form(t, "/auth/link", nil)
+	form.Set("t", token) // with the nonce of another link
+	b.do("POST", "/auth/link", form, nil).wants(t, http.StatusForbidden)
+	form.Set("nonce", formNonce(b, "link", token))
+	if body := b.do("POST", "/auth/link", form, nil).wants(t, http.StatusNotFound).body; body != dead {
+		t.Errorf("POST tells of it:\n%s", body)
+	}
+	_, err = w.svc.RedeemLink(t.Context(), passwordless.RedeemRequest{Token: passwordless.Secret(token), LinkURL: elsewhere, Caller: caller})
+	if err != nil {
+		t.Errorf("the link is used up: %v", err)
+	}
 }
 
 func TestInsecureAnyBrowserNeedsTheApplicationsOwnEnd(t *testing.T) {

@@ -86,16 +86,16 @@ func (a *app) routes() (http.Handler, error) {
 		return nil, err
 	}
 	dialect, err := auth0.New(a.svc, auth0.Options{
-		APIs: a.world.APIs, TrustedProxies: a.world.TrustedProxies, OnError: a.failed,
+		Pages: pages, APIs: a.world.APIs, TrustedProxies: a.world.TrustedProxies, OnError: a.failed,
 	})
 	if err != nil {
 		return nil, err
 	}
 	mux := http.NewServeMux()
 	mux.Handle("/", pages)
-	mux.Handle("/passwordless/", dialect)
-	mux.Handle("/oauth/", dialect)
-	mux.Handle("/.well-known/", dialect)
+	for _, path := range []string{"/passwordless/", "/oauth/", "/.well-known/", "/co/", "/authorize", "/userinfo", "/dbconnections/", "/u/"} {
+		mux.Handle(path, dialect)
+	}
 	mux.Handle("GET /account", pages.RequireLogin(account{a.svc, pages, a.failed}))
 	if a.set.dev {
 		dev{&a.clock, a.post.outbox}.mount(mux)

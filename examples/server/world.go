@@ -129,10 +129,12 @@ func demoWorld() world {
 			{
 				ID: "demo-web", SecretHashes: []passwordless.SecretHash{passwordless.HashSecret("demo-web-secret")},
 				FirstParty: true, Channels: both, Algorithm: passwordless.RS256, RedirectURIs: callback, CodeLife: 3 * time.Minute,
+				InsecureAnyBrowser: true, // it compares the state
 			},
 			{
 				ID: "demo-spa", Public: true, FirstParty: true, Channels: both, Algorithm: passwordless.RS256,
-				RedirectURIs: callback, CodeLife: 3 * time.Minute,
+				RedirectURIs: callback, CodeLife: 3 * time.Minute, Origins: []string{"http://localhost:3000"},
+				InsecureAnyBrowser: true, InsecureWithoutPKCE: true, // auth0.js compares the state, and knows no PKCE
 			},
 		},
 		Users: demoUsers(),

@@ -53,9 +53,9 @@ func New() *Client {
 	}}
 }
 
-// Document gets a small document: the body of an answer with status 200, at most most bytes long. The
+// Document gets a small document: the body of an answer with status 200, of limit bytes at most. The
 // context bounds the time of it all. Errors: those above, and of the context; none is wrapped.
-func (c *Client) Document(ctx context.Context, address, accept string, most int64) ([]byte, error) {
+func (c *Client) Document(ctx context.Context, address, accept string, limit int64) ([]byte, error) {
 	if !allowed(address) {
 		return nil, ErrURL
 	}
@@ -72,16 +72,16 @@ func (c *Client) Document(ctx context.Context, address, accept string, most int6
 	if res.StatusCode != http.StatusOK {
 		return nil, ErrStatus
 	}
-	return read(ctx, res.Body, most)
+	return read(ctx, res.Body, limit)
 }
 
 // read reads one byte more than it takes, to tell a document that fits from one that was cut.
-func read(ctx context.Context, body io.Reader, most int64) ([]byte, error) {
-	b, err := io.ReadAll(io.LimitReader(body, most+1))
+func read(ctx context.Context, body io.Reader, limit int64) ([]byte, error) {
+	b, err := io.ReadAll(io.LimitReader(body, limit+1))
 	switch {
 	case err != nil:
 		return nil, why(ctx, err)
-	case int64(len(b)) > most:
+	case int64(len(b)) > limit:
 		return nil, ErrTooLarge
 	}
 	return b, nil

@@ -136,13 +136,13 @@ func TestHostileBodiesAreRefused(t *testing.T) {
 		{"a multipart form", "multipart/form-data; boundary=x", "--x--", 415},
 	}
 	w := newWorld(t, auth0.Options{})
-	for _, path := range []string{"/passwordless/start", "/oauth/token"} {
+	for _, path := range []string{"/passwordless/start", "/passwordless/verify", "/oauth/token"} {
 		for _, row := range rows {
 			t.Run(path+" "+row.rule, func(t *testing.T) {
 				rec := post(w.handler, path, row.media, row.body)
 				want := row.status
-				if path == "/passwordless/start" && row.media == mediaForm {
-					want = 415 // forms are not read there
+				if path != "/oauth/token" && row.media == mediaForm {
+					want = 415 // forms are not read elsewhere
 				}
 				if body := checkShape(t, rec); rec.Code != want || body["error"] != "invalid_request" {
 					t.Errorf("status %d %s, want %d", rec.Code, rec.Body, want)
@@ -167,6 +167,11 @@ type failing func() (passwordless.Client, error)
 
 func (f failing) Client(context.Context, string) (passwordless.Client, error) { return f() }
 
+// blank are Pages without pages.
+type blank struct{ auth0.Pages }
+
+func (blank) Confirm(passwordless.Confirmation) http.Handler { return http.NotFoundHandler() }
+
 func TestFailuresTellTheCallerNothing(t *testing.T) {
 	rows := []struct {
 		rule    string
@@ -183,7 +188,7 @@ func TestFailuresTellTheCallerNothing(t *testing.T) {
 	for _, row := range rows {
 		for _, path := range []string{"/passwordless/start", "/oauth/token"} {
 			t.Run(row.rule+" "+path, func(t *testing.T) {
-				w := newWorld(t, auth0.Options{}, func(c *passwordless.Config) { c.Clients = row.clients })
+				w := newWorld(t, auth0.Options{Pages: blank{}}, func(c *passwordless.Config) { c.Clients = row.clients })
 				rec := post(w.handler, path, mediaJSON, `{"client_id":"else"}`)
 				checkShape(t, rec)
 				if rec.Code != row.status || strings.Contains(rec.Body.String(), "canary") {
@@ -199,7 +204,7 @@ func TestFailuresTellTheCallerNothing(t *testing.T) {
 }
 
 func TestAbortedHandlersStayAborted(t *testing.T) {
-	w := newWorld(t, auth0.Options{}, func(c *passwordless.Config) {
+	w := newWorld(t, auth0.Options{Pages: blank{}}, func(c *passwordless.Config) {
 		c.Clients = failing(func() (passwordless.Client, error) { panic(http.ErrAbortHandler) })
 	})
 	defer func() {
@@ -308,17 +313,20 @@ func FuzzBodies(f *testing.F) {
 }
 
 // A page of any site can post a form from its visitors' browsers: their tries, and their networks' limits, are not
-// its to spend.
+// its to spend. Browsers always say where such a form comes from.
 func TestFormsOfOtherSitesAreRefused(t *testing.T) {
 	w := newWorld(t, auth0.Options{})
-	for _, path := range []string{"/passwordless/start", "/oauth/token"} {
-		r := httptest.NewRequest(http.MethodPost, path, strings.NewReader("client_id=spa&grant_type=refresh_token&refresh_token=x"))
-		r.Header.Set("Content-Type", mediaForm)
-		r.Header.Set("Sec-Fetch-Site", "cross-site")
-		rec := httptest.NewRecorder()
-		w.handler.ServeHTTP(rec, r)
-		if rec.Code != http.StatusUnsupportedMediaType {
-			t.Errorf("%s: status %d", path, rec.Code)
+	for _, path := range []string{"/passwordless/start", "/passwordless/verify", "/oauth/token"} {
+		for _, origin := range []string{"https://evil.example", "null", "https://login.example.com.evil.example", "http://login.example.com",
+			"https://app.example.com:8443", "HTTPS://APP.EXAMPLE.COM"} {
+			r := httptest.NewRequest(http.MethodPost, path, strings.NewReader("client_id=spa&grant_type=refresh_token&refresh_token=x"))
+			r.Header.Set("Content-Type", mediaForm)
+			r.Header.Set("Origin", origin)
+			rec := httptest.NewRecorder()
+			w.handler.ServeHTTP(rec, r)
+			if rec.Code != http.StatusForbidden || rec.Header().Get("Access-Control-Allow-Origin") != "" {
+				t.Errorf("%s from %s: status %d %v", path, origin, rec.Code, rec.Header())
+			}
 		}
 	}
 }

@@ -16,10 +16,10 @@ type metadata struct {
 	JWKSURI             string   `json:"jwks_uri"`
 	ScopesSupported     []string `json:"scopes_supported"`
 	ResponseTypes       []string `json:"response_types_supported"` // of links: there is no authorization endpoint
-	ResponseModes       []string `json:"response_modes_supported"`
+	ResponseModes       []string `json:"response_modes_supported,omitempty"`
 	GrantTypes          []string `json:"grant_types_supported"`
-	ChallengeMethods    []string `json:"code_challenge_methods_supported"`
-	ResponseIssuer      bool     `json:"authorization_response_iss_parameter_supported"` // RFC 9207
+	ChallengeMethods    []string `json:"code_challenge_methods_supported,omitempty"`
+	ResponseIssuer      bool     `json:"authorization_response_iss_parameter_supported,omitempty"` // RFC 9207
 	SubjectTypes        []string `json:"subject_types_supported"`
 	Algorithms          []string `json:"id_token_signing_alg_values_supported"`
 	AuthMethods         []string `json:"token_endpoint_auth_methods_supported"`
@@ -38,7 +38,6 @@ func (h *Handler) describe() ([]byte, error) {
 		JWKSURI:             h.at(jwksPath),
 		ScopesSupported:     everywhere,
 		ResponseTypes:       []string{},
-		ResponseModes:       []string{},
 		GrantTypes:          []string{otpGrant, refreshGrant},
 		SubjectTypes:        []string{"public"},
 		Algorithms:          append(algorithms, string(passwordless.HS256)),

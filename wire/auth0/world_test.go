@@ -14,13 +14,20 @@ import (
 	"fmt"
 	"math/big"
 	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"regexp"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/golang-jwt/jwt/v5"
+
 	"github.com/seed62b93bad/passwordless"
 	"github.com/seed62b93bad/passwordless/internal/httpstory"
+	"github.com/seed62b93bad/passwordless/page"
 	"github.com/seed62b93bad/passwordless/passwordlesstest"
 	"github.com/seed62b93bad/passwordless/store/memstore"
 	"github.com/seed62b93bad/passwordless/store/storetest"
@@ -41,9 +48,15 @@ var bothChannels = []passwordless.Channel{passwordless.Email, passwordless.SMS}
 // clients are those of every test.
 var clients = passwordless.ClientList{
 	{ID: "spa", Public: true, FirstParty: true, Channels: bothChannels, Algorithm: passwordless.RS256,
-		RedirectURIs: []string{"https://app.example.com/callback"}},
+		RedirectURIs: []string{"https://app.example.com/callback"}, Origins: []string{"https://app.example.com"}},
 	{ID: "web", SecretHashes: []passwordless.SecretHash{passwordless.HashSecret("web secret+1")}, FirstParty: true,
-		Channels: bothChannels, Algorithm: passwordless.RS256, TrustForwarded: true},
+		Channels: bothChannels, Algorithm: passwordless.RS256, TrustForwarded: true, InsecureAnyBrowser: true,
+		RedirectURIs: []string{"https://web.example.com/callback", "https://web.example.com/other?tenant=1", "com.example.app:/callback"},
+		AppSchemes:   true, Origins: []string{"https://web.example.com"}},
+	{ID: "keyed", JWKS: keyedJWKS(), FirstParty: true, Algorithm: passwordless.RS256,
+		RedirectURIs: []string{"https://keyed.example.com/callback"}},
+	{ID: "legacy", Public: true, FirstParty: true, Channels: bothChannels, Algorithm: passwordless.RS256, InsecureAnyBrowser: true,
+		InsecureWithoutPKCE: true, RedirectURIs: []string{"https://legacy.example.com/callback"}},
 	{ID: "api", SecretHashes: []passwordless.SecretHash{passwordless.HashSecret("api-secret")}, FirstParty: true},
 	{ID: "third", Public: true},
 	{ID: "closed", Public: true, FirstParty: true, SignUp: passwordless.ClosedSignUp},
@@ -107,6 +120,12 @@ func newWorld(t testing.TB, opts auth0.Options, change ...func(*passwordless.Con
 		defer w.mu.Unlock()
 		w.told = append(w.told, err)
 	}
+	if opts.Pages == nil {
+		opts.Pages, err = page.New(w.svc, page.Options{Client: "spa", AppName: "Example"})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
 	if w.handler, err = auth0.New(w.svc, opts); err != nil {
 		t.Fatal(err)
 	}
@@ -125,6 +144,12 @@ func (w *world) story() httpstory.World {
 		"user":    w.user,
 		"store":   w.storeIs,
 		"sender":  w.senderIs,
+		"link":    w.link,
+		"button":  w.button,
+		"press":   w.press,
+		"assert":  w.assertion,
+		"pkce":    pkce,
+		"revoke":  w.revoke,
 	}}
 }
 
@@ -243,4 +268,120 @@ func (w *world) senderIs(args ...string) (string, error) {
 		"tired": fmt.Errorf("canary-internal: %w", context.DeadlineExceeded),
 	}[args[0]]
 	return "", nil
+}
+
+// link is the path and query of the newest link sent to an address.
+func (w *world) link(args ...string) (string, error) {
+	m, ok := w.outbox.Last(args[0])
+	if !ok || m.Link == "" {
+		return "", errors.New("no message with a link")
+	}
+	u, err := url.Parse(m.Link)
+	if err != nil {
+		return "", err
+	}
+	return u.RequestURI(), nil
+}
+
+// A browser's answer to a page: its status and, if it leads elsewhere, where; of a page with a button "page", and whom it names.
+func shown(rec *httptest.ResponseRecorder) string {
+	text := strconv.Itoa(rec.Code)
+	if to := rec.Header().Get("Location"); to != "" {
+		return text + " " + to
+	}
+	page := rec.Body.String()
+	switch {
+	case nonceField.MatchString(page):
+		return text + " page " + strings.Join(maskedAddress.FindStringSubmatch(page), "")
+	case codeShown.MatchString(page):
+		return text + " code " + strings.ReplaceAll(codeShown.FindStringSubmatch(page)[1], " ", "")
+	}
+	return text
+}
+
+var (
+	nonceField    = regexp.MustCompile(`name="nonce" value="([^"]+)"`)
+	codeShown     = regexp.MustCompile(`<p class="show">([^<]+)<`)
+	maskedAddress = regexp.MustCompile(`[^ <>]+\*\*\*[^ <>]*`)
+)
+
+// visit sends what a browser sends from the pages' own origin; cookie is a browser's, or "".
+func (w *world) visit(method, target, body, cookie string) *httptest.ResponseRecorder {
+	r := httptest.NewRequest(method, target, strings.NewReader(body))
+	if method == http.MethodPost {
+		r.Header.Set("Content-Type", mediaForm)
+		r.Header.Set("Sec-Fetch-Site", "same-origin")
+	}
+	if cookie != "" {
+		r.Header.Set("Cookie", cookie)
+	}
+	rec := httptest.NewRecorder()
+	w.handler.ServeHTTP(rec, r)
+	return rec
+}
+
+// button opens a page, and says what it shows.
+func (w *world) button(args ...string) (string, error) {
+	return shown(w.visit(http.MethodGet, args[0], "", rest(args))), nil
+}
+
+func rest(args []string) string { return strings.Join(args[1:], " ") }
+
+// press opens a page and presses its button, and says where that led.
+func (w *world) press(args ...string) (string, error) {
+	opened := w.visit(http.MethodGet, args[0], "", rest(args))
+	field := nonceField.FindStringSubmatch(opened.Body.String())
+	if field == nil {
+		return "", fmt.Errorf("no button: %s", shown(opened))
+	}
+	return shown(w.visit(http.MethodPost, args[0], "nonce="+url.QueryEscape(field[1]), rest(args))), nil
+}
+
+// keyedKey is the key of the client "keyed".
+var keyedKey = sync.OnceValue(func() *ecdsa.PrivateKey {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		panic(err)
+	}
+	return key
+})
+
+func keyedJWKS() string {
+	point, err := keyedKey().PublicKey.Bytes()
+	if err != nil {
+		panic(err)
+	}
+	b64 := base64.RawURLEncoding.EncodeToString
+	return fmt.Sprintf(`{"keys":[{"kty":"EC","crv":"P-256","kid":"k","x":%q,"y":%q}]}`, b64(point[1:33]), b64(point[33:]))
+}
+
+// assertion is one of the client "keyed" for an audience, with the jti given or a new one.
+func (w *world) assertion(args ...string) (string, error) {
+	jti := rand.Text()
+	if len(args) > 1 {
+		jti = args[1]
+	}
+	now := w.clock.Now()
+	t := jwt.NewWithClaims(jwt.SigningMethodES256, jwt.MapClaims{"iss": "keyed", "sub": "keyed", "aud": args[0], "jti": jti,
+		"iat": now.Unix(), "nbf": now.Unix(), "exp": now.Add(2 * time.Minute).Unix()})
+	return t.SignedString(keyedKey())
+}
+
+// pkce is the S256 challenge of a verifier (RFC 7636).
+func pkce(args ...string) (string, error) {
+	sum := sha256.Sum256([]byte(args[0]))
+	return base64.RawURLEncoding.EncodeToString(sum[:]), nil
+}
+
+// revoke signs a user out everywhere.
+func (w *world) revoke(args ...string) (string, error) {
+	id, err := passwordless.ParseIdentifier(passwordless.Email, args[0])
+	if err != nil {
+		return "", err
+	}
+	u, err := w.svc.Directory().Find(context.Background(), "", id)
+	if err != nil {
+		return "", err
+	}
+	return "", w.svc.RevokeUser(context.Background(), "", u.ID)
 }

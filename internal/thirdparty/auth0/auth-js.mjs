@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 
 import { AuthClient } from '@auth0/auth0-auth-js';
 
-import { callback, domain, message, newEmail, rejection, run } from './harness.mjs';
+import { callback, domain, issuer, message, newEmail, rejection, run } from './harness.mjs';
 import { codes, limits, links, problems, refreshes, refused, scope } from './rules.mjs';
 
 const tokens = (t) => ({
@@ -55,8 +55,10 @@ await run({
   },
 
   'an error at the callback is the SDK\'s': async () => {
-    const back = new URL(`${callback}?error=unauthorized&error_description=over&state=s`);
+    const back = new URL(callback);
+    back.search = new URLSearchParams({ error: 'unauthorized', error_description: problems.expired.description, state: 's', iss: issuer });
     const error = await rejection(sdk.auth0.getTokenByMagicLinkCode(back, { expectedState: 's' }));
-    assert.equal(error.cause.error, 'unauthorized');
+    assert.equal(error.cause.error, 'unauthorized', error.stack);
+    assert.equal(error.cause.error_description, problems.expired.description);
   },
 });

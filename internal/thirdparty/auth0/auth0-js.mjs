@@ -1,6 +1,5 @@
 // The package auth0-js in a page of jsdom, whose XMLHttpRequest asks for permission as browsers' do (CORS).
 import assert from 'node:assert/strict';
-import { createHash, randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 
@@ -40,13 +39,13 @@ const adapter = (web) => {
     return tokens;
   };
   const start = (options) => told((done) => web.passwordlessStart(options, done));
-  const verifier = randomBytes(32).toString('base64url');
   return {
     clientId: 'demo-spa',
-    linkParams: { code_challenge: createHash('sha256').update(verifier).digest('base64url'), code_challenge_method: 'S256' },
     startEmail: (email) => start({ connection: 'email', send: 'code', email }),
     startSMS: (phoneNumber) => start({ connection: 'sms', send: 'code', phoneNumber }),
-    startLink: (email, authParams) => start({ connection: 'email', send: 'link', email, authParams }),
+    // Under its wire name auth0-js would replace the URI by the page's own.
+    startLink: (email, { redirect_uri: redirectUri, ...others }) =>
+      start({ connection: 'email', send: 'link', email, authParams: { redirectUri, ...others } }),
     loginEmail: (username, code, scope) => token({ grantType: otp, realm: 'email', username, otp: code, scope }),
     loginSMS: (username, code, scope) => token({ grantType: otp, realm: 'sms', username, otp: code, scope }),
     refresh: (refreshToken) => token({ grantType: 'refresh_token', refreshToken }),
@@ -55,7 +54,6 @@ const adapter = (web) => {
         grantType: 'authorization_code',
         code: back.searchParams.get('code'),
         redirectUri: back.origin + back.pathname,
-        codeVerifier: verifier,
       }),
     problem: (error) => ({
       status: error.statusCode,
@@ -112,7 +110,7 @@ await run({
     const email = newEmail();
     const state = 'xyz';
     await sdk.startEmail(email);
-    const options = { connection: 'email', email, verificationCode: await code(email), state, responseType: 'code', ...sdk.linkParams };
+    const options = { connection: 'email', email, verificationCode: await code(email), state, responseType: 'code', scope: 'openid email' };
     await verify(email, options.verificationCode);
     const browser = new Browser();
     const back = came(await browser.submit(await browser.get(web.client.passwordless.buildVerifyUrl(options))), state);

@@ -201,10 +201,10 @@ export function limitHeaders(headers) {
 }
 
 /** Starts with a link. Returns what the application keeps, and the link. */
-async function startLink(sdk, authParams = {}) {
+async function startLink(sdk) {
   const to = newEmail();
   const state = randomBytes(16).toString('hex');
-  await sdk.startLink(to, { response_type: 'code', redirect_uri: callback, scope: 'openid profile email', state, ...authParams });
+  await sdk.startLink(to, { response_type: 'code', redirect_uri: callback, scope: 'openid profile email', state });
   const { link } = await message(to);
   assert.ok(link.startsWith(`${issuer}passwordless/verify_redirect?`), 'the link leads elsewhere');
   return { to, state, link };
@@ -237,7 +237,7 @@ function failed(answer, state) {
 
 export const links = (sdk) => ({
   'link to the callback': async () => {
-    const { to, state, link } = await startLink(sdk, sdk.linkParams);
+    const { to, state, link } = await startLink(sdk);
     const browser = new Browser();
     for (let scans = 0; scans < 3; scans++) {
       assert.equal((await new Browser().head(link)).status, 200);
@@ -255,7 +255,7 @@ export const links = (sdk) => ({
   },
 
   'link that was used': async () => {
-    const { state, link } = await startLink(sdk, sdk.linkParams);
+    const { state, link } = await startLink(sdk);
     const browser = new Browser();
     const form = await browser.get(link);
     came(await browser.submit(form), state);
@@ -264,7 +264,7 @@ export const links = (sdk) => ({
   },
 
   'link that is over': async () => {
-    const { state, link } = await startLink(sdk, sdk.linkParams);
+    const { state, link } = await startLink(sdk);
     await advance(codeLife);
     const back = failed(await new Browser().get(link), state);
     assert.equal(back.searchParams.get('error'), 'unauthorized');
@@ -273,7 +273,7 @@ export const links = (sdk) => ({
 
   'link to where the client never registered': async () => {
     const to = newEmail();
-    const authParams = { response_type: 'code', redirect_uri: 'http://localhost:3000/elsewhere', state: 's', ...sdk.linkParams };
+    const authParams = { response_type: 'code', redirect_uri: 'http://localhost:3000/elsewhere', state: 's' };
     const problem = sdk.problem(await rejection(sdk.startLink(to, authParams)));
     assert.deepEqual([problem.status, problem.error], [400, 'bad.authParams']);
     assert.equal((await messages(to)).length, 0);

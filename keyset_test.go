@@ -1,0 +1,291 @@
+package passwordless_test
+
+import (
+	"context"
+	"crypto"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/seed62b93bad/passwordless"
+)
+
+// A publisher is where a client publishes its key set.
+type publisher struct {
+	*httptest.Server
+	mu      sync.Mutex // guards all below
+	answer  http.HandlerFunc
+	fetched int
+}
+
+// newPublisher makes a publisher, and a world with a client "keyed" that names it.
+func newPublisher(t *testing.T) (*publisher, *world, signatory) {
+	p := &publisher{}
+	p.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		p.mu.Lock()
+		p.fetched++
+		answer := p.answer
+		p.mu.Unlock()
+		answer(w, r)
+	}))
+	t.Cleanup(p.Close)
+	w, s := newSignatory(t, func(c *passwordless.Config) {
+		c.Clients = passwordless.ClientList{{ID: "keyed", JWKSURL: p.URL + "/jwks"}}
+	})
+	p.publish(jwks(t, jwkOf(t, publicOf(s), member{"kid": "c1"})))
+	return p, w, s
+}
+
+func (p *publisher) publish(set string) {
+	p.respond(func(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprint(w, set) })
+}
+
+func (p *publisher) respond(answer http.HandlerFunc) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.answer = answer
+}
+
+func (p *publisher) fail() {
+	p.respond(func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "sesame", http.StatusBadGateway) })
+}
+
+// fetches returns how often the set was fetched since the last call.
+func (p *publisher) fetches() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	n := p.fetched
+	p.fetched = 0
+	return n
+}
+
+func publicOf(s signatory) crypto.PublicKey { return s.key.(crypto.Signer).Public() }
+
+// unavailable presents an assertion of which nobody can tell whether it is right.
+func (w *world) unavailable(a passwordless.Secret, rule string) {
+	w.t.Helper()
+	w.events.types()
+	_, release, err := w.assert(a)
+	require.ErrorIs(w.t, err, passwordless.ErrUnavailable, rule)
+	require.NotErrorIs(w.t, err, passwordless.ErrInvalidAssertion, rule)
+	assert.NotContains(w.t, err.Error(), "sesame", rule)
+	assert.Nil(w.t, release, rule)
+	assert.Equal(w.t, []passwordless.EventType{passwordless.EventFailed}, w.events.types(), rule)
+}
+
+// unknown is an assertion that names a key that is not there, so a stranger could have written it.
+func (s signatory) unknown() passwordless.Secret { return s.sign(s.claims(), member{"kid": "unknown"}) }
+
+func TestAKeySetIsFetchedAndKept(t *testing.T) { // CA-1
+	p, w, s := newPublisher(t)
+	var header http.Header
+	set := jwks(t, jwkOf(t, publicOf(s), member{"kid": "c1"}))
+	p.respond(func(w http.ResponseWriter, r *http.Request) {
+		header = r.Header
+		http.SetCookie(w, &http.Cookie{Name: "c", Value: "v"})
+		_, _ = fmt.Fprint(w, set)
+	})
+	for range 3 {
+		w.accepts(s.assertion(), "without a kid")
+		w.accepts(s.sign(s.claims(), member{"kid": "c1"}), "with one")
+	}
+	assert.Equal(t, 1, p.fetches())
+	assert.Contains(t, header.Get("Accept"), "application/jwk-set+json")
+	w.clock.advance(10*time.Minute - 1)
+	w.accepts(s.assertion(), "nearly ten minutes")
+	assert.Zero(t, p.fetches())
+	w.clock.advance(1)
+	w.accepts(s.assertion(), "ten minutes")
+	assert.Equal(t, 1, p.fetches())
+	assert.Empty(t, header.Get("Cookie"))
+	w.clock.advance(-24 * time.Hour)
+	w.accepts(s.assertion(), "a clock that steps back")
+	assert.Equal(t, 1, p.fetches())
+	w.second().accepts(s.assertion(), "another Service")
+	assert.Equal(t, 1, p.fetches())
+}
+
+func TestARotatedKeyIsFoundAtOnce(t *testing.T) { // CA-1
+	p, w, s := newPublisher(t)
+	old := s
+	w.accepts(old.assertion(), "the old key")
+	s.key = ecKey(t)
+	p.publish(jwks(t, jwkOf(t, publicOf(s), member{"kid": "c2"})))
+	w.clock.advance(time.Minute)
+	w.refuses(s.assertion(), "a key without a name is not looked for")
+	w.accepts(s.sign(s.claims(), member{"kid": "c2"}), "the new key")
+	assert.Equal(t, 2, p.fetches())
+	w.refuses(old.assertion(), "the old key is gone")
+	p.publish(`{"keys":[]}`)
+	w.clock.advance(10 * time.Minute)
+	w.refuses(s.assertion(), "every key is gone")
+}
+
+func TestAFloodOfUnknownKeysDoesNotReachTheURL(t *testing.T) { // CA-1, TK-3
+	p, w, s := newPublisher(t)
+	w.accepts(s.assertion(), "the first")
+	for range 30 {
+		w.refuses(s.unknown(), "unknown kid")
+		w.clock.advance(2 * time.Second)
+	}
+	assert.Equal(t, 1, p.fetches(), "within a minute")
+	for range 60 {
+		w.refuses(s.unknown(), "unknown kid")
+		w.clock.advance(2 * time.Second)
+	}
+	assert.Equal(t, 2, p.fetches(), "in two more")
+	p.fail()
+	w.clock.advance(time.Minute)
+	for range 30 {
+		w.refuses(s.unknown(), "unknown kid, and the URL fails")
+		w.accepts(s.assertion(), "which is nothing to the others")
+		w.clock.advance(time.Second)
+	}
+	assert.Equal(t, 1, p.fetches(), "a fetch that failed counts")
+	// Whoever cannot be a client does not get that far.
+	w.clock.advance(time.Hour)
+	w.refuses(s.sign(s.claims(member{"exp": 1}), member{"kid": "unknown"}), "expired")
+	w.refuses(s.sign(s.claims(member{"aud": "x"}), member{"kid": "unknown"}), "for another audience")
+	assert.Zero(t, p.fetches())
+}
+
+func TestAKeySetOutlivesAnOutage(t *testing.T) { // CA-1, OP-9
+	p, w, s := newPublisher(t)
+	w.accepts(s.assertion(), "fetched")
+	p.fail()
+	w.clock.advance(time.Hour - time.Second)
+	p.fetches()
+	for range 10 {
+		w.accepts(s.assertion(), "nearly an hour old")
+	}
+	assert.Equal(t, 1, p.fetches(), "one try a minute")
+	w.clock.advance(time.Second)
+	w.unavailable(s.assertion(), "an hour old")
+	p.publish(jwks(t, jwkOf(t, publicOf(s))))
+	w.unavailable(s.assertion(), "no new try at once")
+	w.clock.advance(5 * time.Second)
+	w.accepts(s.assertion(), "the outage is over")
+}
+
+func TestAKeySetThatCannotBeHad(t *testing.T) { // CA-1: redirects, sizes and forms
+	p, w, s := newPublisher(t)
+	elsewhere := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("a redirect was followed") }))
+	t.Cleanup(elsewhere.Close)
+	set := jwks(t, jwkOf(t, publicOf(s)))
+	text := func(body string) http.HandlerFunc {
+		return func(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprint(w, body) }
+	}
+	for rule, answer := range map[string]http.HandlerFunc{
+		"a redirect": func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, elsewhere.URL, http.StatusFound) },
+		"status 201": func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(http.StatusCreated)
+			_, _ = fmt.Fprint(w, set)
+		},
+		"status 404":       func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "sesame", http.StatusNotFound) },
+		"too large":        text(set + strings.Repeat(" ", 64<<10)),
+		"without end":      endless,
+		"HTML":             text("<html>sesame</html>"),
+		"a key, not a set": text(`{"kty":"sesame"}`),
+		"seventeen keys":   text(`{"keys":[1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17]}`),
+		"cut short": func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Length", "5000")
+			_, _ = fmt.Fprint(w, set)
+		},
+		"broken off": func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) },
+	} {
+		w.clock.advance(5 * time.Second)
+		p.respond(answer)
+		w.unavailable(s.assertion(), rule)
+	}
+	w.clock.advance(5 * time.Second)
+	p.publish(set)
+	w.accepts(s.assertion(), "at last")
+}
+
+// endless writes until nobody reads any more.
+func endless(w http.ResponseWriter, _ *http.Request) {
+	for {
+		if _, err := fmt.Fprint(w, strings.Repeat(" ", 1<<16)); err != nil {
+			return
+		}
+	}
+}
+
+func TestKeysOfOtherKindsArePassedOver(t *testing.T) { // CA-1, TK-1
+	p, w, s := newPublisher(t)
+	p.publish(jwks(t, member{"kty": "oct", "k": "AA", "kid": "c1"}, member{"kty": "AKP"}, jwkOf(t, ecKey(t).Public(), member{"use": "enc"}),
+		jwkOf(t, ecKey(t).Public(), member{"kid": "c1"}), jwkOf(t, publicOf(s), member{"kid": "c1"})))
+	w.accepts(s.sign(s.claims(), member{"kid": "c1"}), "the last of them")
+	p.publish(jwks(t, jwkOf(t, publicOf(s), member{"d": "AA"})))
+	w.clock.advance(10 * time.Minute)
+	w.refuses(s.assertion(), "a private key that is published is everybody's")
+}
+
+func TestCallersShareAFetch(t *testing.T) { // CA-1
+	p, w, s := newPublisher(t)
+	set := jwks(t, jwkOf(t, publicOf(s)))
+	arrived, release := make(chan struct{}, 64), make(chan struct{})
+	p.respond(func(w http.ResponseWriter, _ *http.Request) {
+		arrived <- struct{}{}
+		<-release
+		_, _ = fmt.Fprint(w, set)
+	})
+	var wait sync.WaitGroup
+	ask := func() { wait.Go(func() { w.accepts(s.assertion(), "shared") }) }
+	ask()
+	<-arrived
+	for range 32 {
+		ask()
+	}
+	impatient, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+	defer cancel()
+	_, _, err := w.AuthenticateAssertion(impatient, passwordless.AssertionRequest{Assertion: s.assertion()})
+	require.ErrorIs(t, err, context.DeadlineExceeded, "who waits for another's fetch need not wait for ever")
+	close(release)
+	wait.Wait()
+	assert.Equal(t, 1, p.fetches())
+}
+
+func TestACallerWhoLeavesDoesNotSpoilTheFetch(t *testing.T) { // CA-1: nor make another
+	p, w, s := newPublisher(t)
+	set := jwks(t, jwkOf(t, publicOf(s)))
+	ctx, cancel := context.WithCancel(t.Context())
+	p.respond(func(w http.ResponseWriter, _ *http.Request) {
+		cancel()
+		_, _ = fmt.Fprint(w, set)
+	})
+	_, _, err := w.AuthenticateAssertion(ctx, passwordless.AssertionRequest{Assertion: s.assertion()})
+	t.Log(err) // nil or not: a memory store does not ask whether anybody waits
+	w.accepts(s.assertion(), "the set is there")
+	assert.Equal(t, 1, p.fetches())
+}
+
+func TestOnlySoManyKeySetsAreKept(t *testing.T) { // CA-1: a cache that cannot fill the memory
+	p, _, s := newPublisher(t)
+	clients := make(passwordless.ClientList, 257)
+	for i := range clients {
+		clients[i] = passwordless.Client{ID: fmt.Sprint("c", i), JWKSURL: fmt.Sprint(p.URL, "/", i)}
+	}
+	w := newWorld(t, func(c *passwordless.Config) { c.Clients = clients })
+	present := func(i int) {
+		s.client = clients[i].ID
+		_, _, err := w.assert(s.assertion())
+		require.NoError(t, err)
+	}
+	for i := range clients {
+		present(i)
+	}
+	assert.Equal(t, 257, p.fetches())
+	present(256)
+	present(1)
+	assert.Zero(t, p.fetches())
+	present(0)
+	assert.Equal(t, 1, p.fetches(), "the oldest had made room")
+}
