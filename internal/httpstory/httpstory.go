@@ -26,9 +26,9 @@
 // as JSON, numbers by their spelling, if the story writes JSON, else as text. A body that the story leaves out may
 // be anything; one that must be empty is written (empty).
 //
-// ${name} is a value. The first time that a name stands in what is expected, it takes whatever
+// ${name} is a value, alone or amid text. The first time that a name stands in what is expected, it takes whatever
 // is there, if that is not empty; after that, it must be the same again. ${name=pattern} also demands that all of the
-// value matches a regular expression. ${_} takes anything. In requests and arguments values are put
+// value matches a regular expression, in which braces come in pairs. ${_} takes anything. In requests and arguments values are put
 // in as they are. A value taken from JSON that is no string is its JSON text.
 //
 // Every world has the verb "from", which sets the address that requests come from.

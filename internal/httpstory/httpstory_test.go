@@ -51,7 +51,7 @@ func TestWhatIsWrongIsTold(t *testing.T) {
 		{"another spelling of a number", "POST /text\n{\"a\":1.0}\n-> 200\n{\"a\":1}", ".a: got 1.0, want 1"},
 		{"a number for a string", "POST /text\n{\"a\":1}\n-> 200\n{\"a\":\"1\"}", ".a: got 1, want a string"},
 		{"an element too many", "POST /text\n[1,2]\n-> 200\n[1]", "got [1,2], want [1]"},
-		{"a value outside its pattern", "POST /text\n{\"a\":\"xyz\"}\n-> 200\n{\"a\":\"${v=[0-9]+}\"}", `want a match of "[0-9]+"`},
+		{"a value outside its pattern", "POST /text\n{\"a\":\"xyz\"}\n-> 200\n{\"a\":\"${v=[0-9]+}\"}", `want "${v=[0-9]+}"`},
 		{"an empty value", "POST /text\n{\"a\":\"\"}\n-> 200\n{\"a\":\"${v}\"}", "v is empty"},
 		{"a value that changed", "POST /text\n{\"a\":\"x\",\"b\":\"y\"}\n-> 200\n{\"a\":\"${v}\",\"b\":\"${v}\"}", `want v again: "x"`},
 		{"a value that is not there", "GET /${none}\n-> 200", "no value yet: ${none}"},

@@ -2,12 +2,14 @@ package httpstory
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
 	"maps"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -37,32 +39,81 @@ func (v values) match(want, got string) error {
 	return v.matchText(want, got)
 }
 
-// whole matches an expectation that is one value and nothing else.
-var whole = regexp.MustCompile(`^\$\{(\w+)(?:=(.*))?\}$`)
+// A part of an expectation is text as it is, or a value with its pattern, if it has one.
+type part struct{ text, name, pattern string }
 
+// opening matches the beginning of a value in an expectation.
+var opening = regexp.MustCompile(`\$\{(\w+)([=}])`)
+
+// parts takes an expectation apart. A pattern ends with the brace that closes the value; those within it come in pairs.
+func parts(want string) (all []part) {
+	for {
+		at := opening.FindStringSubmatchIndex(want)
+		if at == nil {
+			return append(all, part{text: want})
+		}
+		all = append(all, part{text: want[:at[0]]})
+		value := part{name: want[at[2]:at[3]]}
+		rest := want[at[1]:]
+		if want[at[4]:at[5]] == "=" {
+			end := closing(rest)
+			value.pattern, rest = rest[:end], rest[min(end+1, len(rest)):]
+		}
+		all, want = append(all, value), rest
+	}
+}
+
+// closing finds the brace that none before it opened.
+func closing(s string) int {
+	open := 0
+	for i := 0; i < len(s); i++ {
+		switch s[i] {
+		case '\\':
+			i++
+		case '{':
+			open++
+		case '}':
+			if open == 0 {
+				return i
+			}
+			open--
+		}
+	}
+	return len(s)
+}
+
+// matchText matches text around values.
 func (v values) matchText(want, got string) error {
-	m := whole.FindStringSubmatch(want)
+	var pattern strings.Builder
+	var names []string
+	for _, p := range parts(want) {
+		if p.name == "" {
+			pattern.WriteString(regexp.QuoteMeta(p.text))
+			continue
+		}
+		pattern.WriteString("(?P<v" + strconv.Itoa(len(names)) + ">" + cmp.Or(p.pattern, ".*") + ")")
+		names = append(names, p.name)
+	}
+	re, err := regexp.Compile(`(?s)^(?:` + pattern.String() + `)$`)
+	if err != nil {
+		return err
+	}
+	m := re.FindStringSubmatch(got)
 	if m == nil {
-		expanded, err := v.expand(want)
-		if err != nil {
+		return fmt.Errorf("got %q, want %q", got, want)
+	}
+	for i, name := range names {
+		if err := v.take(name, m[re.SubexpIndex("v"+strconv.Itoa(i))]); err != nil {
 			return err
 		}
-		if got != expanded {
-			return fmt.Errorf("got %q, want %q", got, expanded)
-		}
-		return nil
 	}
-	name, pattern := m[1], m[2]
-	if pattern != "" {
-		re, err := regexp.Compile(`^(?:` + pattern + `)$`)
-		if err != nil {
-			return err
-		}
-		if !re.MatchString(got) {
-			return fmt.Errorf("got %q, want a match of %q", got, pattern)
-		}
-	}
-	return v.take(name, got)
+	return nil
+}
+
+// isValue reports whether an expectation is one value and nothing else.
+func isValue(want string) bool {
+	all := parts(want)
+	return len(all) == 3 && all[0].text == "" && all[2].text == ""
 }
 
 // take remembers a value, or compares it with the one remembered.
@@ -142,7 +193,7 @@ func (v values) matchValue(at string, want, got any) error {
 // matchString compares with a string of the expectation. One that is a value takes any type.
 func (v values) matchString(at, want string, got any) error {
 	s, ok := got.(string)
-	if !ok && !whole.MatchString(want) {
+	if !ok && !isValue(want) {
 		return fmt.Errorf("%s: got %s, want a string", at, text(got))
 	}
 	if !ok {

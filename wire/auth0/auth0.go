@@ -120,12 +120,9 @@ func New(svc *passwordless.Service, opts Options) (*Handler, error) {
 	if err := errors.Join(errs...); err != nil {
 		return nil, fmt.Errorf("auth0: configuration:\n%w", err)
 	}
-	h.nowhere = h.endpoint(h.cross(http.MethodPost, func(w http.ResponseWriter, r *http.Request) answer {
-		if h.foreign(r) != "" { // some scripts call what is not served here with credentials, and shall learn that
-			w.Header().Set("Access-Control-Allow-Credentials", "true")
-		}
+	h.nowhere = h.endpoint(credentialed(h.cross(http.MethodPost, func(http.ResponseWriter, *http.Request) answer {
 		return noEndpoint.answer()
-	}))
+	})))
 	h.endpoints = map[string]http.Handler{
 		startPath:     h.Start(),
 		verifyPath:    h.Verify(),

@@ -59,6 +59,17 @@ func public(serve serving) serving {
 	}
 }
 
+// credentialed lets scripts that call with credentials read that what they call is not there: auth0.js calls /co/authenticate so.
+func credentialed(serve serving) serving {
+	return func(w http.ResponseWriter, r *http.Request) answer {
+		a := serve(w, r)
+		if w.Header().Get("Access-Control-Allow-Origin") != "" {
+			w.Header().Set("Access-Control-Allow-Credentials", "true")
+		}
+		return a
+	}
+}
+
 func preflight(method string) answer {
 	return answer{status: http.StatusNoContent, header: map[string]string{
 		"Access-Control-Allow-Methods": method,

@@ -126,8 +126,8 @@ await run({
   'a page of an unknown origin is told nothing': async () => {
     const other = adapter(page('https://evil.example'));
     const email = newEmail();
-    for (const call of [other.startEmail(email), other.loginEmail(email, '123456', scope)]) {
-      const error = await rejection(call);
+    for (const call of [() => other.startEmail(email), () => other.loginEmail(email, '123456', scope)]) {
+      const error = await rejection(call());
       assert.equal(error.statusCode, undefined);
       assert.equal(error.original.crossDomain, true);
     }

@@ -15,26 +15,20 @@ import (
 	"time"
 )
 
-func TestMain(m *testing.M) {
-	code := m.Run()
-	removeBuilt()
-	os.Exit(code)
-}
-
 // Each script has a server to itself, whose clock it moves.
 func TestClients(t *testing.T) {
 	t.Parallel()
-	scripts := map[string]func(t *testing.T) *server{
+	folder, binary := install(t), build(t)
+	for script, start := range map[string]func(t *testing.T, binary string) *server{
 		"node-auth0.mjs":        demo,
 		"auth-js.mjs":           demo,
 		"auth0-js.mjs":          demo,
 		"auth0-js-chromium.mjs": demoForChromium,
 		"private-key-jwt.mjs":   withKeys,
-	}
-	for script, start := range scripts {
+	} {
 		t.Run(script, func(t *testing.T) {
 			t.Parallel()
-			runScript(t, script, start(t))
+			start(t, binary).run(t, folder, script)
 		})
 	}
 }
@@ -47,10 +41,10 @@ type report struct {
 	Message string
 }
 
-// runScript makes a test of each scenario that a script plans. One that it does not report has failed.
-func runScript(t *testing.T, script string, s *server) {
+// run runs a script of a folder, and makes a test of each scenario that it plans. One that it does not report has failed.
+func (s *server) run(t *testing.T, folder, script string) {
 	t.Helper()
-	plan, results, log := execute(t, script, s)
+	plan, results, log := s.execute(t, folder, script)
 	if len(plan) == 0 {
 		t.Fatalf("it planned nothing: %s", log)
 	}
@@ -73,11 +67,10 @@ func runScript(t *testing.T, script string, s *server) {
 }
 
 // execute runs a script to its end.
-func execute(t *testing.T, script string, s *server) (plan []string, results map[string]report, log string) {
+func (s *server) execute(t *testing.T, folder, script string) (plan []string, results map[string]report, log string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
-	folder := installed(t)
 	c := exec.CommandContext(ctx, "node", script)
 	c.Dir = folder
 	c.Env = append(os.Environ(), append(s.environ, "SERVER="+s.url, "NODE_EXTRA_CA_CERTS="+filepath.Join(s.folder, "ca.pem"), "TMPDIR="+s.folder)...)

@@ -7,7 +7,6 @@ import (
 	"os/exec"
 	"strconv"
 	"strings"
-	"sync"
 	"testing"
 )
 
@@ -19,25 +18,23 @@ var scripts embed.FS
 // oldestNode is the first major version of Node.js that all of the clients run on.
 const oldestNode = 20
 
-// packages is a folder with the scripts and with the packages that the lock file names.
-var packages = sync.OnceValues(func() (string, error) {
+// install makes a folder with the scripts and with the packages that the lock file names. It goes with the test.
+func install(t *testing.T) string {
+	t.Helper()
 	if err := checkNode(); err != nil {
-		return "", err
+		missing(t, err)
 	}
-	folder, err := os.MkdirTemp("", "passwordless-clients-")
-	if err != nil {
-		return "", err
-	}
+	folder := t.TempDir()
 	if err := os.CopyFS(folder, scripts); err != nil {
-		return folder, err
+		t.Fatal(err)
 	}
 	c := exec.Command("npm", "ci", "--prefer-offline")
 	c.Dir = folder
 	if out, err := c.CombinedOutput(); err != nil {
-		return folder, fmt.Errorf("npm ci: %w: %s", err, out)
+		missing(t, fmt.Errorf("npm ci: %w: %s", err, out))
 	}
-	return folder, nil
-})
+	return folder
+}
 
 func checkNode() error {
 	out, err := exec.Command("node", "--version").Output()
@@ -50,16 +47,6 @@ func checkNode() error {
 		return fmt.Errorf("Node.js is %s, and the clients want %d or later", version, oldestNode)
 	}
 	return nil
-}
-
-// installed returns the folder of the scripts.
-func installed(t *testing.T) string {
-	t.Helper()
-	folder, err := packages()
-	if err != nil {
-		missing(t, err)
-	}
-	return folder
 }
 
 // missing skips a test for what the machine lacks, unless nothing may be skipped.

@@ -57,9 +57,10 @@ await run({
   },
 
   'another key is refused': async () => {
-    const auth0 = node(otherKey);
-    for (const call of [auth0.passwordless.sendEmail({ email: newEmail(), send: 'code' }), auth0.passwordless.loginWithEmail({ email: newEmail(), code: '123456' })]) {
-      const error = await rejection(call);
+    const { passwordless } = node(otherKey);
+    const email = newEmail();
+    for (const call of [() => passwordless.sendEmail({ email, send: 'code' }), () => passwordless.loginWithEmail({ email, code: '123456' })]) {
+      const error = await rejection(call());
       assert.deepEqual([error.statusCode, error.error], [401, 'invalid_client'], error.stack);
     }
     const error = await rejection(authJS(otherKey).getTokenByPasswordlessEmail({ email: newEmail(), code: '123456' }));

@@ -8,7 +8,6 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"math/big"
 	"os"
@@ -21,27 +20,16 @@ import (
 	"time"
 )
 
-// binary is the folder that the example server is built into.
-var binary = sync.OnceValues(func() (string, error) {
-	folder, err := os.MkdirTemp("", "passwordless-example-")
-	if err != nil {
-		return "", err
-	}
+// build builds the example server as its users do, and returns its path. It goes with the test.
+func build(t *testing.T) string {
+	t.Helper()
+	folder := t.TempDir()
 	c := exec.Command("go", "build", "-o", folder, "./server")
 	c.Dir, c.Env = filepath.Join("..", "..", "..", "examples"), append(os.Environ(), "GOWORK=off")
 	if out, err := c.CombinedOutput(); err != nil {
-		return folder, fmt.Errorf("build the example server: %w: %s", err, out)
+		t.Fatalf("build the example server: %v: %s", err, out)
 	}
-	return folder, nil
-})
-
-// removeBuilt removes what the tests share, if any of them made it.
-func removeBuilt() {
-	for _, made := range []func() (string, error){binary, packages} {
-		if folder, _ := made(); folder != "" {
-			_ = os.RemoveAll(folder) // nothing that matters is in there
-		}
-	}
+	return filepath.Join(folder, "server")
 }
 
 // A server is one that answers, over TLS as https://localhost, which is what the SDKs make of a domain.
@@ -52,20 +40,19 @@ type server struct {
 }
 
 // demo starts a server with the demo world.
-func demo(t *testing.T) *server {
+func demo(t *testing.T, binary string) *server {
 	t.Helper()
-	installed(t) // or nothing is worth starting
 	s := &server{folder: t.TempDir()}
-	s.start(t)
+	s.start(t, binary)
 	return s
 }
 
 // demoForChromium is demo, if there is a Chromium.
-func demoForChromium(t *testing.T) *server {
+func demoForChromium(t *testing.T, binary string) *server {
 	t.Helper()
 	for _, program := range []string{"chromium", "chromium-browser", "google-chrome"} {
 		if path, err := exec.LookPath(program); err == nil {
-			s := demo(t)
+			s := demo(t, binary)
 			s.environ = append(s.environ, "CHROMIUM="+path)
 			return s
 		}
@@ -75,9 +62,8 @@ func demoForChromium(t *testing.T) *server {
 }
 
 // withKeys starts a server with a client that authenticates with a key.
-func withKeys(t *testing.T) *server {
+func withKeys(t *testing.T, binary string) *server {
 	t.Helper()
-	installed(t)
 	own, other := newKey(t), newKey(t)
 	s := &server{folder: t.TempDir(), environ: []string{"CLIENT_KEY=" + privatePEM(t, own), "OTHER_KEY=" + privatePEM(t, other)}}
 	object := map[string]any{
@@ -96,7 +82,7 @@ func withKeys(t *testing.T) *server {
 	if err := os.WriteFile(world, text, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	s.start(t, "-config", world, "-dev")
+	s.start(t, binary, "-config", world, "-dev")
 	return s
 }
 
@@ -115,16 +101,12 @@ func keySet(t *testing.T, key *rsa.PrivateKey) string {
 }
 
 // start runs the server on a free port until the test ends.
-func (s *server) start(t *testing.T, args ...string) {
+func (s *server) start(t *testing.T, binary string, args ...string) {
 	t.Helper()
-	at, err := binary()
-	if err != nil {
-		t.Fatal(err)
-	}
 	certificate, key := writeCertificates(t, s.folder)
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	t.Cleanup(cancel)
-	c := exec.CommandContext(ctx, filepath.Join(at, "server"), append([]string{
+	c := exec.CommandContext(ctx, binary, append([]string{
 		"-addr", "localhost:0", "-store", "memory", "-tls-cert", certificate, "-tls-key", key}, args...)...)
 	c.Dir = s.folder
 	out, err := c.StdoutPipe()
