@@ -18,9 +18,9 @@ import (
 
 // Two kinds of keys stand behind everything that must not be guessed.
 //
-// The ring derives codes, links, handles, session and refresh tokens. It
-// rotates: a record carries the ID of the key that it was made with, and a key
-// stays in the ring until the longest life of anything made with it is over.
+// The ring derives one-time and authorization codes, links, handles, session and refresh tokens, and
+// the keys of access tokens with HS256. It rotates: a record carries the ID of the key that it was made
+// with, and a key stays in the ring until the longest life of anything made with it is over.
 //
 // The index key names things that must be found again from what a person
 // typed: slots, buckets, directory entries. It does not rotate, because the names
@@ -282,11 +282,12 @@ func tokenAfter(prefix string, n name, parts ...[]byte) Secret {
 	return Secret(encoding.AppendEncode(append(text[:0], prefix...), b))
 }
 
-// openToken decodes a token of exactly size bytes.
+// openToken decodes a token of exactly size bytes. The decoder passes over line ends, so a token of the right length can
+// hold too little.
 func openToken(t Secret, size int) ([]byte, bool) {
 	if len(t) != encoding.EncodedLen(size) {
 		return nil, false
 	}
 	b, err := encoding.DecodeString(t.Reveal())
-	return b, err == nil
+	return b, err == nil && len(b) == size
 }

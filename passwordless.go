@@ -73,7 +73,7 @@ type Config struct {
 	// IndexKey names what is found by address. Required, 32 bytes or more, not one of Keys, and never
 	// changed: see docs/operations.md for how to move.
 	IndexKey SecretBytes
-	// SigningKeys sign tokens; none if no tokens are asked for.
+	// SigningKeys sign tokens; none if no tokens are asked for, or by clients with HS256 alone.
 	SigningKeys []SigningKey
 
 	Tenants []Tenant // none: one tenant with the ID ""

@@ -3,6 +3,7 @@ package passwordless_test
 import (
 	"errors"
 	"sync"
+	"strings"
 	"testing"
 	"time"
 
@@ -171,4 +172,29 @@ func TestKeysRotateUnderSessions(t *testing.T) { // SK-3
 	require.NoError(t, err)
 	_, err = rotated.Refresh(t.Context(), passwordless.RefreshRequest{Client: "web", Token: l.Tokens.Refresh})
 	require.NoError(t, err)
+}
+
+// Decoders of base64 pass over line ends: a token of the right length then holds too little.
+func TestTokensThatAreMostlyLineEndsAreRefused(t *testing.T) { // advisory 9
+	w := newWorld(t)
+	ctx := t.Context()
+	for length := range 160 {
+		token := passwordless.Secret("AAAA" + strings.Repeat("\n", length))
+		_, err := w.Session(ctx, token)
+		require.ErrorIs(t, err, passwordless.ErrInvalidToken)
+		_, err = w.Refresh(ctx, passwordless.RefreshRequest{Client: "web", Token: token})
+		require.ErrorIs(t, err, passwordless.ErrInvalidToken)
+		_, err = w.Exchange(ctx, passwordless.ExchangeRequest{Client: "web", Code: token})
+		require.ErrorIs(t, err, passwordless.ErrInvalidToken)
+		require.NoError(t, w.Revoke(ctx, token))
+		_, err = w.Verify(ctx, passwordless.VerifyRequest{Client: "web", Handle: token, Code: "123456", Caller: home})
+		require.ErrorIs(t, err, passwordless.ErrUnknownChallenge)
+		_, err = w.Resend(ctx, passwordless.ResendRequest{Client: "web", Handle: token, Caller: home})
+		require.ErrorIs(t, err, passwordless.ErrUnknownChallenge)
+		_, err = w.RedeemLink(ctx, passwordless.RedeemRequest{Token: token, Caller: home})
+		require.ErrorIs(t, err, passwordless.ErrUnknownChallenge)
+		require.Error(t, w.Cancel(ctx, token, home))
+		_, _ = w.Start(ctx, passwordless.StartRequest{Client: "web", Channel: passwordless.Email, Address: "a@example.com",
+			Caller: passwordless.Caller{IP: home.IP, Browser: token, Device: token}})
+	}
 }

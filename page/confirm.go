@@ -20,7 +20,8 @@ var confirmLimits = strict.Limits{Bytes: 16 << 10, Values: 64}
 // parameter twice is about nothing. c must not be nil.
 //
 //   - GET and HEAD call c.Peek alone, and set no cookie. The form leads to the page's own URL, so that nothing of the query is
-//     on the page, and from there to the origin of LinkInfo.RedirectURI and no other; of an app, to its scheme.
+//     on the page, and from there to the origin of LinkInfo.RedirectURI and no other; of an app, to its scheme. Some browsers
+//     hold that against all redirects that follow: what is at the RedirectURI must not redirect to a third origin.
 //   - POST calls c.Confirm, if it is of our own origin and carries the nonce of this browser and this query. The answer has
 //     status 303 and leads to what c returned. What the pages kept for a sign-in is cleared.
 //   - A *passwordless.ReturnError leads to its Location with status 303. Other errors are answered as those of the pages' own
@@ -101,13 +102,14 @@ func (h *Handler) takeStep(w http.ResponseWriter, r *http.Request, s step, f fie
 }
 
 // sourceOf returns what a content policy calls the place of a redirect URI: its origin, or its scheme if that is of an
-// app. Any other URI has none: the scheme of all of the web, or one that runs what it holds, is no place of an application.
+// app. Any other URI has none: the scheme of all of the web, or one that runs what it holds, is no place of an application,
+// and IPv6 literals cannot be said in a policy (CSP 3, 2.3.1), so that browsers do not get there from a form.
 func sourceOf(redirect string) string {
 	u, err := url.Parse(redirect)
 	switch {
 	case err != nil:
 		return ""
-	case (u.Scheme == "https" || u.Scheme == "http") && u.Hostname() != "":
+	case (u.Scheme == "https" || u.Scheme == "http") && u.Hostname() != "" && u.Host[0] != '[':
 		return u.Scheme + "://" + u.Host
 	case strings.Contains(u.Scheme, "."): // RFC 8252, 7.1
 		return u.Scheme + ":"

@@ -24,6 +24,15 @@ func ExampleNew() {
 	mux.Handle("/account", pages.RequireLogin(account))
 }
 
+// A wire's links lead to a path of its own, on the pages' host.
+func ExampleHandler_Confirm() {
+	var finish passwordless.Confirmation // of the wire
+	var pages *page.Handler              // from page.New
+	mux := http.NewServeMux()
+	mux.Handle("/auth/", pages)
+	mux.Handle("/passwordless/verify_redirect", pages.Confirm(finish))
+}
+
 // An application with sessions of its own takes the login and goes on from there.
 func ExampleOptions_onLogin() {
 	var svc *passwordless.Service // from passwordless.New
