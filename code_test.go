@@ -362,6 +362,7 @@ func TestACodeIsAskedForWithS256OrNotAtAll(t *testing.T) { // TK-13
 		"the verifier as plain": strings.Repeat("a", 44), "a short one": codeChallenge[:42], "a long one": codeChallenge + "A", "padding": codeChallenge + "=",
 		"the other base64": strings.Replace(codeChallenge, "-", "+", 1), "in hex": strings.Repeat("0f", 32), "a space": codeChallenge[:42] + " ",
 		"stray last bits": codeChallenge[:42] + "N",
+		"line ends": strings.Repeat("\n", 43),
 	} {
 		assert.False(t, passwordless.ValidCodeChallenge(challenge), why)
 		for client := range w.clients {
@@ -829,7 +830,7 @@ func TestAChangedCodeIsNotExchanged(t *testing.T) { // TK-12; truncated and re-e
 	raw, err := base64.RawURLEncoding.DecodeString(text)
 	require.NoError(t, err)
 	changed := []string{"", text + "A", text + "=", text + "\n", " " + text, text + text, "%" + text[1:], strings.ToUpper(text), strings.ToLower(text),
-		hex.EncodeToString(raw), base64.StdEncoding.EncodeToString(raw) + "=", base64.RawURLEncoding.EncodeToString(append(raw, 0))}
+		strings.Repeat("\n", 64), strings.Repeat("\r\n", 32), text[:60] + "\n\n\n\n", hex.EncodeToString(raw), base64.StdEncoding.EncodeToString(raw) + "=", base64.RawURLEncoding.EncodeToString(append(raw, 0))}
 	for n := range text {
 		changed = append(changed, text[:n], text[n:]+"\x00")
 		for _, c := range "Az-_=\n+/ \x00é" {

@@ -6,6 +6,7 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/rsa"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -61,14 +62,25 @@ func TestInsecureConfigurationIsRefused(t *testing.T) { // OP-1, CG-3, CG-4, CG-
 		"Policy.Session.Absolute: 8784h": policy(func(p *passwordless.Policy) { p.Session.Absolute = 366 * 24 * time.Hour }),
 		"Policy.Session.Idle: 1000h":     policy(func(p *passwordless.Policy) { p.Session.Idle = 1000 * time.Hour }),
 		"Policy.AccessTokenLife: 25h":    policy(func(p *passwordless.Policy) { p.AccessTokenLife = 25 * time.Hour }),
+		"AuthorizationCodeLife: 9s":      policy(func(p *passwordless.Policy) { p.AuthorizationCodeLife = 9 * time.Second }),
+		"AuthorizationCodeLife: 10m1s":   policy(func(p *passwordless.Policy) { p.AuthorizationCodeLife = 10*time.Minute + time.Second }),
+		"AuthorizationCodeLife: -1m":     policy(func(p *passwordless.Policy) { p.AuthorizationCodeLife = -time.Minute }),
 		"ID: want 1 to 64 printable":     client(func(c *passwordless.Client) { c.ID = "" }),
 		"Tenant: there is none":          client(func(c *passwordless.Client) { c.Tenant = "nowhere" }),
 		"want either Public or":          client(func(c *passwordless.Client) { c.Public = false }),
-		"TrustForwarded: a public":       client(func(c *passwordless.Client) { c.TrustForwarded = true }),
-		"RedirectURIs[0]":                client(func(c *passwordless.Client) { c.RedirectURIs = []string{"http://example.com/cb"} }),
-		"CodeLife: 11m0s":                client(func(c *passwordless.Client) { c.CodeLife = 11 * time.Minute }),
-		"Algorithm: no signing key for":  client(func(c *passwordless.Client) { c.Algorithm = passwordless.RS256 }),
-		"Channels: unknown channel":      client(func(c *passwordless.Client) { c.Channels = []passwordless.Channel{"fax"} }),
+		"to authenticate: SecretHashes,": client(func(c *passwordless.Client) { c.SecretHashes = []passwordless.SecretHash{{1}} }),
+		"means to authenticate: Secret":  client(func(c *passwordless.Client) { c.JWKSURL = "https://app.example.com/jwks" }),
+		"want one of JWKS and JWKSURL": client(func(c *passwordless.Client) {
+			c.Public, c.JWKS, c.JWKSURL = false, `{"keys":[]}`, "https://app.example.com/jwks"
+		}),
+		"InsecureWithoutPKCE: only public": client(func(c *passwordless.Client) {
+			c.Public, c.SecretHashes, c.InsecureWithoutPKCE = false, []passwordless.SecretHash{{1}}, true
+		}),
+		"TrustForwarded: a public":      client(func(c *passwordless.Client) { c.TrustForwarded = true }),
+		"RedirectURIs[0]":               client(func(c *passwordless.Client) { c.RedirectURIs = []string{"http://example.com/cb"} }),
+		"CodeLife: 11m0s":               client(func(c *passwordless.Client) { c.CodeLife = 11 * time.Minute }),
+		"Algorithm: no signing key for": client(func(c *passwordless.Client) { c.Algorithm = passwordless.RS256 }),
+		"Channels: unknown channel":     client(func(c *passwordless.Client) { c.Channels = []passwordless.Channel{"fax"} }),
 		"Clients[1]: ID used twice": func(c *passwordless.Config) {
 			c.Clients = append(c.Clients.(passwordless.ClientList)[:1], c.Clients.(passwordless.ClientList)[0])
 		},
@@ -145,6 +157,7 @@ Session.Idle       336h0m0s
 Session.Absolute   720h0m0s
 Session.Grace      10s
 AccessTokenLife    10m0s
+AuthorizationCodeLife 1m0s
 `, "\n"), report.String())
 
 	strict := newWorld(t, func(c *passwordless.Config) {
@@ -155,6 +168,34 @@ AccessTokenLife    10m0s
 	assert.Len(t, strict.Policy().Deviations, 1)
 	_, code := strict.start(alice)
 	assert.Len(t, code, 8)
+}
+
+func TestEveryOriginIsChecked(t *testing.T) { // HT-3, OP-1
+	hostile := []string{"", "*", "null", "app.example.com", "//app.example.com", "http://app.example.com", "https://app.example.com/", "https://app.example.com/x",
+		"https://*.example.com", "https://u@app.example.com", "https://APP.example.com", "HTTPS://app.example.com", "https://app.example.com?", "https://app.example.com#",
+		"https://app.example.com:", "https://app.example.com:443x", "https://app.example.com ", "https://a.example https://b.example", "https://a.example\r\nX: y", "file://x", "com.example.app:/x"}
+	right := []string{"https://app.example.com", "https://app.example.com:8443", "http://localhost:3000", "http://127.0.0.1", "http://[::1]:1"}
+	cfg := newWorld(t).cfg
+	cfg.Clients = passwordless.ClientList{{ID: "bad", Public: true, Origins: append(hostile, right...)}}
+	_, err := passwordless.New(cfg)
+	for i, origin := range hostile {
+		require.ErrorContains(t, err, fmt.Sprintf("Origins[%d]: want", i), "%q", origin)
+	}
+	for i, origin := range right {
+		assert.NotContains(t, err.Error(), fmt.Sprintf("Origins[%d]: want", len(hostile)+i), "%q", origin)
+	}
+}
+
+func TestThePolicyNamesWhatACodeMayLack(t *testing.T) { // OP-2
+	w := newWorld(t, func(c *passwordless.Config) {
+		c.Policy.AuthorizationCodeLife = 2 * time.Minute
+		c.Clients = passwordless.ClientList{{ID: "a", Public: true, InsecureWithoutPKCE: true}, {ID: "b", Public: true, InsecureAnyBrowser: true}}
+	})
+	assert.Equal(t, []string{"AuthorizationCodeLife: 2m0s, weaker than 1m0s", `client "a": InsecureWithoutPKCE`, `client "b": InsecureAnyBrowser`}, w.Policy().Deviations)
+	for _, life := range []time.Duration{10 * time.Second, 10 * time.Minute} {
+		bound := newWorld(t, func(c *passwordless.Config) { c.Policy.AuthorizationCodeLife = life })
+		assert.Equal(t, life, bound.Policy().Policy.AuthorizationCodeLife)
+	}
 }
 
 func TestTenantsAreApart(t *testing.T) { // BD-3, CA-4

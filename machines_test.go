@@ -245,3 +245,102 @@ func TestTheFamilyMachineIsAsWritten(t *testing.T) { // TK-9, TK-10
 		})
 	}
 }
+
+// A codeWalk is one authorization code brought into a state.
+type codeWalk struct {
+	*codeWorld
+	login    passwordless.Login
+	verifier passwordless.Secret
+}
+
+// newCodeWalk brings a code into a state. PKCE binds it, unless the event is about one that it does not.
+func newCodeWalk(t *testing.T, state, event string) *codeWalk {
+	w := &codeWalk{codeWorld: newCodeWorld(t), verifier: codeVerifier}
+	g := asking("offline_access")
+	if event == "exchange with a needless verifier" {
+		g, w.verifier = unbound("offline_access"), ""
+	}
+	w.login = w.codeFor("loose", g)
+	switch state {
+	case "open":
+	case "used":
+		require.Equal(t, "tokens", w.do("exchange"))
+	case "over":
+		w.clock.advance(time.Minute)
+	default:
+		t.Fatalf("unknown state %q", state)
+	}
+	return w
+}
+
+// do causes an event and returns the answer in the table's words.
+func (w *codeWalk) do(event string) string {
+	req := of(w.login)
+	req.Verifier = w.verifier
+	switch event {
+	case "exchange":
+	case "exchange by another client":
+		req.Client = "twin"
+	case "exchange with another redirect URI":
+		req.RedirectURI += "/2"
+	case "exchange with a wrong verifier":
+		req.Verifier = altered(req.Verifier)
+	case "exchange without a verifier":
+		req.Verifier = ""
+	case "exchange with a needless verifier":
+		req.Verifier = codeVerifier
+	case "exchange of a forged code":
+		req.Code = altered(req.Code)
+	default:
+		require.NoError(w.t, w.meanwhile(event))
+		return "done"
+	}
+	_, err := w.Exchange(w.t.Context(), req)
+	switch {
+	case err == nil:
+		return "tokens"
+	case errors.Is(err, passwordless.ErrReusedToken):
+		return "reused"
+	case errors.Is(err, passwordless.ErrInvalidToken):
+		return "invalid"
+	}
+	return err.Error()
+}
+
+// meanwhile causes an event that does not present the code.
+func (w *codeWalk) meanwhile(event string) error {
+	ctx, id := w.t.Context(), w.login.User.ID
+	switch event {
+	case "wait for its life":
+		w.clock.advance(time.Minute)
+		return nil
+	case "revoke user":
+		return w.RevokeUser(ctx, "", id)
+	case "block user for a moment":
+		_, err := w.change(id, func(u *passwordless.User) { u.Status = passwordless.UserBlocked })
+		_, more := w.change(id, func(u *passwordless.User) { u.Status = passwordless.UserActive })
+		return errors.Join(err, more)
+	case "delete user":
+		return w.Directory().Delete(ctx, "", id)
+	case "move the address to another user":
+		_, err := w.change(id, func(u *passwordless.User) { u.Email = "" })
+		_, more := w.Directory().Add(ctx, "", passwordless.User{Email: alice, EmailVerified: true})
+		return errors.Join(err, more)
+	}
+	w.t.Fatalf("unknown event %q", event)
+	return nil
+}
+
+func TestTheAuthorizationCodeMachineIsAsWritten(t *testing.T) { // TK-12, TK-13
+	events := map[string]bool{}
+	table := rows(t, "Authorization code")
+	for _, r := range table {
+		events[r.event] = true
+		t.Run(r.state+"/"+r.event, func(t *testing.T) {
+			w := newCodeWalk(t, r.state, r.event)
+			assert.Equal(t, r.answer, w.do(r.event))
+			assert.Equal(t, r.next, map[string]string{"tokens": "open", "reused": "used", "invalid": "over"}[w.do("exchange")])
+		})
+	}
+	assert.Len(t, table, 3*len(events), "every combination has a row")
+}

@@ -155,7 +155,7 @@ type forgery struct {
 }
 
 // kinds are the records of a forgery.
-var kinds = []passwordless.Kind{"challenge", "cooldown", "session", "epoch", "user", "identifier"}
+var kinds = []passwordless.Kind{"challenge", "cooldown", "session", "code", "epoch", "user", "identifier"}
 
 // newForgery makes a forgery with an application's users, or, if they are nil, the built-in directory.
 func newForgery(t testing.TB, users passwordless.Users) *forgery {
@@ -163,9 +163,10 @@ func newForgery(t testing.TB, users passwordless.Users) *forgery {
 	f.world = newWorld(t, unlimited, func(c *passwordless.Config) {
 		f.Store, c.Store = c.Store, f.forger
 		c.Users, c.Events = users, nil
+		c.Policy.AuthorizationCodeLife = 10 * time.Minute
 	})
-	f.login = f.signIn(alice, passwordless.Grant{Session: true, Tokens: offline.Tokens})
-	f.clock.advance(time.Hour)
+	f.login = f.signIn(alice, passwordless.Grant{Session: true, Tokens: offline.Tokens, Code: asking("offline_access").Code})
+	f.clock.advance(5 * time.Minute)
 	var err error
 	f.started, err = f.Start(t.Context(), f.request())
 	require.NoError(t, err)
@@ -234,6 +235,20 @@ func (f *forgery) everyCall(t testing.TB) (failed []error) {
 	}
 	_, err = f.Refresh(ctx, passwordless.RefreshRequest{Client: "web", Token: f.login.Tokens.Refresh})
 	note("refresh", err)
+	l, err = f.Exchange(ctx, of(f.login))
+	if note("exchange", err) && (l.Identifier != f.login.Identifier || l.User.ID != f.login.User.ID || l.Client != "web") {
+		t.Errorf("exchanged for %+v of %s", l.Identifier, l.Client)
+	}
+	forged := of(f.login)
+	forged.Code = altered(forged.Code)
+	if _, err = f.Exchange(ctx, forged); err == nil {
+		t.Error("a forged authorization code is right")
+	}
+	forged = of(f.login)
+	forged.Verifier = ""
+	if _, err = f.Exchange(ctx, forged); err == nil {
+		t.Error("an authorization code needs no verifier any more")
+	}
 	_, _, err = f.Sessions(ctx, "", f.login.User.ID, 10, "")
 	note("list", err)
 	_, err = f.Start(ctx, f.request())
@@ -281,13 +296,73 @@ func TestARecordThatIsCutShortIsNotRead(t *testing.T) { // VF-12
 	}
 }
 
+// The last fields of a challenge came later than the others, and together: their lengths and what they say.
+const (
+	laterParams = "p-1"
+	laterPlace  = "https://login.example.com/x"
+	laterSize   = 1 + len(laterParams) + 1 + len(laterPlace)
+)
+
+func TestAChallengeOfAnotherReleaseIsRead(t *testing.T) { // an older one that wrote fewer fields, and a newer one that writes more
+	f := &forger{kind: "challenge"}
+	w := newWorld(t, func(c *passwordless.Config) { f.Store, c.Store = c.Store, f })
+	req := byMail(inBrowser(home), alice)
+	req.Send, req.State, req.Params, req.LinkURL = passwordless.SendLink, "s-1", laterParams, laterPlace
+	_, err := w.Start(t.Context(), req)
+	require.NoError(t, err)
+	link := param(t, w.outbox.last().Link)
+	for cut := range laterSize + 1 {
+		f.forge = func(b []byte) []byte { return b[:len(b)-cut] }
+		info, err := w.PeekLink(t.Context(), link, inBrowser(home))
+		switch cut {
+		case 0, laterSize:
+			require.NoError(t, err)
+			assert.Equal(t, "s-1", info.State)
+			assert.Equal(t, cut == 0, info.Params == laterParams && info.LinkURL == laterPlace)
+			assert.Equal(t, cut != 0, info.Params == "" && info.LinkURL == "")
+		default:
+			require.ErrorIs(t, err, passwordless.ErrCorrupt, "%d bytes of the later fields are missing", cut)
+		}
+	}
+	f.forge = func(b []byte) []byte { return append(bytes.Clone(b), "what a newer release adds"...) }
+	info, err := w.PeekLink(t.Context(), link, inBrowser(home))
+	require.NoError(t, err)
+	assert.Equal(t, laterPlace, info.LinkURL)
+
+	f.forge = func(b []byte) []byte { return b[:len(b)-laterSize] }
+	_, err = w.RedeemLink(t.Context(), passwordless.RedeemRequest{Token: link, LinkURL: laterPlace, Caller: inBrowser(home)})
+	require.ErrorIs(t, err, passwordless.ErrWrongSecret)
+	_, err = w.RedeemLink(t.Context(), passwordless.RedeemRequest{Token: link, Caller: inBrowser(home)})
+	require.NoError(t, err, "the links of an older release lead to the pages")
+}
+
+func TestAChallengeWithoutTheLaterFieldsIsWrittenAsBefore(t *testing.T) {
+	sizes := map[string]int{}
+	for name, change := range map[string]func(*passwordless.StartRequest){"neither": func(*passwordless.StartRequest) {},
+		"params": func(r *passwordless.StartRequest) { r.Params = laterParams }, "place": func(r *passwordless.StartRequest) { r.LinkURL = laterPlace }} {
+		f := &forger{kind: "challenge"}
+		w := newWorld(t, func(c *passwordless.Config) { f.Store, c.Store = c.Store, f })
+		req := byMail(inBrowser(home), alice)
+		req.Send = passwordless.SendLink
+		change(&req)
+		_, err := w.Start(t.Context(), req)
+		require.NoError(t, err)
+		f.forge = func(b []byte) []byte { sizes[name] = len(b); return b }
+		_, err = w.PeekLink(t.Context(), param(t, w.outbox.last().Link), home)
+		require.NoError(t, err)
+	}
+	assert.Equal(t, sizes["neither"]+2+len(laterParams), sizes["params"])
+	assert.Equal(t, sizes["neither"]+2+len(laterPlace), sizes["place"])
+}
+
 func TestAChangedRecordSignsNobodyElseIn(t *testing.T) { // VF-12, BD-3
 	f := newForgery(t, nil)
 	for _, kind := range kinds {
 		f.changeEachByte(t, kind)
 	}
-	// The record of a challenge names an address. Here everybody has an account.
+	// The records of a challenge and of an authorization code name an address. Here everybody has an account.
 	newForgery(t, proved{}).changeEachByte(t, "challenge")
+	newForgery(t, proved{}).changeEachByte(t, "code")
 }
 
 // changeEachByte makes every call with each byte of a kind of record changed in a few ways.

@@ -2,8 +2,8 @@ package passwordless_test
 
 import (
 	"errors"
-	"sync"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
