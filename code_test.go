@@ -362,7 +362,7 @@ func TestACodeIsAskedForWithS256OrNotAtAll(t *testing.T) { // TK-13
 		"the verifier as plain": strings.Repeat("a", 44), "a short one": codeChallenge[:42], "a long one": codeChallenge + "A", "padding": codeChallenge + "=",
 		"the other base64": strings.Replace(codeChallenge, "-", "+", 1), "in hex": strings.Repeat("0f", 32), "a space": codeChallenge[:42] + " ",
 		"stray last bits": codeChallenge[:42] + "N",
-		"line ends": strings.Repeat("\n", 43),
+		"line ends":       strings.Repeat("\n", 43),
 	} {
 		assert.False(t, passwordless.ValidCodeChallenge(challenge), why)
 		for client := range w.clients {

@@ -318,3 +318,23 @@ func TestALimitedCallDoesNothingElse(t *testing.T) { // RL-8
 	require.Equal(t, passwordless.Kind("start"), kind)
 	assert.Len(t, w.outbox.messages(), 1)
 }
+
+// Whoever waits as they were told may start again, whether or not the reserve was asked in between.
+func TestRetryAfterIsTrue(t *testing.T) { // RL-13
+	w := newWorld(t)
+	var limited *passwordless.LimitedError
+	for limited == nil {
+		_, err := w.Start(t.Context(), passwordless.StartRequest{Client: "web", Channel: passwordless.Email, Address: alice, Caller: home})
+		if !errors.As(err, &limited) {
+			require.NoError(t, err)
+			w.clock.advance(31 * time.Second)
+		}
+	}
+	assert.Less(t, limited.RetryAfter, 10*time.Minute)
+	w.clock.advance(limited.RetryAfter - time.Microsecond)
+	_, err := w.Start(t.Context(), passwordless.StartRequest{Client: "web", Channel: passwordless.Email, Address: alice, Caller: home})
+	require.ErrorAs(t, err, &limited)
+	w.clock.advance(time.Microsecond)
+	_, err = w.Start(t.Context(), passwordless.StartRequest{Client: "web", Channel: passwordless.Email, Address: alice, Caller: home})
+	require.NoError(t, err)
+}

@@ -156,6 +156,15 @@ func (e *LimitedError) Error() string {
 	return fmt.Sprintf("passwordless: limit %q reached, retry after %v", e.Bucket.Kind, e.RetryAfter)
 }
 
+// orBefore returns the refusal that tells when to come back: the earlier one, of a stranger's send windows, where the
+// reserve refused too. Its own would be the wait for another day's reserve.
+func (e *LimitedError) orBefore(earlier *LimitedError) *LimitedError {
+	if kind := e.Bucket.Kind; earlier != nil && (kind == bucketSend || kind == bucketReserve) {
+		return earlier
+	}
+	return e
+}
+
 // explain adds to a refusal how much the bucket that refused holds.
 func (b *Batch) explain(now Instant, err error) error {
 	var limited *LimitedError

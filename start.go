@@ -158,7 +158,7 @@ func (s *Service) Start(ctx context.Context, req StartRequest) (Started, error) 
 }
 
 // A start is the input of decideStart: the request, what was drawn for it, and what refused tries of the
-// same call have taught (long, shift, tier, known, cooldownWas).
+// same call have taught (long, shift, tier, refused, known, cooldownWas).
 type start struct {
 	StartRequest
 	client      Client
@@ -180,6 +180,7 @@ type start struct {
 	long        bool  // the ledger or the breaker asks for a longer code
 	shift       uint8 // from the first stripe of the shared buckets to the one in use
 	tier        tier
+	refused     *LimitedError // what a stranger's send windows answered
 	policy      *Policy
 	digits      codeFormat
 	earlier     Started // the answer of a repeated start
@@ -370,12 +371,13 @@ func (s *Service) easeStart(ctx context.Context, in *start, limited *LimitedErro
 		in.long = true
 		return true, nil
 	case kind == bucketSend && in.tier == tierStranger:
-		in.tier = tierReserve
+		in.tier, in.refused = tierReserve, limited
 		return true, nil
 	case (kind == bucketCountry || kind == bucketSMS) && in.shift < 3: // another stripe may have some left
 		in.shift++
 		return true, nil
 	}
+	limited = limited.orBefore(in.refused)
 	s.emit(ctx, in.event(EventLimited, string(limited.Bucket.Kind)))
 	return false, limited
 }

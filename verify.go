@@ -131,6 +131,8 @@ type attempt struct {
 	now    Instant
 	seed   digest // of what a login grants
 	rate   RateLimit
+	// refused is what a stranger's send windows answered.
+	refused *LimitedError
 }
 
 func (s *Service) attempt(n name, client Client, caller Caller, grant Grant, decide decision) (*attempt, error) {
@@ -313,8 +315,12 @@ func (s *Service) runAgain(ctx context.Context, a *attempt, err error) (bool, er
 		return false, s.failed(ctx, "verifying", err)
 	}
 	if a.easy(limited.Bucket.Kind) {
+		if limited.Bucket.Kind == bucketSend {
+			a.refused = limited
+		}
 		return true, nil
 	}
+	limited = limited.orBefore(a.refused)
 	s.emit(ctx, Event{Type: EventLimited, At: a.now.Time(), Tenant: a.client.Tenant, Client: a.client.ID,
 		Challenge: string(a.name), Reason: string(limited.Bucket.Kind)})
 	if limited.Bucket.Kind == bucketLedger {
