@@ -16,9 +16,11 @@ import (
 )
 
 func TestStories(t *testing.T) {
-	httpstory.Run(t, "testdata/*.txt", func(t *testing.T) httpstory.World {
+	world := func(t *testing.T) httpstory.World {
 		return newWorld(t, auth0.Options{APIs: map[string][]string{"https://api.example.com/": {"read:notes"}}}).story()
-	})
+	}
+	httpstory.Run(t, "testdata/*.txt", world)
+	httpstory.Run(t, "testdata/sdk/*.txt", world)
 }
 
 func TestStoriesOfStrictOptions(t *testing.T) {

@@ -24,6 +24,7 @@ import (
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
+	"github.com/google/uuid"
 
 	"github.com/seed62b93bad/passwordless"
 	"github.com/seed62b93bad/passwordless/internal/httpstory"
@@ -55,6 +56,7 @@ var clients = passwordless.ClientList{
 		AppSchemes:   true, Origins: []string{"https://web.example.com"}},
 	{ID: "keyed", JWKS: keyedJWKS(), FirstParty: true, Algorithm: passwordless.RS256,
 		RedirectURIs: []string{"https://keyed.example.com/callback"}},
+	{ID: "signed", JWKS: signedJWKS(), FirstParty: true, Channels: bothChannels, Algorithm: passwordless.RS256},
 	{ID: "legacy", Public: true, FirstParty: true, Channels: bothChannels, Algorithm: passwordless.RS256, InsecureAnyBrowser: true,
 		InsecureWithoutPKCE: true, RedirectURIs: []string{"https://legacy.example.com/callback"}},
 	{ID: "api", SecretHashes: []passwordless.SecretHash{passwordless.HashSecret("api-secret")}, FirstParty: true},
@@ -148,6 +150,9 @@ func (w *world) story() httpstory.World {
 		"button":  w.button,
 		"press":   w.press,
 		"assert":  w.assertion,
+		"sign":    w.signed,
+		"guess":   w.guess,
+		"long":    long,
 		"pkce":    pkce,
 		"revoke":  w.revoke,
 	}}
@@ -365,6 +370,57 @@ func (w *world) assertion(args ...string) (string, error) {
 	t := jwt.NewWithClaims(jwt.SigningMethodES256, jwt.MapClaims{"iss": "keyed", "sub": "keyed", "aud": args[0], "jti": jti,
 		"iat": now.Unix(), "nbf": now.Unix(), "exp": now.Add(2 * time.Minute).Unix()})
 	return t.SignedString(keyedKey())
+}
+
+// signedKey is the key of the client "signed": most SDKs sign with RSA, and name no key.
+var signedKey = sync.OnceValue(func() *rsa.PrivateKey {
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		panic(err)
+	}
+	return key
+})
+
+func signedJWKS() string {
+	b64 := base64.RawURLEncoding.EncodeToString
+	return fmt.Sprintf(`{"keys":[{"kty":"RSA","alg":"RS256","use":"sig","n":%q,"e":"AQAB"}]}`, b64(signedKey().N.Bytes()))
+}
+
+// signed is an assertion of the client "signed" for the issuer, with the claims that an SDK puts in.
+func (w *world) signed(args ...string) (string, error) {
+	now := w.clock.Now()
+	claims := jwt.MapClaims{"iss": "signed", "sub": "signed", "aud": "https://login.example.com/", "jti": uuid.NewString(),
+		"iat": now.Unix(), "exp": now.Add(3 * time.Minute).Unix()}
+	switch args[0] {
+	case "go-auth0":
+		claims["nbf"], claims["exp"] = now.Unix(), now.Add(2*time.Minute).Unix()
+	case "openid-client":
+		claims["nbf"], claims["exp"], claims["jti"] = now.Unix(), now.Add(time.Minute).Unix(), strings.Repeat("A", 43-26)+rand.Text()
+	case "auth0-PHP":
+		claims["jti"] = fmt.Sprintf("%x", sha256.Sum256([]byte(rand.Text()))) // 64 characters, the most that is allowed
+	case "auth0.net":
+		claims["nbf"], claims["auth_time"] = now.Unix(), fmt.Sprintf("%d.1234567", now.Unix())
+	}
+	return jwt.NewWithClaims(jwt.SigningMethodRS256, claims).SignedString(signedKey())
+}
+
+// guess presents a number of wrong codes, of nobody, from where stories begin.
+func (w *world) guess(args ...string) (string, error) {
+	n, err := strconv.Atoi(args[0])
+	for range n {
+		rec := post(w.handler, "/oauth/token", mediaJSON, `{"grant_type":"http://auth0.com/oauth/grant-type/passwordless/otp",`+
+			`"client_id":"spa","username":"nobody@example.com","otp":"123456","realm":"email"}`)
+		if rec.Code != http.StatusForbidden {
+			return "", fmt.Errorf("status %d", rec.Code)
+		}
+	}
+	return "", err
+}
+
+// long is a text of a number of bytes.
+func long(args ...string) (string, error) {
+	n, err := strconv.Atoi(args[0])
+	return strings.Repeat("x", n), err
 }
 
 // pkce is the S256 challenge of a verifier (RFC 7636).
