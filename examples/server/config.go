@@ -21,7 +21,8 @@ import (
 
 // readWorld reads the file of -config: a world as a JSON object. Members are named as the fields of
 // world, and of the types of package passwordless in it, in lower case with underscores. Durations are
-// text ("3m"), choices words ("closed"), and client secrets the SHA-256 of what clients send, in hex. Its
+// text ("3m"), choices words ("closed"), client secrets the SHA-256 of what clients send, in hex, and a key for HS256 text, whose
+// bytes are the key. Its
 // error tells every mistake of the file at once; what a Service would refuse, passwordless.New tells.
 func readWorld(path string) (world, error) {
 	text, err := os.ReadFile(path)
@@ -83,6 +84,8 @@ func (d *decoder) value(path string, raw json.RawMessage, v reflect.Value) {
 		d.text(path, raw, func(s string) (err error) { *to, err = time.ParseDuration(s); return err })
 	case *passwordless.SecretHash:
 		d.text(path, raw, func(s string) error { return decodeHash(to, s) })
+	case *passwordless.SecretBytes:
+		d.text(path, raw, func(s string) error { *to = passwordless.SecretBytes(s); return nil })
 	case *passwordless.SignUpPolicy:
 		d.text(path, raw, choose(to, map[string]passwordless.SignUpPolicy{"open": passwordless.OpenSignUp, "closed": passwordless.ClosedSignUp}))
 	case *passwordless.ResendPolicy:
@@ -192,16 +195,16 @@ func (d *decoder) members(path string, raw json.RawMessage, use func(at, name st
 	}
 }
 
-// plurals would be taken apart before their s.
-var plurals = strings.NewReplacer("URIs", "Uris", "APIs", "Apis")
+// acronyms are words that would be taken apart before an s, or run into the next.
+var acronyms = strings.NewReplacer("URIs", "Uris", "APIs", "Apis", "JWKSURL", "JwksUrl")
 
 // memberName is how a field is called in the file: SMSCountries is sms_countries.
 func memberName(field string) string {
 	var b strings.Builder
-	name := []rune(plurals.Replace(field))
+	name := []rune(acronyms.Replace(field))
 	for i, c := range name {
 		begins := unicode.IsUpper(c) && i > 0 &&
-			(!unicode.IsUpper(name[i-1]) || i+1 < len(name) && !unicode.IsUpper(name[i+1]))
+			(!unicode.IsUpper(name[i-1]) || i+1 < len(name) && unicode.IsLower(name[i+1]))
 		if begins {
 			b.WriteByte('_')
 		}

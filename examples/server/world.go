@@ -175,7 +175,12 @@ Or as an Auth0 client does:
   curl -s 'URL/dev/outbox?to=alice@example.com'
   curl -s URL/oauth/token -H 'Content-Type: application/json' -d '{"grant_type":"http://auth0.com/oauth/grant-type/passwordless/otp","client_id":"demo-web","client_secret":"demo-web-secret","realm":"email","username":"alice@example.com","otp":"THE CODE","scope":"openid profile email offline_access"}'
 
-Codes of demo-web and demo-spa live for three minutes. To let them pass:
+Or ask for a link: leave out "send", and add "authParams":{"state":"a state of yours","scope":"openid"}. Open the link
+in the mailbox, press its button, and exchange the code of the address that it leads to:
+
+  curl -s URL/oauth/token -d grant_type=authorization_code -d client_id=demo-web -d client_secret=demo-web-secret -d redirect_uri=http://localhost:3000/callback -d code=THE_CODE
+
+Codes and links of demo-web and demo-spa live for three minutes. To let them pass:
 
   curl -s URL/dev/clock -H 'Content-Type: application/json' -d '{"advance":"181s"}'
 `

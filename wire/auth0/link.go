@@ -11,8 +11,9 @@ import (
 	"github.com/seed62b93bad/passwordless"
 )
 
-// A journey is what of authParams is kept from a start to the finish of its link.
-type journey struct {
+// An authorization is a request for an authorization code that was checked: what of authParams is kept from a start to
+// the finish of its link.
+type authorization struct {
 	Mode      string   `json:"mode,omitempty"` // response_mode
 	Scopes    []string `json:"scopes,omitempty"`
 	Audience  string   `json:"audience,omitempty"`
@@ -20,10 +21,10 @@ type journey struct {
 	Challenge string   `json:"challenge,omitempty"` // of PKCE
 }
 
-// authorization asks for the code that a journey ends with.
-func (j journey) authorization(redirect string) *passwordless.AuthorizationRequest {
-	return &passwordless.AuthorizationRequest{RedirectURI: redirect, CodeChallenge: j.Challenge,
-		Scopes: j.Scopes, Audience: j.Audience, Nonce: j.Nonce}
+// request asks the Service for the code.
+func (a authorization) request(redirect string) *passwordless.AuthorizationRequest {
+	return &passwordless.AuthorizationRequest{RedirectURI: redirect, CodeChallenge: a.Challenge,
+		Scopes: a.Scopes, Audience: a.Audience, Nonce: a.Nonce}
 }
 
 // params are the parameters of an authorization request, of a start's authParams or of a query.
@@ -46,34 +47,34 @@ func readParams(get func(name string) string) params {
 // The longest nonce, in bytes.
 const maxNonce = 512
 
-// journey checks what a client asks for, and fills in where it returns to: by default the first redirect URI that it
+// authorization checks what a client asks for, and fills in where it returns to: by default the first redirect URI that it
 // registered. Only authorization codes are given: tokens in a URL end in histories and logs (RFC 9700, 2.1.2).
-func (h *Handler) journey(client passwordless.Client, p *params) (j journey, err error) {
+func (h *Handler) authorization(client passwordless.Client, p *params) (a authorization, err error) {
 	if p.redirectURI == "" && len(client.RedirectURIs) > 0 {
 		p.redirectURI = client.RedirectURIs[0]
 	}
 	tokens, err := h.tokenRequest(p.scope, p.audience, p.nonce)
 	switch {
 	case !client.AllowsRedirect(p.redirectURI):
-		return j, badRedirect
+		return a, badRedirect
 	case p.responseType != "" && p.responseType != "code":
-		return j, badResponseType
+		return a, badResponseType
 	case p.responseMode != "" && p.responseMode != "query" && p.responseMode != "fragment":
-		return j, badResponseMode
+		return a, badResponseMode
 	case err != nil:
-		return j, err
+		return a, err
 	case len(p.nonce) > maxNonce:
-		return j, badNonce
+		return a, badNonce
 	case p.challenge != "" && (p.challengeMethod != "S256" || !passwordless.ValidCodeChallenge(p.challenge)),
 		p.challenge == "" && p.challengeMethod != "":
-		return j, badChallenge
+		return a, badChallenge
 	case p.challenge == "" && client.Public && !client.InsecureWithoutPKCE:
-		return j, noChallenge
+		return a, noChallenge
 	}
-	return journey{p.responseMode, tokens.Scopes, tokens.Audience, p.nonce, p.challenge}, nil
+	return authorization{p.responseMode, tokens.Scopes, tokens.Audience, p.nonce, p.challenge}, nil
 }
 
-// finish is what verify_redirect does: it ends the journey of a link (the parameter t), or that of a code which a
+// finish is what verify_redirect does: it ends the sign-in of a link (the parameter t), or that of a code which a
 // script of the application has had checked and now sends the browser with.
 type finish struct{ h *Handler }
 
@@ -127,22 +128,22 @@ func (f finish) link(ctx context.Context, t passwordless.Secret, from passwordle
 	if err != nil && (s.info.Client == "" || !errors.As(err, &dead)) {
 		return s, err
 	}
-	var j journey
+	var a authorization
 	client, lost := h.svc.Client(ctx, s.info.Client)
 	switch {
 	case lost != nil:
 		return s, lost
-	case s.info.LinkURL != h.at(linkPath), json.Unmarshal([]byte(s.info.Params), &j) != nil, !client.AllowsRedirect(s.info.RedirectURI):
+	case s.info.LinkURL != h.at(linkPath), json.Unmarshal([]byte(s.info.Params), &a) != nil, !client.AllowsRedirect(s.info.RedirectURI):
 		return s, unknown()
 	}
-	s.mode = j.Mode
+	s.mode = a.Mode
 	if err != nil {
 		return s, s.back(err)
 	}
-	s.info.SameBrowser = s.info.SameBrowser || client.InsecureAnyBrowser && (s.info.State != "" || j.Challenge != "")
+	s.info.SameBrowser = s.info.SameBrowser || client.InsecureAnyBrowser && (s.info.State != "" || a.Challenge != "")
 	s.take = func(ctx context.Context) (passwordless.Login, error) {
 		return h.svc.RedeemLink(ctx, passwordless.RedeemRequest{Client: client.ID, Token: t, LinkURL: s.info.LinkURL,
-			Caller: from, Grant: passwordless.Grant{Code: j.authorization(s.info.RedirectURI)}})
+			Caller: from, Grant: passwordless.Grant{Code: a.request(s.info.RedirectURI)}})
 	}
 	return s, nil
 }
@@ -160,7 +161,7 @@ func (f finish) code(ctx context.Context, q map[string]string, from passwordless
 	if err != nil {
 		return s, err
 	}
-	j, wrong := h.journey(client, &p)
+	a, wrong := h.authorization(client, &p)
 	if q["verification_code"] == "" || !client.AllowsRedirect(p.redirectURI) {
 		return s, unknown()
 	}
@@ -184,7 +185,7 @@ func (f finish) code(ctx context.Context, q map[string]string, from passwordless
 	s.info.Address = id.String()
 	s.take = func(ctx context.Context) (passwordless.Login, error) {
 		return h.svc.Verify(ctx, passwordless.VerifyRequest{Client: client.ID, Channel: channel, Address: address,
-			Code: passwordless.Secret(q["verification_code"]), Caller: from, Grant: passwordless.Grant{Code: j.authorization(p.redirectURI)}})
+			Code: passwordless.Secret(q["verification_code"]), Caller: from, Grant: passwordless.Grant{Code: a.request(p.redirectURI)}})
 	}
 	return s, nil
 }

@@ -192,16 +192,16 @@ func (h *Handler) linkRequest(client passwordless.Client, p params, req *passwor
 	if h.opts.Pages == nil {
 		return noLinks
 	}
-	j, err := h.journey(client, &p)
+	a, err := h.authorization(client, &p)
 	if err != nil {
 		return err
 	}
 	if err := checkReturn(client, p); err != nil {
 		return err
 	}
-	kept, err := json.Marshal(j)
+	kept, err := json.Marshal(a)
 	if err != nil {
-		return err // cannot be: a journey is text
+		return err // cannot be: it is text
 	}
 	req.RedirectURI, req.State, req.Params, req.LinkURL = p.redirectURI, p.state, string(kept), h.at(linkPath)
 	return nil

@@ -67,6 +67,19 @@ await run({
     assert.deepEqual([error.statusCode, error.cause.error], [401, 'invalid_client'], error.stack);
   },
 
+  'auth0: an ID token with HS256': async () => {
+    const options = { domain, clientId: 'symmetric', clientAssertionSigningKey, idTokenSigningAlg: 'HS256' };
+    const login = async (clientSecret) => {
+      const auth0 = new AuthenticationClient({ ...options, clientSecret });
+      const to = newEmail();
+      await auth0.passwordless.sendEmail({ email: to, send: 'code' });
+      return auth0.passwordless.loginWithEmail({ email: to, code: await code(to), scope });
+    };
+    const { data } = await login(process.env.HS256_KEY);
+    assert.equal(JSON.parse(Buffer.from(data.id_token.split('.')[0], 'base64url')).alg, 'HS256');
+    await rejection(login('another key of thirty-two bytes or more')); // the SDK checks the signature
+  },
+
   'a secret is not a key': async () => {
     const auth0 = new AuthenticationClient({ domain, clientId, clientSecret: 'guessed' });
     const error = await rejection(auth0.passwordless.sendEmail({ email: newEmail(), send: 'code' }));

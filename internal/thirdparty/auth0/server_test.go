@@ -61,17 +61,21 @@ func demoForChromium(t *testing.T, binary string) *server {
 	return nil
 }
 
+// hs256Key is what the client "symmetric" verifies ID tokens with.
+const hs256Key = "thirty-two bytes or more, at random"
+
 // withKeys starts a server with a client that authenticates with a key.
 func withKeys(t *testing.T, binary string) *server {
 	t.Helper()
 	own, other := newKey(t), newKey(t)
-	s := &server{folder: t.TempDir(), environ: []string{"CLIENT_KEY=" + privatePEM(t, own), "OTHER_KEY=" + privatePEM(t, other)}}
+	s := &server{folder: t.TempDir(), environ: []string{"CLIENT_KEY=" + privatePEM(t, own), "OTHER_KEY=" + privatePEM(t, other), "HS256_KEY=" + hs256Key}}
 	object := map[string]any{
 		"app_name":    "Example",
 		"page_client": "pages",
 		"clients": []map[string]any{
 			{"id": "pages", "public": true},
 			{"id": "with-key", "jwks": keySet(t, own), "first_party": true, "algorithm": "RS256", "code_life": "3m"},
+			{"id": "symmetric", "jwks": keySet(t, own), "first_party": true, "algorithm": "HS256", "hs256_key": hs256Key},
 		},
 	}
 	text, err := json.Marshal(object)
