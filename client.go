@@ -171,7 +171,7 @@ func (c Client) HasOrigin(origin string) bool { return slices.Contains(c.Origins
 // Errors: those of Clients, wrapped.
 func (s *Service) HasOrigin(ctx context.Context, origin string) (bool, error) {
 	clients, ok := s.clients.(OriginClients)
-	if malformed := canon.Origin(origin) != nil; !ok || malformed {
+	if ok = ok && canon.Origin(origin) == nil; !ok {
 		return false, nil
 	}
 	has, err := clients.HasOrigin(ctx, origin)
