@@ -303,6 +303,43 @@ func TestOfParallelExchangesOneWins(t *testing.T) { // TK-12, SK-4
 	assert.Equal(t, map[passwordless.EventType]int{passwordless.EventTokenCreated: 1, passwordless.EventTokenReuse: 63, passwordless.EventRevoked: 1}, withoutFailed(count))
 }
 
+func TestOfTwoExchangesThatBothSawTheCodeOneWins(t *testing.T) { // TK-12: the code is used up by a conditional write
+	w, faulty := newFaultyCodes(t)
+	l := w.codeFor("web", asking("offline_access"))
+	var won passwordless.Login
+	faulty.Spoil(storetest.Commit, 1, func(_ context.Context, call func() error) error {
+		var err error
+		won, err = w.exchange(l)
+		require.NoError(t, err)
+		return call()
+	})
+	_, err := w.exchange(l)
+	require.ErrorIs(t, err, passwordless.ErrReusedToken)
+	assert.False(t, w.refreshes(won))
+	assert.Zero(t, w.families(l.User.ID))
+}
+
+func TestARevocationDuringAnExchangeEndsItsFamily(t *testing.T) { // AC-6
+	w, faulty := newFaultyCodes(t)
+	for _, method := range []storetest.Method{storetest.Load, storetest.Commit} {
+		for trip := 1; trip <= 3; trip++ {
+			l := w.codeFor("web", asking("offline_access"))
+			faulty.Spoil(method, trip, func(_ context.Context, call func() error) error {
+				require.NoError(t, w.RevokeUser(t.Context(), "", l.User.ID))
+				return call()
+			})
+			got, err := w.exchange(l)
+			faulty.Heal()
+			if err != nil {
+				justInvalid(t, got, err, "seen in time")
+				continue
+			}
+			revoked := method != storetest.Commit || trip == 1 // later trips are not made
+			assert.Equal(t, !revoked, w.refreshes(got), "%v %d", method, trip)
+		}
+	}
+}
+
 // withoutFailed leaves out the refusal of the refresh that a test made itself.
 func withoutFailed(count map[passwordless.EventType]int) map[passwordless.EventType]int {
 	delete(count, passwordless.EventLoginFailed)

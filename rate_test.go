@@ -182,7 +182,11 @@ func TestARefusalTellsTheLimitOfItsBucket(t *testing.T) { // RL-13
 	var limited *passwordless.LimitedError
 	require.ErrorAs(t, err, &limited)
 	assert.Equal(t, passwordless.Kind("send"), limited.Bucket.Kind)
-	assert.Equal(t, w.left(3, 0, limited.RetryAfter), limited.Rate, "with the reserve, which was asked for last")
+	assert.Equal(t, time.Hour, limited.RetryAfter)
+	assert.Equal(t, w.left(2, 0, time.Hour), limited.Rate, "of what strangers may send, not of the reserve")
+	w.clock.advance(time.Hour)
+	_, err = w.Start(t.Context(), byMail(pool(3), alice))
+	require.NoError(t, err, "as was told")
 }
 
 func TestARateIsRightOrAbsentWhenAnAnswerWasLost(t *testing.T) {

@@ -381,6 +381,38 @@ func (f *forgery) changeEachByte(t *testing.T, kind passwordless.Kind) {
 	}
 }
 
+func TestAStoreDoesNotUnbindACode(t *testing.T) { // TK-13, BD-3: what binds a code is part of its secret
+	f := newForgery(t, nil)
+	f.kind = "code"
+	req := of(f.login)
+	replace := func(field, by string) func([]byte) []byte {
+		return func(b []byte) []byte {
+			whole, other := append([]byte{byte(2 * len(field))}, field...), append([]byte{byte(2 * len(by))}, by...)
+			require.Contains(t, string(b), string(whole))
+			return bytes.Replace(b, whole, other, 1)
+		}
+	}
+	unverified, elsewhere := req, req
+	unverified.Verifier = ""
+	elsewhere.RedirectURI = "https://evil.example/cb"
+	for name, c := range map[string]struct {
+		forge func([]byte) []byte
+		req   passwordless.ExchangeRequest
+	}{"without a challenge": {replace(codeChallenge, ""), unverified}, "sent elsewhere": {replace(callback, elsewhere.RedirectURI), elsewhere},
+		"of another address": {replace(alice, "mallory@example.com"), req}, "of another client": {replace("web", "other"), func() passwordless.ExchangeRequest {
+			r := req
+			r.Client = "other"
+			return r
+		}()}} {
+		f.forge = c.forge
+		l, err := f.Exchange(t.Context(), c.req)
+		justInvalid(t, l, err, name)
+	}
+	f.forge = nil
+	_, err := f.Exchange(t.Context(), req)
+	require.NoError(t, err)
+}
+
 func TestARandomRecordIsNotRead(t *testing.T) { // VF-12
 	f := newForgery(t, nil)
 	random := rand.New(rand.NewPCG(1, 2))
