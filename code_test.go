@@ -100,7 +100,7 @@ func (w *codeWorld) typed(client string, g passwordless.Grant) (passwordless.Log
 	return w.Verify(w.t.Context(), passwordless.VerifyRequest{Client: client, Handle: started.Handle, Code: w.outbox.last().Code, Caller: home, Grant: g})
 }
 
-// codeFor is the login of a client, which ends with a code. Of a known user it is the usual one.
+// codeFor is such a login, which must end with a code.
 func (w *codeWorld) codeFor(client string, g passwordless.Grant) passwordless.Login {
 	w.t.Helper()
 	l, err := w.typed(client, g)
