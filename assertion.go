@@ -280,7 +280,7 @@ func (s *Service) claim(ctx context.Context, c Client, claim Put, now Instant) e
 // unclaim ends a claim, whether or not the caller still waits. A put that is over at once leaves nothing, and, unlike
 // a delete, not of a later claim either.
 func (s *Service) unclaim(ctx context.Context, claim Put) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	ctx, cancel := afterwards(ctx)
 	defer cancel()
 	gone := Put{Was: claim.Record.Version, Record: Record{Key: claim.Record.Key, Version: newVersion(), Body: claim.Record.Body}}
 	_ = s.change(ctx, s.now(), "releasing assertion", Batch{Puts: []Put{gone}})

@@ -306,7 +306,7 @@ func (s *Service) endFamily(ctx context.Context, c *code) error {
 	if c.family == "" {
 		return nil
 	}
-	ctx, cancel := s.bounded(context.WithoutCancel(ctx))
+	ctx, cancel := afterwards(ctx)
 	defer cancel()
 	return s.revoke(ctx, c.family, func(f *family) bool { return f.client == c.client && f.tenant == c.tenant })
 }

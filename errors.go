@@ -103,12 +103,12 @@ var (
 	ErrNoUser = errors.New("passwordless: no such user")
 	// ErrTaken: another user has that ID, identifier, username or number.
 	ErrTaken = errors.New("passwordless: identifier belongs to another user")
-	// ErrInvalidToken: a refresh, session or access token that is not ours, is
+	// ErrInvalidToken: a refresh, session or access token, or an authorization code, that is not ours, is
 	// over, was revoked, or belongs to another client.
 	ErrInvalidToken = errors.New("passwordless: invalid token")
-	// ErrReusedToken: a refresh token was presented after it had been replaced. Its
-	// whole family has been revoked. It matches ErrInvalidToken too.
-	ErrReusedToken = fmt.Errorf("%w: reused after rotation, family revoked", ErrInvalidToken)
+	// ErrReusedToken: a refresh token was presented after it had been replaced, or an authorization code for the second
+	// time. The whole refresh family has been revoked. It matches ErrInvalidToken too.
+	ErrReusedToken = fmt.Errorf("%w: used before, family revoked", ErrInvalidToken)
 	// ErrInvalidAssertion: a client assertion that does not prove who its client is.
 	ErrInvalidAssertion = errors.New("passwordless: invalid client assertion")
 	// ErrReplayedAssertion: a client assertion that is right and was presented before, or another one with its jti. It

@@ -299,6 +299,11 @@ func (s *Service) bounded(ctx context.Context) (context.Context, context.CancelF
 	return context.WithTimeout(ctx, s.timeout)
 }
 
+// afterwards is the context of what must be undone whether or not the caller still waits.
+func afterwards(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+}
+
 // commitTries bounds how often a commit of unknown outcome is repeated.
 const commitTries = 3
 

@@ -56,10 +56,20 @@ func (t *TokenRequest) validate(s *Service, client Client) error {
 	if _, ok := s.signerFor(client, typAccess); !ok {
 		return &InputError{"Grant.Tokens", "Config.SigningKeys has no key for the client's Algorithm"}
 	}
+	for _, scope := range t.Scopes {
+		if !validScope(scope) {
+			return &InputError{"Grant.Tokens", "a scope that is no scope token"}
+		}
+	}
 	if len(t.Nonce) > 512 || len(t.Audience) > 512 || len(strings.Join(t.Scopes, " ")) > 1024 {
 		return &InputError{"Grant.Tokens", "scopes, audience or nonce too long"}
 	}
 	return nil
+}
+
+// validScope reports whether text is one scope (RFC 6749, 3.3).
+func validScope(text string) bool {
+	return text != "" && !strings.ContainsFunc(text, func(r rune) bool { return r <= ' ' || r > '~' || r == '"' || r == '\\' })
 }
 
 // A Session is a signed-in browser or app.
@@ -185,7 +195,8 @@ func (s *Service) fillGrant(ctx context.Context, a *attempt, c *challenge, l *Lo
 	}
 	tokens, err := s.sign(a.client, a.grant.Tokens, *l, a.now)
 	if err != nil {
-		ctx := context.WithoutCancel(ctx) // what was granted must not outlive the failure
+		ctx, cancel := afterwards(ctx) // what was granted must not outlive the failure
+		defer cancel()
 		return errors.Join(err, s.RevokeSession(ctx, c.tenant, l.User.ID, g.refreshAt.hex()),
 			s.RevokeSession(ctx, c.tenant, l.User.ID, g.sessionAt.hex()))
 	}
@@ -281,6 +292,8 @@ type RefreshRequest struct {
 	Client string // already authenticated if it is confidential
 	Token  Secret
 	Scopes []string // at most those of the family; nil for the same
+	// Audience is of the access token: "" or the family's. There is no way to another one.
+	Audience string
 }
 
 // Refresh exchanges a refresh token for new tokens. Each refresh token works once; the one
@@ -302,14 +315,14 @@ func (s *Service) Refresh(ctx context.Context, req RefreshRequest) (Tokens, erro
 	}
 	var tokens Tokens
 	err = whileConflicting(func() error {
-		tokens, err = s.refresh(ctx, client, p, req.Scopes)
+		tokens, err = s.refresh(ctx, client, p, req)
 		return err
 	})
 	return tokens, err
 }
 
 // refresh is one try of Refresh. A conflict means that another call changed the family.
-func (s *Service) refresh(ctx context.Context, client Client, p presentedToken, narrower []string) (Tokens, error) {
+func (s *Service) refresh(ctx context.Context, client Client, p presentedToken, req RefreshRequest) (Tokens, error) {
 	rec, f, e, now, err := s.loadFamily(ctx, p)
 	if err != nil {
 		return Tokens{}, err
@@ -317,9 +330,12 @@ func (s *Service) refresh(ctx context.Context, client Client, p presentedToken, 
 	if f.client != client.ID || f.tenant != client.Tenant || !f.rotates || !s.genuine(&f, p) {
 		return Tokens{}, ErrInvalidToken
 	}
-	scopes, err := f.narrow(narrower)
+	scopes, err := f.narrow(req.Scopes)
 	if err != nil {
 		return Tokens{}, err
+	}
+	if req.Audience != "" && req.Audience != orDefault(f.audience, s.issuer) {
+		return Tokens{}, &InputError{"Audience", "another one than was granted"}
 	}
 	next, write, verdict := decideRefresh(f, e, p.counter, now, s.policy.Session)
 	if verdict != nil && !write {

@@ -488,7 +488,7 @@ func (s *Service) deliver(ctx context.Context, d *delivery) error {
 // unsend gives a message back, whether or not the caller still waits. If that fails, the limits stay
 // stricter than they need.
 func (s *Service) unsend(ctx context.Context, d *delivery) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	ctx, cancel := afterwards(ctx)
 	defer cancel()
 	b := s.limits.unsend(d.challenge, d.network, d.tier)
 	if d.cooldown != "" {

@@ -5,7 +5,11 @@ import (
 	"crypto/ecdsa"
 	"crypto/ed25519"
 	"crypto/elliptic"
+	"crypto/rand"
 	"crypto/rsa"
+	"crypto/sha256"
+	"crypto/x509"
+	"crypto/x509/pkix"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -114,8 +118,8 @@ func (s *Service) keeps(secret []byte) bool {
 func newSigners(keys []SigningKey) (first map[Algorithm]signer, byID map[string]signer, jwks []byte, err error) {
 	first, byID = map[Algorithm]signer{}, map[string]signer{}
 	set := struct {
-		Keys []map[string]string `json:"keys"`
-	}{Keys: []map[string]string{}}
+		Keys []map[string]any `json:"keys"`
+	}{Keys: []map[string]any{}}
 	var errs []error
 	for i, k := range keys {
 		s, err := newSigner(k)
@@ -130,16 +134,20 @@ func newSigners(keys []SigningKey) (first map[Algorithm]signer, byID map[string]
 		if _, have := first[s.alg]; !have {
 			first[s.alg] = s
 		}
-		set.Keys = append(set.Keys, s.jwk())
+		public, err := s.jwk()
+		if err != nil {
+			errs = append(errs, fmt.Errorf("SigningKeys[%d].Key: %w", i, err))
+		}
+		set.Keys = append(set.Keys, public)
 	}
 	jwks, err = json.Marshal(set)
 	return first, byID, jwks, errors.Join(append(errs, err)...)
 }
 
 // jwk is the public key as a JSON Web Key. No private field can get in: each is named.
-func (s signer) jwk() map[string]string {
+func (s signer) jwk() (k map[string]any, err error) {
 	b64 := base64.RawURLEncoding.EncodeToString
-	k := map[string]string{"kid": s.id, "use": "sig", "alg": string(s.alg)}
+	k = map[string]any{"kid": s.id, "use": "sig", "alg": string(s.alg)}
 	switch pub := s.checks.(type) {
 	case *ecdsa.PublicKey:
 		point, _ := pub.Bytes() // 0x04, x, y; the curve was checked
@@ -149,8 +157,29 @@ func (s signer) jwk() map[string]string {
 		k["kty"], k["crv"], k["x"] = "OKP", "Ed25519", b64(pub)
 	case *rsa.PublicKey:
 		k["kty"], k["n"], k["e"] = "RSA", b64(pub.N.Bytes()), b64(big.NewInt(int64(pub.E)).Bytes())
+		var der []byte
+		der, err = s.certificate(pub)
+		k["x5c"] = []string{base64.StdEncoding.EncodeToString(der)}
 	}
-	return k
+	return k, err
+}
+
+// certificate is the key in a certificate that it signed itself (RFC 7517, 4.7): some programs read RSA keys from
+// nowhere else. It vouches for nothing, and is the same each time.
+func (s signer) certificate(pub *rsa.PublicKey) ([]byte, error) {
+	serial := sha256.Sum256(pub.N.Bytes())
+	t := &x509.Certificate{
+		SerialNumber: new(big.Int).SetBytes(serial[:16]),
+		Subject:      pkix.Name{CommonName: s.id},
+		NotBefore:    time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC),
+		NotAfter:     time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC), // none (RFC 5280, 4.1.2.5)
+		KeyUsage:     x509.KeyUsageDigitalSignature,
+	}
+	der, err := x509.CreateCertificate(rand.Reader, t, t, pub, s.signs)
+	if err != nil {
+		return nil, fmt.Errorf("making its certificate: %w", err)
+	}
+	return der, nil
 }
 
 // JWKS returns the key set that verifies the tokens, as JSON. It holds public keys only. The

@@ -136,14 +136,18 @@ func TestTheKeySetIsPublicAndRotates(t *testing.T) { // TK-20
 		c.Clients = passwordless.ClientList{{ID: "web", Public: true, Algorithm: passwordless.RS256}, {ID: "ed", Public: true, Algorithm: passwordless.EdDSA}}
 	})
 	assert.Equal(t, []string{`client "web": RS256`}, w.Policy().Deviations)
-	var set struct{ Keys []map[string]string }
+	var set struct{ Keys []map[string]any }
 	require.NoError(t, json.Unmarshal(w.JWKS(), &set))
 	require.Len(t, set.Keys, 3)
 	for _, key := range set.Keys {
 		for field := range key {
-			assert.Contains(t, []string{"kid", "use", "alg", "kty", "crv", "x", "y", "n", "e"}, field)
+			assert.Contains(t, []string{"kid", "use", "alg", "kty", "crv", "x", "y", "n", "e", "x5c"}, field)
+		}
+		if key["kid"] != "r1" {
+			assert.NotContains(t, key, "x5c")
 		}
 	}
+	assert.Equal(t, string(w.JWKS()), string(w.second().JWKS()), "it is the same each time")
 	before := w.signIn(alice, offline)
 	header, _ := parts(t, before.Tokens.ID)
 	assert.Equal(t, "RS256", header["alg"])
@@ -169,4 +173,27 @@ func TestTokensNeedKeys(t *testing.T) {
 	require.ErrorAs(t, err, new(*passwordless.InputError))
 	_, err = w.guess(started.Handle, code)
 	require.NoError(t, err, "nothing was used up by the mistake")
+}
+
+// Some programs read an RSA key from its certificate and from nowhere else.
+func TestTheCertificateOfAnRSAKeyHoldsIt(t *testing.T) {
+	key, err := rsa.GenerateKey(rand.Reader, 3072)
+	require.NoError(t, err)
+	w := newWorld(t, func(c *passwordless.Config) {
+		c.SigningKeys = append(c.SigningKeys, passwordless.SigningKey{ID: "r1", Key: key})
+	})
+	var set struct {
+		Keys []struct {
+			Kid string
+			X5c [][]byte // in base64, which a []byte is in JSON
+		}
+	}
+	require.NoError(t, json.Unmarshal(w.JWKS(), &set))
+	require.Len(t, set.Keys, 2)
+	require.Len(t, set.Keys[1].X5c, 1)
+	certificate, err := x509.ParseCertificate(set.Keys[1].X5c[0])
+	require.NoError(t, err)
+	assert.True(t, key.PublicKey.Equal(certificate.PublicKey))
+	require.NoError(t, certificate.CheckSignature(certificate.SignatureAlgorithm, certificate.RawTBSCertificate, certificate.Signature))
+	assert.False(t, certificate.IsCA)
 }

@@ -33,8 +33,9 @@ type duo struct {
 }
 
 const (
-	client = "web"
-	alice  = "alice@example.com"
+	client   = "web"
+	alice    = "alice@example.com"
+	callback = "https://app.example.com/callback"
 )
 
 // everything asks a login for a session and for a refresh family.
@@ -58,7 +59,8 @@ func newDuo(k *kit, change func(*passwordless.Policy)) *duo {
 		Issuer: "https://login.example.com/", AppName: "Example", Sender: d.mail, Clock: d.clock, Events: d.report, Policy: policy,
 		Keys: []passwordless.RingKey{{ID: "k1", Secret: passwordless.RandomKey()}}, IndexKey: passwordless.RandomKey(),
 		SigningKeys: []passwordless.SigningKey{{ID: "s1", Key: signing}},
-		Clients:     passwordless.ClientList{{ID: client, Public: true, FirstParty: true}},
+		Clients: passwordless.ClientList{{ID: client, Public: true, FirstParty: true, RedirectURIs: []string{callback},
+			InsecureWithoutPKCE: true}},
 	}
 	for i, store := range [...]passwordless.Store{k.a, k.b} {
 		cfg.Store = store

@@ -16,6 +16,7 @@ const (
 	ledgerHolds    = "no resend or restart makes the guesses at one person's short codes more than the guess ledger allows in a year"
 	acrossServices = "across any number of Services on one store"
 	refreshesOnce  = "Each refresh token works once; the one before the current is answered with the current one within SessionPolicy.Grace, and any older one revokes its family, because it was stolen or the thief was faster."
+	exchangesOnce  = "A second use of a code revokes the refresh family that the first one gave"
 	revokesAll     = "RevokeUser signs a user out everywhere: every session, every refresh family, every known device, and every challenge that began before."
 	slotReplaced   = "Handleless makes a challenge that is found by client, channel and address instead of a handle, for wires that have none. The next start for the same three replaces it."
 	repeatedStart  = "A start that repeats another within Policy.StartCooldown is answered like it, with the same handle, and sends nothing."
@@ -52,6 +53,11 @@ var service = []testCase{
 		name: "no child without grace",
 		says: []string{refreshesOnce},
 		run:  refreshesWithoutGrace,
+	},
+	{
+		name: "one exchange of an authorization code",
+		says: []string{exchangesOnce, acrossServices},
+		run:  exchanges,
 	},
 	{
 		name: "logins beside a revocation",
@@ -105,6 +111,26 @@ func rightCodesAndLinks(k *kit) {
 	})
 	d.want(answers, map[string]int{"done": 1, passwordless.ErrConsumed.Error(): n - 1})
 	d.oneLogin(alice)
+}
+
+// exchanges presents one authorization code 64 times at once. One gets tokens, and the others end what it may refresh.
+func exchanges(k *kit) {
+	d := newDuo(k, nil)
+	started, message := d.start(0, alice, passwordless.SendCode)
+	err := d.verify(d.services[0], started.Handle, message.Code.Reveal(), passwordless.Grant{
+		Code: &passwordless.AuthorizationRequest{RedirectURI: callback, Scopes: []string{"offline_access"}}})
+	if err != nil {
+		d.fatalf("Verify: %s", text(err))
+	}
+	code := d.loggedIn(alice)[0].Code
+	answers := d.at(64, func(_ int, s *passwordless.Service) error {
+		return d.remember(s.Exchange(d.ctx, passwordless.ExchangeRequest{Client: client, Code: code, RedirectURI: callback}))
+	})
+	d.want(answers, map[string]int{"done": 1, "reused token": 63})
+	for _, l := range d.loggedIn(alice) {
+		_, err := d.services[1].Refresh(d.ctx, passwordless.RefreshRequest{Client: client, Token: l.Tokens.Refresh})
+		d.refuses(err, passwordless.ErrInvalidToken)
+	}
 }
 
 // oneLogin demands that the one login of an address has one session and one refresh family.

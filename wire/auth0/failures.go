@@ -178,6 +178,7 @@ var tokenTable = table{
 	{is(passwordless.ErrNoUser), wrongEmail, wrongPhone},
 	{isA[*passwordless.AccountError], &problem{401, "unauthorized", "user is blocked", ""}, nil},
 	{is(passwordless.ErrInvalidToken), badRefreshing, nil},
+	{input("Audience"), noService, nil},
 	{input("Scopes"), &problem{400, "invalid_scope", "scope is more than was granted", ""}, nil},
 	{input("RedirectURI"), badRedirect, nil},
 	{input("CodeChallenge"), noChallenge, nil},

@@ -184,13 +184,14 @@ func (h *Handler) code(r *http.Request, by requester, f tokenForm) (issue, error
 	return issueOf(login), nil
 }
 
-// refresh exchanges a refresh token. An audience is not looked at: the tokens keep theirs.
+// refresh exchanges a refresh token. The tokens keep their audience.
 func (h *Handler) refresh(r *http.Request, by requester, f tokenForm) (issue, error) {
 	if err := missing("refresh_token", f.refreshToken); err != nil {
 		return issue{}, err
 	}
 	tokens, err := h.svc.Refresh(r.Context(), passwordless.RefreshRequest{
-		Client: by.ID, Token: passwordless.Secret(f.refreshToken), Scopes: strings.Fields(f.scope)})
+		Client: by.ID, Token: passwordless.Secret(f.refreshToken), Scopes: strings.Fields(f.scope),
+		Audience: f.audience})
 	return issue{Tokens: tokens}, err
 }
 
