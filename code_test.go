@@ -666,7 +666,7 @@ func TestAFailingStoreIsNeverAnExchange(t *testing.T) { // VF-12
 				require.NoError(t, err, "%s: nothing was used up without an answer", what)
 				require.True(t, w.refreshes(got), what)
 				require.Equal(t, before+1, w.families(l.User.ID), what)
-				require.NoError(t, w.Revoke(t.Context(), got.Tokens.Refresh))
+				require.NoError(t, w.Revoke(t.Context(), passwordless.RevokeRequest{Token: got.Tokens.Refresh}))
 			}
 		}
 	}
@@ -854,7 +854,7 @@ func TestACodeIsNoOtherToken(t *testing.T) { // TK-4, advisory of opaque tokens 
 	require.ErrorIs(t, err, passwordless.ErrInvalidToken)
 	_, err = w.RedeemLink(t.Context(), passwordless.RedeemRequest{Token: l.Code, Caller: home})
 	require.ErrorIs(t, err, passwordless.ErrUnknownChallenge)
-	require.NoError(t, w.Revoke(t.Context(), l.Code))
+	require.NoError(t, w.Revoke(t.Context(), passwordless.RevokeRequest{Token: l.Code}))
 	_, err = w.exchange(l)
 	require.NoError(t, err)
 }

@@ -214,7 +214,7 @@ func (w *familyWalk) do(event string) string {
 	case "token of another client":
 		w.refresh("other", w.current)
 	case "revoke":
-		require.NoError(w.t, w.Revoke(w.t.Context(), w.older))
+		require.NoError(w.t, w.Revoke(w.t.Context(), passwordless.RevokeRequest{Token: w.older}))
 	case "revoke user":
 		require.NoError(w.t, w.RevokeUser(w.t.Context(), "", w.login.User.ID))
 	case "wait idle":

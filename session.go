@@ -403,16 +403,25 @@ func (f *family) event(n name, now Instant, verdict error) Event {
 	return e
 }
 
-// Revoke ends the session or refresh family of a token (RFC 7009). A token that is
-// no longer or was never valid is not an error.
-func (s *Service) Revoke(ctx context.Context, t Secret) error {
+// A RevokeRequest presents the token of a session or a refresh token.
+type RevokeRequest struct {
+	// Client, if set, is the only one whose tokens are ended, already authenticated if it is confidential.
+	Client string
+	Token  Secret
+}
+
+// Revoke ends the session or refresh family of a token (RFC 7009). A token that is no longer or was never valid, or
+// is another client's, is not an error. Errors: ErrBusy, ErrCorrupt, and what the Store returns.
+func (s *Service) Revoke(ctx context.Context, req RevokeRequest) error {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
-	p, ok := openFamilyToken(t)
+	p, ok := openFamilyToken(req.Token)
 	if !ok {
 		return nil
 	}
-	return s.revoke(ctx, p.name, func(f *family) bool { return s.genuine(f, p) })
+	return s.revoke(ctx, p.name, func(f *family) bool {
+		return (req.Client == "" || req.Client == f.client) && s.genuine(f, p)
+	})
 }
 
 // RevokeSession ends one session or refresh family of a user by its ID. One that is not

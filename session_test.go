@@ -139,7 +139,7 @@ func TestAChangedFamilyTokenIsInvalid(t *testing.T) {
 			require.ErrorIs(t, err, passwordless.ErrInvalidToken)
 			_, err = w.Refresh(t.Context(), passwordless.RefreshRequest{Client: "web", Token: changed})
 			require.ErrorIs(t, err, passwordless.ErrInvalidToken)
-			require.NoError(t, w.Revoke(t.Context(), changed))
+			require.NoError(t, w.Revoke(t.Context(), passwordless.RevokeRequest{Token: changed}))
 		}
 	}
 	_, err := w.Session(t.Context(), l.Session.Token)
@@ -186,7 +186,7 @@ func TestTokensThatAreMostlyLineEndsAreRefused(t *testing.T) { // advisory 9
 		require.ErrorIs(t, err, passwordless.ErrInvalidToken)
 		_, err = w.Exchange(ctx, passwordless.ExchangeRequest{Client: "web", Code: token})
 		require.ErrorIs(t, err, passwordless.ErrInvalidToken)
-		require.NoError(t, w.Revoke(ctx, token))
+		require.NoError(t, w.Revoke(ctx, passwordless.RevokeRequest{Token: token}))
 		_, err = w.Verify(ctx, passwordless.VerifyRequest{Client: "web", Handle: token, Code: "123456", Caller: home})
 		require.ErrorIs(t, err, passwordless.ErrUnknownChallenge)
 		_, err = w.Resend(ctx, passwordless.ResendRequest{Client: "web", Handle: token, Caller: home})
@@ -197,4 +197,50 @@ func TestTokensThatAreMostlyLineEndsAreRefused(t *testing.T) { // advisory 9
 		_, _ = w.Start(ctx, passwordless.StartRequest{Client: "web", Channel: passwordless.Email, Address: "a@example.com",
 			Caller: passwordless.Caller{IP: home.IP, Browser: token, Device: token}})
 	}
+}
+
+func TestARefreshStaysWithinWhatWasGranted(t *testing.T) { // TK-10
+	w := newWorld(t)
+	l := w.signIn(alice, passwordless.Grant{Tokens: &passwordless.TokenRequest{Scopes: []string{"openid", "offline_access"}, Audience: "https://api.example.com/"}})
+	request := passwordless.RefreshRequest{Client: "web", Token: l.Tokens.Refresh}
+	var wrong *passwordless.InputError
+	for _, audience := range []string{"https://other.example.com/", w.Issuer(), "https://api.example.com"} {
+		request.Audience = audience
+		_, err := w.Refresh(t.Context(), request)
+		require.ErrorAs(t, err, &wrong)
+		assert.Equal(t, "Audience", wrong.Field)
+	}
+	request.Audience = "https://api.example.com/"
+	tokens, err := w.Refresh(t.Context(), request)
+	require.NoError(t, err, "the refused requests did not use the token up")
+	_, err = w.VerifyAccessToken(tokens.Access, "https://api.example.com/")
+	require.NoError(t, err)
+}
+
+// A scope that is read as several would grant what was not asked for.
+func TestAScopeIsOneScope(t *testing.T) { // RFC 6749, 3.3
+	w := newWorld(t)
+	started, code := w.start(alice)
+	for _, scope := range []string{"", "x offline_access", "x\toffline_access", "x\n", "å", `"`, `\`, "x\x00"} {
+		for _, grant := range []passwordless.Grant{
+			{Tokens: &passwordless.TokenRequest{Scopes: []string{scope}}},
+			{Code: &passwordless.AuthorizationRequest{RedirectURI: "https://app.example.com/cb", CodeChallenge: strings.Repeat("A", 43), Scopes: []string{scope}}},
+		} {
+			_, err := w.Verify(t.Context(), passwordless.VerifyRequest{Client: "web", Handle: started.Handle, Code: passwordless.Secret(code), Caller: home, Grant: grant})
+			require.ErrorAs(t, err, new(*passwordless.InputError), "%q", scope)
+		}
+	}
+	_, err := w.guess(started.Handle, code)
+	require.NoError(t, err)
+}
+
+func TestATokenIsRevokedForItsClientAlone(t *testing.T) { // CA-4
+	w := newWorld(t)
+	l := w.signIn(alice, offline)
+	require.NoError(t, w.Revoke(t.Context(), passwordless.RevokeRequest{Client: "other", Token: l.Tokens.Refresh}))
+	tokens, err := w.Refresh(t.Context(), passwordless.RefreshRequest{Client: "web", Token: l.Tokens.Refresh})
+	require.NoError(t, err)
+	require.NoError(t, w.Revoke(t.Context(), passwordless.RevokeRequest{Client: "web", Token: tokens.Refresh}))
+	_, err = w.Refresh(t.Context(), passwordless.RefreshRequest{Client: "web", Token: tokens.Refresh})
+	require.ErrorIs(t, err, passwordless.ErrInvalidToken)
 }

@@ -57,7 +57,8 @@ func (h *Handler) revoke(r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return h.svc.Revoke(r.Context(), passwordless.Secret(h.cookies.session.get(r)))
+	return h.svc.Revoke(r.Context(), passwordless.RevokeRequest{Client: h.opts.Client,
+		Token: passwordless.Secret(h.cookies.session.get(r))})
 }
 
 type sessionKey struct{}

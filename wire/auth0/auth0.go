@@ -33,6 +33,7 @@ const (
 	verifyPath    = "/passwordless/verify"
 	linkPath      = "/passwordless/verify_redirect"
 	tokenPath     = "/oauth/token"
+	revokePath    = "/oauth/revoke"
 	jwksPath      = "/.well-known/jwks.json"
 	discoveryPath = "/.well-known/openid-configuration"
 )
@@ -128,6 +129,7 @@ func New(svc *passwordless.Service, opts Options) (*Handler, error) {
 		verifyPath:    h.Verify(),
 		linkPath:      h.VerifyRedirect(),
 		tokenPath:     h.Token(),
+		revokePath:    h.Revoke(),
 		jwksPath:      h.JWKS(),
 		discoveryPath: h.Discovery(),
 	}
@@ -162,6 +164,9 @@ func (h *Handler) Verify() http.Handler { return h.post(h.serveVerify) }
 
 // Token serves POST /oauth/token: it exchanges a one-time code, an authorization code or a refresh token for tokens.
 func (h *Handler) Token() http.Handler { return h.post(h.serveToken) }
+
+// Revoke serves POST /oauth/revoke: it ends a refresh token and those that came of it.
+func (h *Handler) Revoke() http.Handler { return h.post(h.serveRevoke) }
 
 // VerifyRedirect serves GET and POST /passwordless/verify_redirect, where links lead: a page with a button, and the way
 // back to the application with an authorization code. Without Options.Pages there is no such endpoint.

@@ -13,6 +13,7 @@ import (
 type metadata struct {
 	Issuer              string   `json:"issuer"`
 	TokenEndpoint       string   `json:"token_endpoint"`
+	RevocationEndpoint  string   `json:"revocation_endpoint"`
 	JWKSURI             string   `json:"jwks_uri"`
 	ScopesSupported     []string `json:"scopes_supported"`
 	ResponseTypes       []string `json:"response_types_supported"` // of links: there is no authorization endpoint
@@ -35,6 +36,7 @@ func (h *Handler) describe() ([]byte, error) {
 	m := metadata{
 		Issuer:              h.svc.Issuer(),
 		TokenEndpoint:       h.at(tokenPath),
+		RevocationEndpoint:  h.at(revokePath),
 		JWKSURI:             h.at(jwksPath),
 		ScopesSupported:     everywhere,
 		ResponseTypes:       []string{},

@@ -58,6 +58,14 @@ await run({
     assert.ok(data.id_token);
   },
 
+  'a refresh token that was revoked': async () => {
+    const to = newEmail();
+    await sdk.startEmail(to);
+    const { refreshToken } = await sdk.loginEmail(to, await code(to), scope);
+    await client('demo-web', 'demo-web-secret').oauth.revokeRefreshToken({ token: refreshToken });
+    await refused(sdk, sdk.refresh(refreshToken), problems.refresh);
+  },
+
   'a null audience is none': async () => {
     const to = newPhone();
     await sdk.startSMS(to);
