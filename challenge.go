@@ -287,9 +287,11 @@ func decideGuess(c challenge, rec Record, n name, now Instant, g *guess, l *limi
 	}
 	c.tries[side].used++
 	v := verdict{event: EventLogin, matched: c.codeMatches(n, g, code)}
-	l.chargeGuess(b, &c, g, v.matched && !g.check)
+	l.chargeGuess(b, &c, g, v.matched)
 	left := c.tries[side].left()
 	switch {
+	case v.matched && g.check && left == 0:
+		c.tries[side].used-- // the right code is to be presented once more
 	case v.matched && g.check:
 		// A check spends its attempt and changes nothing else.
 	case v.matched:

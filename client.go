@@ -133,6 +133,17 @@ func (l ClientList) HasOrigin(_ context.Context, origin string) (bool, error) {
 	return slices.ContainsFunc(l, func(c Client) bool { return c.HasOrigin(origin) }), nil
 }
 
+// clone copies the list, and what its clients hold.
+func (l ClientList) clone() ClientList {
+	l = slices.Clone(l)
+	for i := range l {
+		c := &l[i]
+		c.SecretHashes, c.Channels, c.HS256Key = slices.Clone(c.SecretHashes), slices.Clone(c.Channels), slices.Clone(c.HS256Key)
+		c.RedirectURIs, c.Origins = slices.Clone(c.RedirectURIs), slices.Clone(c.Origins)
+	}
+	return l
+}
+
 func (l ClientList) validate(s *Service) error {
 	var errs []error
 	seen := map[string]bool{}
@@ -141,6 +152,11 @@ func (l ClientList) validate(s *Service) error {
 			errs = append(errs, fmt.Errorf("Clients[%d]: ID used twice", i))
 		}
 		seen[c.ID] = true
+		for _, other := range l[:i] {
+			if len(c.HS256Key) > 0 && string(c.HS256Key) == string(other.HS256Key) {
+				errs = append(errs, fmt.Errorf("Clients[%d]: HS256Key: also that of another client, who could write tokens for this one", i))
+			}
+		}
 		errs = append(errs, c.validate(s))
 	}
 	return errors.Join(errs...)
@@ -174,6 +190,8 @@ func (s *Service) HasOrigin(ctx context.Context, origin string) (bool, error) {
 	if ok = ok && canon.Origin(origin) == nil; !ok {
 		return false, nil
 	}
+	ctx, cancel := s.bounded(ctx)
+	defer cancel()
 	has, err := clients.HasOrigin(ctx, origin)
 	if err != nil {
 		return false, s.failed(ctx, "finding origin", err)
@@ -185,7 +203,7 @@ func (s *Service) HasOrigin(ctx context.Context, origin string) (bool, error) {
 func (c Client) signs() Algorithm { return orDefault(c.Algorithm, ES256) }
 
 // deviations names what the client does against the advice of the standards.
-func (c Client) deviations() (all []string) {
+func (c Client) deviations(p Policy) (all []string) {
 	for _, d := range [...]struct {
 		is   bool
 		name string
@@ -195,6 +213,8 @@ func (c Client) deviations() (all []string) {
 		{c.InsecureWithoutPKCE, "InsecureWithoutPKCE"},
 		{c.signs() == RS256 || c.signs() == HS256, string(c.signs())},
 		{c.TrustForwarded, "TrustForwarded"},
+		{c.TokenLife > p.AccessTokenLife, fmt.Sprintf("TokenLife: %v, weaker than %v", c.TokenLife, p.AccessTokenLife)},
+		{c.MaxAttempts > p.MaxAttempts, fmt.Sprintf("MaxAttempts: %d, weaker than %d", c.MaxAttempts, p.MaxAttempts)},
 	} {
 		if d.is {
 			all = append(all, d.name)

@@ -126,10 +126,12 @@ func (c *code) put(n name, fresh, was Version) Put {
 // codeSize is the size of a decoded authorization code: the record's name and a secret.
 const codeSize = nameSize + sha256.Size
 
-// secret covers whom the code signs in and all that binds it: a record that says another thing gives another secret.
+// secret covers all of the code but whether it was used: a record that says another thing gives another secret.
 func (c *code) secret(key *macKey, n name) digest {
-	return key.sum("authorization code", c.tenant, c.client, c.userID, string(c.channel), c.address,
-		c.request.RedirectURI, c.request.CodeChallenge, string(n), string(c.seed[:]))
+	r := &c.request
+	numbers := appendInstant(appendInstant(appendInstant(nil, c.at), c.expires), Instant(c.epoch))
+	return key.sum("authorization code", c.tenant, c.client, c.userID, string(c.channel), c.address, string(c.method),
+		r.RedirectURI, r.CodeChallenge, strings.Join(r.Scopes, " "), r.Audience, r.Nonce, string(numbers), string(n), string(c.seed[:]))
 }
 
 func (c *code) token(key *macKey, n name) Secret {
@@ -151,8 +153,8 @@ type ExchangeRequest struct {
 }
 
 // Exchange exchanges an authorization code for tokens, once. The login is the one that ended with the code, and its
-// Tokens are new; auth_time is the proof's. A second use of a code revokes the refresh family that the first one gave; access
-// tokens live to their end.
+// Tokens are new; auth_time is the proof's. A second use of a code revokes the refresh family that the first one gave, for an
+// hour after the code's life; access tokens live to their end.
 //
 // Errors: ErrInvalidToken (a code that is over, revoked, of another client, sent to another redirect URI, or presented with the wrong
 // verifier, with one that nobody asked for or without one), ErrReusedToken, *AccountError, ErrUnknownClient, ErrBusy, ErrCorrupt,

@@ -268,7 +268,7 @@ func canonical(u User) (User, error) {
 // status changed, the same commit signs the user out everywhere. Errors: ErrNoUser, ErrTaken,
 // *InputError, ErrBusy, change's own, and what the Store returns.
 func (d *Directory) Update(ctx context.Context, tenant, id string, change func(*User) error) (User, error) {
-	return d.alter(ctx, tenant, id, func(u User) (User, error) {
+	return d.alter(ctx, tenant, id, contactChanged, func(u User) (User, error) {
 		old := u
 		if err := change(&u); err != nil {
 			return u, err
@@ -287,7 +287,7 @@ func (d *Directory) Update(ctx context.Context, tenant, id string, change func(*
 }
 
 // alter changes a user in one conditional commit, again while others change it too.
-func (d *Directory) alter(ctx context.Context, tenant, id string, change func(User) (User, error)) (User, error) {
+func (d *Directory) alter(ctx context.Context, tenant, id string, ends ending, change func(User) (User, error)) (User, error) {
 	ctx, cancel := d.s.bounded(ctx)
 	defer cancel()
 	var changed User
@@ -301,7 +301,8 @@ func (d *Directory) alter(ctx context.Context, tenant, id string, change func(Us
 			return err
 		}
 		now := d.s.now()
-		b, revokes := d.replace(tenant, old, u, now)
+		revokes := ends(old.User, u)
+		b := d.replace(tenant, old, u, revokes, now)
 		err = d.s.change(ctx, now, "changing user", b)
 		if d.taken(tenant, id, err) {
 			return ErrTaken
@@ -327,7 +328,7 @@ func (d *Directory) taken(tenant, id string, err error) bool {
 }
 
 // replace is the batch that turns old into u, and reports whether it signs the user out everywhere.
-func (d *Directory) replace(tenant string, old storedUser, u User, now Instant) (Batch, bool) {
+func (d *Directory) replace(tenant string, old storedUser, u User, revokes bool, now Instant) Batch {
 	b := newBatch()
 	b.put(d.put(tenant, u, old.version))
 	had := d.claims(tenant, old.User)
@@ -342,12 +343,22 @@ func (d *Directory) replace(tenant string, old storedUser, u User, now Instant) 
 			b.Deletes = append(b.Deletes, key)
 		}
 	}
-	revokes := u.Email != old.Email || u.Phone != old.Phone || u.Status != old.Status
 	if revokes {
 		b.put(old.epoch.next(now).put(d.s.userName(tenant, u.ID), old.epochVersion))
 	}
-	return b.Batch, revokes
+	return b.Batch
 }
+
+// An ending tells whether a change of a user signs that user out everywhere.
+type ending func(was, is User) bool
+
+// contactChanged is the ending of changes that an administrator makes.
+func contactChanged(was, is User) bool {
+	return was.Email != is.Email || was.Phone != is.Phone || was.Status != is.Status
+}
+
+// ended is that of a first proof: the Service has just signed the user out, and what it grants is granted under that.
+func ended(User, User) bool { return false }
 
 // Delete removes the user, frees the names and signs out everywhere, in one commit. A user that is
 // not there is not an error.
@@ -401,7 +412,7 @@ func (d *Directory) Create(ctx context.Context, tenant string, id Identifier) (U
 		case holder.owns(id):
 			return holder.User, nil
 		default:
-			_, err := d.alter(ctx, tenant, holder.ID, func(u User) (User, error) { return without(u, id), nil })
+			_, err := d.alter(ctx, tenant, holder.ID, contactChanged, func(u User) (User, error) { return without(u, id), nil })
 			if err != nil && !errors.Is(err, ErrNoUser) {
 				return User{}, err
 			}
@@ -425,7 +436,7 @@ func without(u User, id Identifier) User {
 // proved it. The directory keeps no passwords and no linked identities. A user who does not hold the
 // identifier any more is ErrNoUser. See Users.
 func (d *Directory) ConfirmFirstProof(ctx context.Context, tenant, userID string, id Identifier) (User, error) {
-	return d.alter(ctx, tenant, userID, func(u User) (User, error) {
+	return d.alter(ctx, tenant, userID, ended, func(u User) (User, error) {
 		switch {
 		case id.Channel == Email && u.Email == id.Address:
 			u.EmailVerified = true

@@ -21,7 +21,7 @@ const (
 	EventCancelled      EventType = "challenge_cancelled"        // "this was not me"
 	EventAccountRefused EventType = "authn_login_lock"           // right proof, account may not sign in
 	EventFirstProof     EventType = "identifier_verified"        // an identifier was proved for the first time
-	EventTokenReuse     EventType = "authn_token_reuse"          // a replaced refresh token came again; family revoked
+	EventTokenReuse     EventType = "authn_token_reuse"          // a replaced refresh token, or a used authorization code, came again; family revoked
 	EventAssertionReuse EventType = "client_assertion_reuse"     // a client assertion came again; refused
 	EventRevoked        EventType = "session_revoked"            // one session, or all of a user
 	EventTokenCreated   EventType = "authn_token_created"        // a refresh token or an authorization code was exchanged
@@ -42,7 +42,7 @@ type Event struct {
 	// identifiers of a tenant, worthless without the index key. It is personal data still.
 	Person string
 	// Challenge is a name by which the events of one challenge can be joined, in hex; of the events of a session
-	// or refresh token, the session's ID.
+	// or refresh token, the session's ID; of an authorization code, its own name.
 	Challenge string
 	UserID    string // if a user is known
 	Channel   Channel

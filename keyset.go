@@ -12,7 +12,7 @@ import (
 
 // How key sets at URLs are read.
 const (
-	maxKeySets      = 256              // URLs that are remembered
+	maxKeySets      = 4096             // URLs that are remembered: those of clients, to which nobody else adds
 	keySetFresh     = 10 * time.Minute // how long a set is used without a look at its URL
 	keySetStale     = time.Hour        // how long, if the URL does not answer
 	keySetPause     = time.Minute      // between two fetches that strangers can cause
@@ -41,7 +41,7 @@ type keySet struct {
 type knownKeys struct {
 	keys    []clientKey
 	fetched Instant // when keys were; zero: never
-	tried   Instant // when a fetch was last begun, whatever came of it; zero: never
+	tried   Instant // when a fetch last came to its end, whatever that was; zero: never
 }
 
 func newKeySets(now func() Instant) *keySets {
@@ -106,8 +106,8 @@ func (k *keySets) of(url string) *keySet {
 func (k *keySets) refetch(ctx context.Context, url string, known knownKeys, now Instant) (*knownKeys, string) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), keySetFetchTime)
 	defer cancel()
-	known.tried = now
 	text, err := k.fetch(ctx, url)
+	known.tried = k.now()
 	if err != nil {
 		return &known, err.Error()
 	}

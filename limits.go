@@ -150,8 +150,7 @@ func (l *limits) nuisance(network name) Charge {
 // devices pay from a budget of their own.
 //
 // A right guess is refused exactly where a wrong one is. What its success would give straight back
-// is only looked at, so that nothing is written to be undone. Of a challenge without a handle the
-// ledger keeps the guess.
+// is only looked at, so that nothing is written to be undone.
 func (l *limits) chargeGuess(b *batch, c *challenge, g *guess, won bool) {
 	if !g.without.breaker {
 		b.charge(l.breaker(c.stripe).lookIf(won))
@@ -165,7 +164,7 @@ func (l *limits) chargeGuess(b *batch, c *challenge, g *guess, won bool) {
 		b.charge(l.deviceOf(g, l.device).lookIf(won))
 	}
 	ledger := Charge{Bucket: c.person.key(bucketLedger), Windows: l.ledger[boolByte(known)], Durable: true}
-	if won && (known || c.handled) {
+	if won {
 		b.charge(ledger.lookIf(true))
 		return
 	}
@@ -196,8 +195,8 @@ func (l *limits) breaker(stripe uint8) Charge {
 }
 
 // giveBack returns what a challenge that ends in success was charged: the
-// consecutive failures, and the ledger's guesses if a handle binds the challenge to
-// whoever started it. A guess at a challenge without one may have been a stranger's, who
+// consecutive failures, and the wrong guesses that the ledger holds if a handle binds the challenge to
+// whoever started it. A wrong guess at a challenge without one may have been a stranger's, who
 // must not ride on the owner's successes.
 func (l *limits) giveBack(b *batch, c *challenge, g *guess) {
 	back := l.backs[0]

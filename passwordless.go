@@ -119,6 +119,9 @@ type Service struct {
 	keySets         *keySets
 }
 
+// Format prints the issuer alone, for every verb: a Service holds keys.
+func (s Service) Format(f fmt.State, _ rune) { fmt.Fprintf(f, "passwordless.Service(%s)", s.issuer) }
+
 // New returns a Service. Its error tells every mistake of the configuration at once; an insecure
 // one is a mistake.
 func New(cfg Config) (*Service, error) {
@@ -164,7 +167,8 @@ func (s *Service) configure(cfg Config) error {
 	s.renderer, err = newRenderer(cfg.Templates, hostOf(s.pageURL))
 	add(err)
 	if list, ok := cfg.Clients.(ClientList); ok {
-		s.clients = slices.Clone(list)
+		list = list.clone()
+		s.clients = list
 		add(list.validate(s))
 	}
 	return errors.Join(errs...)
@@ -198,7 +202,8 @@ func isControl(r rune) bool {
 // validBase reports whether a URL can begin links and name an issuer.
 func validBase(base string) bool {
 	u, err := url.Parse(base)
-	return err == nil && canon.RedirectURI(base, canon.RedirectRules{}) == nil && strings.HasSuffix(base, "/") && u.RawQuery == ""
+	return err == nil && canon.RedirectURI(base, canon.RedirectRules{}) == nil && strings.HasSuffix(base, "/") && u.RawQuery == "" &&
+		canon.Origin(u.Scheme+"://"+u.Host) == nil // without the port that browsers leave out
 }
 
 // validLinkURL reports whether a URL can begin links.
@@ -275,7 +280,7 @@ func (s *Service) Policy() PolicyReport {
 	}
 	list, _ := s.clients.(ClientList)
 	for _, c := range list {
-		for _, d := range c.deviations() {
+		for _, d := range c.deviations(s.policy) {
 			r.Deviations = append(r.Deviations, fmt.Sprintf("client %q: %s", c.ID, d))
 		}
 	}

@@ -145,8 +145,8 @@ func (c Charge) validate() error {
 type LimitedError struct {
 	// Bucket is the bucket that refused. Its name is a keyed pseudonym.
 	Bucket Key
-	// RetryAfter is how long until the same charge would be granted, if nothing
-	// else is charged meanwhile.
+	// RetryAfter is how long until the same charge of this bucket would be granted, if nothing
+	// else is charged meanwhile. Another bucket may refuse then.
 	RetryAfter time.Duration
 	// Rate tells the same in other words. The Service fills it in; a Store need not.
 	Rate RateLimit
@@ -174,10 +174,20 @@ func (b *Batch) explain(now Instant, err error) error {
 	full := *limited
 	for _, c := range b.Charges {
 		if c.Bucket == full.Bucket {
-			full.Rate = RateLimit{Limit: c.Windows[0].Burst, Reset: now.Add(full.RetryAfter).Time()}
+			full.Rate = RateLimit{Limit: c.refusing(full.RetryAfter).Burst, Reset: now.Add(full.RetryAfter).Time()}
 		}
 	}
 	return &full
+}
+
+// refusing is the first window that can make one wait so long: no charge waits longer for a window than it takes of it.
+func (c *Charge) refusing(wait time.Duration) Window {
+	for _, w := range c.Windows {
+		if time.Duration(w.Cost)*w.Every >= wait {
+			return w
+		}
+	}
+	return c.Windows[0]
 }
 
 // A RateLimit tells what the caller has left of a limit, after the call that returned it: fit for

@@ -130,6 +130,9 @@ type granted struct {
 
 // grants makes what the attempt asks for, under the epoch that was read with the user. It is the same each time.
 func (s *Service) grants(a *attempt, c *challenge, u User) (g granted) {
+	if !s.needsEpoch(a) {
+		return g
+	}
 	p := proof{tenant: c.tenant, client: c.client, userID: u.ID, channel: c.channel, method: a.method, at: a.now}
 	if u.epoch != nil {
 		p.epoch = u.epoch.n
@@ -453,6 +456,7 @@ func (s *Service) revoke(ctx context.Context, n name, mine func(*family) bool) e
 		}
 		f.revoked = true
 		put := f.put(n, s.userName(f.tenant, f.userID), s.policy.Session, newVersion(), recs[0].Version)
+		put.Any = true // nothing follows on it, so no refresh in between may put it off
 		if err := s.change(ctx, now, "revoking", Batch{Puts: []Put{put}}); err != nil {
 			return err
 		}
@@ -467,7 +471,7 @@ func (s *Service) revoke(ctx context.Context, n name, mine func(*family) bool) e
 // changes an address; the Directory does.
 //
 // With Users of the application's own, a login whose Grant asks for neither a session nor a refresh
-// token does not read the revocation: what it leads to is the application's, which knows its user.
+// token nor an authorization code does not read the revocation: what it leads to is the application's, which knows its user.
 func (s *Service) RevokeUser(ctx context.Context, tenant, userID string) error {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()

@@ -73,7 +73,7 @@ type Started struct {
 	// it. "" if the request was Handleless.
 	Handle Secret
 	// Browser is to be kept by the browser that asked, in a __Host- cookie: links finish only
-	// where it is.
+	// where it is. "" of a repeated start by a caller that had none: it has one from the first.
 	Browser    Secret
 	Identifier Identifier // what the address was understood as
 	Expires    time.Time
@@ -225,6 +225,14 @@ func (s *Service) cooldownName(in *start) name {
 
 // easings is how often one call may be tried again because a bucket that must not refuse it did.
 const easings = 6
+
+// ownBrowser is the caller's browser secret, if it brought one.
+func (in *start) ownBrowser() Secret {
+	if validBrowser(in.Caller.Browser) {
+		return in.Caller.Browser
+	}
+	return ""
+}
 
 // tries bounds how often one call is decided: other calls can change a challenge only so often.
 func (s *Service) tries(c Client) int {
@@ -411,8 +419,8 @@ func (s *Service) cooled(ctx context.Context, in *start) (again bool, err error)
 	if err != nil || !alive {
 		return err == nil, err
 	}
-	// The browser secret is the caller's or a new one, never the earlier call's.
-	in.earlier = Started{Handle: token("", handle), Browser: in.browser, Identifier: in.id,
+	// The browser secret is the caller's own, never the earlier call's, and no new one: nothing is bound to that.
+	in.earlier = Started{Handle: token("", handle), Browser: in.ownBrowser(), Identifier: in.id,
 		Expires: expires.Time(), ResendAfter: max(0, time.Duration(at.Add(in.policy.ResendCooldown)-in.now))}
 	return false, nil
 }

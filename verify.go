@@ -71,7 +71,8 @@ func (s *Service) Verify(ctx context.Context, req VerifyRequest) (Login, error) 
 }
 
 // Check presents a code as Verify does and costs the same attempt, but a right code
-// stays open and signs nobody in. It returns nil if the code is right.
+// stays open and signs nobody in; it never costs the last attempt, so that it can still be presented. It returns nil if
+// the code is right.
 func (s *Service) Check(ctx context.Context, req VerifyRequest) error {
 	req.Grant = Grant{}
 	_, err := s.verify(ctx, req, true)
@@ -193,6 +194,9 @@ func (s *Service) run(ctx context.Context, a *attempt) (Login, error) {
 		a.version = newVersion()
 		b, v := a.decide(c, rec, a.name, a.now, &a.guess, s.limits)
 		a.last = v.next
+		if r := a.grant.Code; r != nil && c.redirect != "" && c.redirect != r.RedirectURI {
+			return Login{}, &InputError{"RedirectURI", "not the one of the start"}
+		}
 		grants := v.matched && a.method != "" && !a.check
 		if grants && who.ready(&c) {
 			granted := s.grants(a, &v.next, who.user)
@@ -391,6 +395,9 @@ func (s *Service) confirm(ctx context.Context, a *attempt, c *challenge, l *Logi
 	e, err := s.bumpEpoch(ctx, c.tenant, l.User.ID)
 	if err != nil {
 		return err
+	}
+	if was := l.User.epoch; was != nil && e.n != was.n+1 {
+		return refuse(ErrWrongSecret, 0) // revoked since the user was found: this challenge began before
 	}
 	u, err := s.users.ConfirmFirstProof(ctx, c.tenant, l.User.ID, c.identifier())
 	switch {

@@ -23,7 +23,9 @@ var confirmLimits = strict.Limits{Bytes: 16 << 10, Values: 64}
 //     on the page, and from there to the origin of LinkInfo.RedirectURI and no other; of an app, to its scheme. Some browsers
 //     hold that against all redirects that follow: what is at the RedirectURI must not redirect to a third origin.
 //   - POST calls c.Confirm, if it is of our own origin and carries the nonce of this browser and this query. The answer has
-//     status 303 and leads to what c returned. What the pages kept for a sign-in is cleared.
+//     status 303 and leads to what c returned. What the pages kept for a sign-in is cleared. Browsers from before
+//     Sec-Fetch-Site (2023) do not say which origin our forms come from; of those without a cookie of ours the nonce is no
+//     secret, so there the person's button is not certain.
 //   - A *passwordless.ReturnError leads to its Location with status 303. Other errors are answered as those of the pages' own
 //     links: an *OtherBrowserError with the code to type elsewhere, and all that is dead or refused alike.
 func (h *Handler) Confirm(c passwordless.Confirmation) http.Handler {

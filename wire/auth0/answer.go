@@ -55,7 +55,7 @@ func only(method string, serve serving) serving {
 func (h *Handler) endpoint(serve serving) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		a := guard(serve, w, r)
-		if a.status >= 500 && h.opts.OnError != nil {
+		if a.status >= 500 && a.status != http.StatusNotImplemented && h.opts.OnError != nil {
 			h.opts.OnError(r, a.cause)
 		}
 		a.write(w, r)
@@ -89,7 +89,7 @@ func (a answer) write(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(a.status)
 		return
 	}
-	if a.status == http.StatusUnauthorized && r.Header.Get("Authorization") != "" {
+	if p, ok := a.body.(*problem); ok && p.ofClient() && r.Header.Get("Authorization") != "" {
 		w.Header().Set("WWW-Authenticate", `Basic realm="client"`) // RFC 6749, 5.2
 	}
 	strict.SecureJSON(w.Header())

@@ -75,9 +75,9 @@ type Options struct {
 	// "email|" or "sms|" and 24 hexadecimal digits from the user's tenant and ID. Set it to keep the
 	// subjects that people had before.
 	Subject func(passwordless.Login) string
-	// OnError is told why a request was answered with a status of 500 or more, panics
+	// OnError is told why a request was answered with status 500 or 503, panics
 	// included, from the goroutine of the request. The text of a panic may hold anything, so
-	// keep it from public logs. Nil: nobody is told.
+	// keep it from public logs. Nil: nobody is told. What verify_redirect cannot do is told to its Pages.
 	OnError func(r *http.Request, err error)
 }
 

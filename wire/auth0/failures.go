@@ -23,6 +23,11 @@ type problem struct {
 
 func (p *problem) Error() string { return "auth0: " + p.Code }
 
+// ofClient reports whether the client did not authenticate, whatever else may be wrong.
+func (p *problem) ofClient() bool {
+	return p.status == http.StatusUnauthorized && (p.Code == "invalid_client" || p.Code == "access_denied")
+}
+
 func (p *problem) answer() answer { return answer{status: p.status, body: p} }
 
 func (p *problem) because(err error) answer { return answer{status: p.status, body: p, cause: err} }
@@ -57,7 +62,7 @@ var (
 var (
 	badRedirect     = authParam("redirect_uri is not registered for the client")
 	badState        = authParam("state is too long")
-	noState         = authParam("state or code_challenge is required")
+	unbound         = authParam("code_challenge is required, or a state of a client that finishes in any browser")
 	badResponseMode = authParam("response_mode must be query or fragment")
 	badNonce        = authParam("nonce is too long")
 	badChallenge    = authParam("code_challenge must be a SHA-256 in base64url, and code_challenge_method S256")
@@ -213,8 +218,10 @@ func returned(err error, sms bool) *problem {
 	switch {
 	case p.Code == "invalid_grant":
 		p.Code = "unauthorized"
-	case strings.HasPrefix(p.Code, "bad."):
+	case p.Code == "bad.authParams":
 		p.Code = "invalid_request"
+	case strings.HasPrefix(p.Code, "bad."):
+		p.Code, p.Description = "invalid_request", "Invalid parameter: "+strings.TrimPrefix(p.Code, "bad.") // and no word of the request's
 	}
 	return &p
 }

@@ -148,8 +148,9 @@ func (f finish) link(ctx context.Context, t passwordless.Secret, from passwordle
 	return s, nil
 }
 
-// code is the step of a code in the query. What signs in must be bound to the browser in which the person began, and here
-// only the application can tell: by its state, or by PKCE.
+// code is the step of a code in the query. Any page can send a browser here with a code of its own choice, so the finish must be bound
+// to the browser in which the person began, and here only the application can tell: by PKCE, or by its state if the client
+// says InsecureAnyBrowser. A confidential client presents codes with its credentials, at the token endpoint.
 func (f finish) code(ctx context.Context, q map[string]string, from passwordless.Caller) (s step, err error) {
 	h := f.h
 	get := func(name string) string { return q[name] }
@@ -162,7 +163,7 @@ func (f finish) code(ctx context.Context, q map[string]string, from passwordless
 		return s, err
 	}
 	a, wrong := h.authorization(client, &p)
-	if q["verification_code"] == "" || !client.AllowsRedirect(p.redirectURI) {
+	if q["verification_code"] == "" || checkReturn(client, p) != nil || !client.AllowsRedirect(p.redirectURI) {
 		return s, unknown()
 	}
 	s = step{issuer: h.svc.Issuer(), mode: p.mode(), sms: to.connection == "sms", info: passwordless.LinkInfo{Client: client.ID, AppName: h.svc.AppName(client),
@@ -173,10 +174,10 @@ func (f finish) code(ctx context.Context, q map[string]string, from passwordless
 		return s, s.back(wrong)
 	case misaddressed != nil:
 		return s, s.back(misaddressed)
-	case !client.FirstParty:
+	case !client.FirstParty || !client.Public:
 		return s, s.back(grantRefused)
-	case p.state == "" && p.challenge == "":
-		return s, s.back(noState)
+	case p.challenge == "" && (p.state == "" || !client.InsecureAnyBrowser):
+		return s, s.back(unbound)
 	}
 	id, err := passwordless.ParseIdentifier(channel, address)
 	if err != nil {

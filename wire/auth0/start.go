@@ -68,7 +68,7 @@ func (h *Handler) start(w http.ResponseWriter, r *http.Request) (form startForm,
 		started, err = h.svc.Start(r.Context(), req)
 		by.settle(r.Context(), err)
 	}
-	if err == nil && h.ownScript(r) {
+	if h.ownScript(r) { // also if it is not known whether the message was taken
 		h.opts.Pages.KeepBrowser(w, started.Browser)
 	}
 	return form, started, err

@@ -59,6 +59,7 @@ var clients = passwordless.ClientList{
 	{ID: "signed", JWKS: signedJWKS(), FirstParty: true, Channels: bothChannels, Algorithm: passwordless.RS256},
 	{ID: "legacy", Public: true, FirstParty: true, Channels: bothChannels, Algorithm: passwordless.RS256, InsecureAnyBrowser: true,
 		InsecureWithoutPKCE: true, RedirectURIs: []string{"https://legacy.example.com/callback"}},
+	{ID: "careful", Public: true, FirstParty: true, InsecureWithoutPKCE: true, RedirectURIs: []string{"https://careful.example.com/callback"}},
 	{ID: "api", SecretHashes: []passwordless.SecretHash{passwordless.HashSecret("api-secret")}, FirstParty: true},
 	{ID: "third", Public: true},
 	{ID: "closed", Public: true, FirstParty: true, SignUp: passwordless.ClosedSignUp},
