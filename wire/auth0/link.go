@@ -1,6 +1,7 @@
 package auth0
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -148,47 +149,47 @@ func (f finish) link(ctx context.Context, t passwordless.Secret, from passwordle
 	return s, nil
 }
 
-// code is the step of a code in the query. Any page can send a browser here with a code of its own choice, so the finish must be bound
-// to the browser in which the person began, and here only the application can tell: by PKCE, or by its state if the client
-// says InsecureAnyBrowser. A confidential client presents codes with its credentials, at the token endpoint.
+// code is the step of a code in the query.
 func (f finish) code(ctx context.Context, q map[string]string, from passwordless.Caller) (s step, err error) {
-	h := f.h
-	get := func(name string) string { return q[name] }
-	to, p := recipient{get("connection"), get("email"), get("phone_number")}, readParams(get)
-	client, err := h.svc.Client(ctx, q["client_id"])
+	client, err := f.h.svc.Client(ctx, q["client_id"])
 	if errors.Is(err, passwordless.ErrUnknownClient) {
 		return s, unknown()
 	}
 	if err != nil {
 		return s, err
 	}
-	a, wrong := h.authorization(client, &p)
+	get := func(name string) string { return q[name] }
+	to, p := recipient{get("connection"), get("email"), get("phone_number")}, readParams(get)
+	a, wrong := f.h.authorization(client, &p)
 	if q["verification_code"] == "" || checkReturn(client, p) != nil || !client.AllowsRedirect(p.redirectURI) {
 		return s, unknown()
 	}
-	s = step{issuer: h.svc.Issuer(), mode: p.mode(), sms: to.connection == "sms", info: passwordless.LinkInfo{Client: client.ID, AppName: h.svc.AppName(client),
-		SameBrowser: true, RedirectURI: p.redirectURI, State: p.state}}
 	channel, address, misaddressed := to.identifier()
-	switch {
-	case wrong != nil:
-		return s, s.back(wrong)
-	case misaddressed != nil:
-		return s, s.back(misaddressed)
-	case !client.FirstParty || !client.Public:
-		return s, s.back(grantRefused)
-	case p.challenge == "" && (p.state == "" || !client.InsecureAnyBrowser):
-		return s, s.back(unbound)
-	}
-	id, err := passwordless.ParseIdentifier(channel, address)
-	if err != nil {
+	id, malformed := passwordless.ParseIdentifier(channel, address)
+	s = step{issuer: f.h.svc.Issuer(), mode: p.mode(), sms: to.connection == "sms", info: passwordless.LinkInfo{Client: client.ID,
+		AppName: f.h.svc.AppName(client), Address: id.String(), SameBrowser: true, RedirectURI: p.redirectURI, State: p.state}}
+	if err := cmp.Or(wrong, misaddressed, malformed, presentable(client, p)); err != nil {
 		return s, s.back(err)
 	}
-	s.info.Address = id.String()
 	s.take = func(ctx context.Context) (passwordless.Login, error) {
-		return h.svc.Verify(ctx, passwordless.VerifyRequest{Client: client.ID, Channel: channel, Address: address,
+		return f.h.svc.Verify(ctx, passwordless.VerifyRequest{Client: client.ID, Channel: channel, Address: address,
 			Code: passwordless.Secret(q["verification_code"]), Caller: from, Grant: passwordless.Grant{Code: a.request(p.redirectURI)}})
 	}
 	return s, nil
+}
+
+// presentable says why a client may not have a code presented in a URL. Any page can send a browser with a code of its own
+// choice, so the finish must be bound to the browser in which the person began, and here only the application can
+// tell: by PKCE, or by its state if the client says InsecureAnyBrowser. A confidential client presents codes with its
+// credentials, at the token endpoint.
+func presentable(client passwordless.Client, p params) error {
+	switch {
+	case !client.FirstParty || !client.Public:
+		return grantRefused
+	case p.challenge == "" && (p.state == "" || !client.InsecureAnyBrowser):
+		return unbound
+	}
+	return nil
 }
 
 // mode is where the answer is put: what a client that asks for tokens reads is the fragment.

@@ -580,7 +580,7 @@ func (m *machine) guess(c *challenge, o op, typed string, check bool) string {
 	}
 	m.expect(c, o, got, failed, func(r ref) (string, ref) { return r.guess(m.now(), side, typed, m.known(), check) })
 	if got == "right" || got == "login" || strings.HasPrefix(got, "wrong") || m.log.n > before {
-		m.looked(c, typed)
+		m.looked(c, typed, got)
 	}
 	m.finished(c, got, failed)
 	return got
@@ -595,9 +595,13 @@ func (m *machine) shortCodesOff(c *challenge, typed string) {
 	}
 }
 
-// looked counts a guess whose outcome was told.
-func (m *machine) looked(c *challenge, typed string) {
-	if c.looked++; c.looked > attempts {
+// looked counts a guess whose outcome was told. A right check may not be the last attempt, and so be told again; what
+// is right is judged only while the ledger has a guess left, but does not draw on it.
+func (m *machine) looked(c *challenge, typed, got string) {
+	if got != "right" {
+		c.looked++
+	}
+	if c.looked > attempts {
 		m.t.Fatalf("%d guesses at one challenge were looked at", c.looked)
 	}
 	if len(typed) != 6 {
@@ -605,10 +609,13 @@ func (m *machine) looked(c *challenge, typed string) {
 	}
 	l := &c.ledger
 	l.refill(m.now())
-	if l.left--; l.left < -slack {
+	if l.left < 1-slack {
 		m.t.Fatalf("the ledger grants a guess more than it has")
 	}
-	c.drawn++
+	if got != "right" && got != "login" {
+		l.left--
+		c.drawn++
+	}
 }
 
 // finished counts a login. What may be one gives back what one would.

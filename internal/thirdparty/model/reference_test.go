@@ -82,6 +82,9 @@ func (r ref) guess(now passwordless.Instant, side int, typed string, known keys,
 	left--
 	switch {
 	case typed == r.code && known[r.key] && !r.revoked:
+		if check && left == 0 {
+			r.used[side]-- // it is to be presented once more
+		}
 		if check {
 			return "right", r
 		}
