@@ -1,6 +1,7 @@
 package passwordless_test
 
 import (
+	"bytes"
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -120,6 +121,29 @@ func TestNewCopiesWhatItKeeps(t *testing.T) {
 	assert.Equal(t, []int{46, 47}, w.Policy().Policy.SMSCountries)
 }
 
+func TestNewCopiesItsClients(t *testing.T) { // OP-1: whoever wipes or changes what was handed over changes nothing
+	key := passwordless.RandomKey()
+	client := func() passwordless.Client {
+		return passwordless.Client{ID: "web", FirstParty: true, SecretHashes: []passwordless.SecretHash{passwordless.HashSecret("s")},
+			Channels: []passwordless.Channel{passwordless.Email}, RedirectURIs: []string{callback}, Origins: []string{"https://app.example.com"},
+			Algorithm: passwordless.HS256, HS256Key: bytes.Clone(key)}
+	}
+	list := passwordless.ClientList{client()}
+	w := newWorld(t, func(c *passwordless.Config) { c.Clients = list })
+	clear(list[0].SecretHashes)
+	clear(list[0].Channels)
+	clear(list[0].RedirectURIs)
+	clear(list[0].Origins)
+	clear(list[0].HS256Key)
+	list[0] = passwordless.Client{}
+	kept, err := w.Client(t.Context(), "web")
+	require.NoError(t, err)
+	assert.Equal(t, client(), kept)
+	token := w.signIn(alice, openid).Tokens.ID
+	assert.True(t, verifies(w, token, key))
+	assert.False(t, verifies(w, token, make([]byte, len(key))), "signed with a key that everybody knows")
+}
+
 func TestPolicyTellsEveryLimit(t *testing.T) { // RL-19, OP-2
 	w := newWorld(t)
 	report := w.Policy()
@@ -195,6 +219,41 @@ func TestThePolicyNamesWhatACodeMayLack(t *testing.T) { // OP-2
 	for _, life := range []time.Duration{10 * time.Second, 10 * time.Minute} {
 		bound := newWorld(t, func(c *passwordless.Config) { c.Policy.AuthorizationCodeLife = life })
 		assert.Equal(t, life, bound.Policy().Policy.AuthorizationCodeLife)
+	}
+}
+
+func TestThePolicyNamesClientsThatAreWeakerThanIt(t *testing.T) { // OP-2
+	w := newWorld(t, func(c *passwordless.Config) {
+		c.Clients = passwordless.ClientList{
+			{ID: "weak", Public: true, TokenLife: time.Hour, MaxAttempts: 6},
+			{ID: "equal", Public: true, TokenLife: 10 * time.Minute, MaxAttempts: 5},
+			{ID: "strict", Public: true, TokenLife: time.Minute, MaxAttempts: 1},
+			{ID: "silent", Public: true},
+		}
+	})
+	assert.Equal(t, []string{`client "weak": TokenLife: 1h0m0s, weaker than 10m0s`, `client "weak": MaxAttempts: 6, weaker than 5`},
+		w.Policy().Deviations)
+	w = newWorld(t, func(c *passwordless.Config) {
+		c.Policy.AccessTokenLife, c.Policy.MaxAttempts = 2*time.Minute, 2
+		c.Clients = passwordless.ClientList{{ID: "web", Public: true, TokenLife: 10 * time.Minute, MaxAttempts: 5}}
+	})
+	assert.Equal(t, []string{`client "web": TokenLife: 10m0s, weaker than 2m0s`, `client "web": MaxAttempts: 5, weaker than 2`}, w.Policy().Deviations)
+}
+
+// An issuer is compared byte by byte, and an origin that is made of it with what browsers write: without the default port.
+func TestAnIssuerHasNoDefaultPort(t *testing.T) { // OP-1
+	for base, valid := range map[string]bool{"https://login.example.com:443/": false, "http://localhost:80/": false, "http://127.0.0.1:80/": false,
+		"https://login.example.com:443/auth/": false, "https://login.example.com:80/": true, "https://login.example.com:8443/": true,
+		"http://localhost:443/": true, "http://127.0.0.1:8080/": true, "https://login.example.com/auth/": true, "http://[::1]/": true} {
+		cfg := newWorld(t).cfg
+		cfg.Issuer, cfg.PageURL = base, base
+		_, err := passwordless.New(cfg)
+		if valid {
+			require.NoError(t, err, base)
+			continue
+		}
+		require.ErrorContains(t, err, "Issuer: want", base)
+		require.ErrorContains(t, err, "PageURL: want", base)
 	}
 }
 

@@ -133,6 +133,32 @@ func TestOfTwoUnprovedAddressesTheFirstProofTakesTheAccount(t *testing.T) { // A
 	assert.NotEqual(t, planted.ID, w.signInBySMS(alicesPhone, passwordless.Grant{}).User.ID)
 }
 
+func TestTheFirstProofOfTwoAddressesSignsIn(t *testing.T) { // AC-2: the address that it takes away ends nothing that it grants
+	for _, ch := range []passwordless.Channel{passwordless.Email, passwordless.SMS} {
+		w := newWorld(t)
+		planted, err := w.Directory().Add(t.Context(), "", passwordless.User{Email: alice, Phone: alicesPhone})
+		require.NoError(t, err)
+		g := passwordless.Grant{Session: true, Tokens: offline.Tokens, Code: asking("offline_access").Code}
+		sign := func() passwordless.Login { return w.signIn(alice, g) }
+		if ch == passwordless.SMS {
+			sign = func() passwordless.Login { return w.signInBySMS(alicesPhone, g) }
+		}
+		l := sign()
+		assert.Equal(t, planted.ID, l.User.ID)
+		assert.True(t, l.FirstProof)
+		_, err = w.Session(t.Context(), l.Session.Token)
+		require.NoError(t, err, "the session, %s", ch)
+		_, err = w.Refresh(t.Context(), passwordless.RefreshRequest{Client: "web", Token: l.Tokens.Refresh})
+		require.NoError(t, err, "the refresh token, %s", ch)
+		_, err = w.Exchange(t.Context(), of(l))
+		require.NoError(t, err, "the code, %s", ch)
+		again := sign()
+		assert.False(t, again.FirstProof)
+		_, err = w.Session(t.Context(), l.Session.Token)
+		require.NoError(t, err, "nor does the next sign-in end it, %s", ch)
+	}
+}
+
 func TestADeletionAndAChangeNeverMix(t *testing.T) { // AC-6: one conditional commit
 	w, g := newGap(t)
 	ctx, d := t.Context(), w.Directory()

@@ -1,6 +1,7 @@
 package passwordless_test
 
 import (
+	"bytes"
 	"context"
 	"crypto/hmac"
 	"crypto/rand"
@@ -8,6 +9,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/json"
+	"fmt"
 	"testing"
 	"time"
 
@@ -207,6 +209,19 @@ func TestHS256MistakesAreRefused(t *testing.T) { // OP-1, SK-1
 		_, err = newService(t, dynamic).Client(t.Context(), "bad")
 		require.ErrorContains(t, err, want, "a client that was looked up")
 	}
+}
+
+func TestTwoClientsWithOneHS256KeyAreAMistake(t *testing.T) { // OP-1, SK-1: each could write ID tokens for the other
+	cfg := newWorld(t).cfg
+	first, second, third := hs256Client("first"), hs256Client("second"), hs256Client("third")
+	second.HS256Key = bytes.Clone(first.HS256Key)
+	cfg.Clients = passwordless.ClientList{first, {ID: "none", Public: true}, second, third, {ID: "none too", Public: true}}
+	_, err := passwordless.New(cfg)
+	require.ErrorContains(t, err, "Clients[2]: HS256Key: also that of another client")
+	for _, i := range []int{0, 1, 3, 4} {
+		assert.NotContains(t, err.Error(), fmt.Sprintf("Clients[%d]", i))
+	}
+	assert.NotContains(t, err.Error(), string(first.HS256Key))
 }
 
 func TestHS256MistakesComeWithTheOthers(t *testing.T) { // OP-1

@@ -3,6 +3,8 @@ package passwordless_test
 import (
 	"context"
 	"crypto"
+	"encoding/base64"
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -253,6 +255,36 @@ func TestCallersShareAFetch(t *testing.T) { // CA-1
 	assert.Equal(t, 1, p.fetches())
 }
 
+func TestCallersShareAFetchThatFails(t *testing.T) { // CA-1: whoever waits for a URL that hangs does not then ask it again
+	p, w, s := newPublisher(t)
+	arrived, release := make(chan struct{}, 64), make(chan struct{})
+	p.respond(func(rw http.ResponseWriter, _ *http.Request) {
+		arrived <- struct{}{}
+		<-release
+		w.clock.advance(5 * time.Second) // as long as a fetch may take
+		http.Error(rw, "sesame", http.StatusBadGateway)
+	})
+	var wait sync.WaitGroup
+	ask := func() {
+		wait.Go(func() {
+			_, _, err := w.assert(s.assertion())
+			assert.ErrorIs(t, err, passwordless.ErrUnavailable)
+		})
+	}
+	ask()
+	<-arrived
+	for range 8 {
+		ask()
+	}
+	close(release)
+	wait.Wait()
+	assert.Equal(t, 1, p.fetches())
+	p.publish(jwks(t, jwkOf(t, publicOf(s))))
+	w.unavailable(s.assertion(), "nor is there a new try at once")
+	w.clock.advance(5 * time.Second)
+	w.accepts(s.assertion(), "five seconds after the end of the last")
+}
+
 func TestACallerWhoLeavesDoesNotSpoilTheFetch(t *testing.T) { // CA-1: nor make another
 	p, w, s := newPublisher(t)
 	set := jwks(t, jwkOf(t, publicOf(s)))
@@ -267,25 +299,38 @@ func TestACallerWhoLeavesDoesNotSpoilTheFetch(t *testing.T) { // CA-1: nor make 
 	assert.Equal(t, 1, p.fetches())
 }
 
-func TestOnlySoManyKeySetsAreKept(t *testing.T) { // CA-1: a cache that cannot fill the memory
+// publishers are clients of any name, each of which publishes its keys at a path of its own.
+type publishers struct{ url string }
+
+func (p publishers) Client(_ context.Context, id string) (passwordless.Client, error) {
+	return passwordless.Client{ID: id, JWKSURL: p.url + "/" + id}, nil
+}
+
+func TestOnlySoManyKeySetsAreKept(t *testing.T) { // CA-1: a cache that cannot fill the memory, nor be emptied by strangers
+	const kept = 4096
 	p, _, s := newPublisher(t)
-	clients := make(passwordless.ClientList, 257)
-	for i := range clients {
-		clients[i] = passwordless.Client{ID: fmt.Sprint("c", i), JWKSURL: fmt.Sprint(p.URL, "/", i)}
-	}
-	w := newWorld(t, func(c *passwordless.Config) { c.Clients = clients })
-	present := func(i int) {
-		s.client = clients[i].ID
-		_, _, err := w.assert(s.assertion())
+	w := newWorld(t, func(c *passwordless.Config) { c.Clients = publishers{p.URL} })
+	header, _, _ := strings.Cut(s.unknown().Reveal(), ".")
+	// forged names an unknown key of a client and is signed with none: it costs nothing to make.
+	forged := func(i int) {
+		s.client = fmt.Sprint("c", i)
+		claims, err := json.Marshal(s.claims())
 		require.NoError(t, err)
+		_, _, err = w.assert(passwordless.Secret(header + "." + base64.RawURLEncoding.EncodeToString(claims) + ".AAAA"))
+		require.ErrorIs(t, err, passwordless.ErrInvalidAssertion)
 	}
-	for i := range clients {
-		present(i)
+	for i := range kept {
+		forged(i)
 	}
-	assert.Equal(t, 257, p.fetches())
-	present(256)
-	present(1)
+	assert.Equal(t, kept, p.fetches())
+	for i := range kept {
+		forged(i)
+	}
+	assert.Zero(t, p.fetches(), "once a minute at most, of as many as are kept")
+	forged(kept)
+	assert.Equal(t, 1, p.fetches())
+	forged(1)
 	assert.Zero(t, p.fetches())
-	present(0)
+	forged(0)
 	assert.Equal(t, 1, p.fetches(), "the oldest had made room")
 }

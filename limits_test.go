@@ -95,6 +95,62 @@ func TestAHandlelessSuccessDoesNotRefillTheLedger(t *testing.T) { // RL-4: an at
 	assert.LessOrEqual(t, evaluated, 45+200*2/24/7+1)
 }
 
+func TestARightCheckDrawsNothingFromTheLedger(t *testing.T) { // RL-4, RL-5
+	for name, handleless := range map[string]bool{"by a handle": false, "by the address": true} {
+		w := newWorld(t)
+		for range 100 { // sign-ins that nobody finishes
+			w.clock.advance(2 * time.Hour)
+			started, err := w.Start(t.Context(), passwordless.StartRequest{Client: "web", Channel: passwordless.Email, Address: alice, Handleless: handleless, Caller: home})
+			require.NoError(t, err)
+			code := w.outbox.last().Code
+			require.Len(t, code, 6, name)
+			require.NoError(t, w.Check(t.Context(), passwordless.VerifyRequest{Client: "web", Handle: started.Handle,
+				Channel: passwordless.Email, Address: alice, Code: code, Caller: home}))
+		}
+	}
+}
+
+func TestRightCodesAreNoFailures(t *testing.T) { // RL-17: neither at a check nor at a sign-in
+	w := newWorld(t, unlimited, func(c *passwordless.Config) {
+		c.Policy.GlobalFailures = passwordless.Limit{Count: 20, Per: 24 * time.Hour}
+	})
+	for i := range 100 {
+		started, code := w.start(fmt.Sprintf("u%d@example.com", i))
+		require.Len(t, code, 6)
+		require.NoError(t, w.Check(t.Context(), passwordless.VerifyRequest{Client: "web", Handle: started.Handle, Code: passwordless.Secret(code), Caller: home}))
+		_, err := w.guess(started.Handle, code)
+		require.NoError(t, err)
+	}
+}
+
+func TestWhoSignsInDailyKeepsShortCodes(t *testing.T) { // RL-5, RL-19: without a handle, on a device that is never known
+	for _, c := range []struct {
+		name     string
+		mistakes int // one sign-in in so many begins with a wrong code; 0: none does
+		checks   bool
+	}{{"without a mistake", 0, false}, {"with a check before", 0, true}, {"with a mistake in ten", 10, false}, {"with both", 10, true}} {
+		w := newWorld(t)
+		for day := range 365 {
+			w.clock.advance(24 * time.Hour)
+			_, err := w.Start(t.Context(), passwordless.StartRequest{Client: "web", Channel: passwordless.Email, Address: alice, Handleless: true, Caller: home})
+			require.NoError(t, err)
+			code := w.outbox.last().Code
+			require.Len(t, code, 6, "%s: day %d", c.name, day)
+			req := passwordless.VerifyRequest{Client: "web", Channel: passwordless.Email, Address: alice, Code: passwordless.Secret(wrong(code.Reveal())), Caller: home}
+			if c.mistakes > 0 && day%c.mistakes == 0 {
+				_, err = w.Verify(t.Context(), req)
+				require.ErrorIs(t, err, passwordless.ErrWrongSecret)
+			}
+			req.Code = code
+			if c.checks {
+				require.NoError(t, w.Check(t.Context(), req))
+			}
+			_, err = w.Verify(t.Context(), req)
+			require.NoError(t, err)
+		}
+	}
+}
+
 func TestAKnownDeviceDoesNotDrawOnTheLedger(t *testing.T) { // RL-5, BD-7
 	w := newWorld(t)
 	device := home

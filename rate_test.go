@@ -3,6 +3,7 @@ package passwordless_test
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -187,6 +188,28 @@ func TestARefusalTellsTheLimitOfItsBucket(t *testing.T) { // RL-13
 	w.clock.advance(time.Hour)
 	_, err = w.Start(t.Context(), byMail(pool(3), alice))
 	require.NoError(t, err, "as was told")
+}
+
+func TestARefusalTellsTheLimitThatMakesOneWait(t *testing.T) { // RL-13: of several, the shortest by which one can wait so long
+	w := newWorld(t, unlimited, func(c *passwordless.Config) {
+		c.Policy.Starts = []passwordless.Limit{{Count: 3, Per: 10 * time.Minute}, {Count: 5, Per: time.Hour}, {Count: 20, Per: 24 * time.Hour}}
+	})
+	var told []int64
+	for i := 0; len(told) == 0 || told[len(told)-1] != 20; i++ {
+		require.Less(t, i, 60)
+		_, err := w.Start(t.Context(), byMail(home, fmt.Sprintf("u%d@example.com", i)))
+		var limited *passwordless.LimitedError
+		if !errors.As(err, &limited) {
+			require.NoError(t, err)
+			continue
+		}
+		assert.Equal(t, w.left(limited.Rate.Limit, 0, limited.RetryAfter), limited.Rate)
+		if !slices.Contains(told, limited.Rate.Limit) {
+			told = append(told, limited.Rate.Limit)
+		}
+		w.clock.advance(limited.RetryAfter)
+	}
+	assert.Equal(t, []int64{3, 5, 20}, told)
 }
 
 func TestARateIsRightOrAbsentWhenAnAnswerWasLost(t *testing.T) {

@@ -8,6 +8,7 @@ import (
 	"crypto/ed25519"
 	"crypto/elliptic"
 	"crypto/rsa"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"math/big"
@@ -382,32 +383,63 @@ func (f *forgery) changeEachByte(t *testing.T, kind passwordless.Kind) {
 	}
 }
 
-func TestAStoreDoesNotUnbindACode(t *testing.T) { // TK-13, BD-3: what binds a code is part of its secret
+// fieldText and fieldTime are fields of a record as they are written.
+func fieldText(all ...string) (b []byte) {
+	for _, s := range all {
+		b = append(binary.AppendVarint(b, int64(len(s))), s...)
+	}
+	return b
+}
+
+func fieldTime(at time.Time) []byte {
+	return binary.AppendVarint(nil, int64(passwordless.InstantOf(at)))
+}
+
+func TestAStoreDoesNotChangeACode(t *testing.T) { // TK-13, BD-3, TK-10: what a code says is part of its secret
 	f := newForgery(t, nil)
 	f.kind = "code"
-	req := of(f.login)
-	replace := func(field, by string) func([]byte) []byte {
-		return func(b []byte) []byte {
-			whole, other := append([]byte{byte(2 * len(field))}, field...), append([]byte{byte(2 * len(by))}, by...)
-			require.Contains(t, string(b), string(whole))
-			return bytes.Replace(b, whole, other, 1)
+	forge := func(was, is []byte) {
+		f.forge = func(b []byte) []byte {
+			require.Equal(t, 1, bytes.Count(b, was), "%q", was)
+			return bytes.Replace(b, was, is, 1)
 		}
 	}
+	req := of(f.login)
 	unverified, elsewhere := req, req
 	unverified.Verifier = ""
 	elsewhere.RedirectURI += "/2"
+	ends := f.login.At.Add(10 * time.Minute)
 	for name, c := range map[string]struct {
-		forge func([]byte) []byte
-		req   passwordless.ExchangeRequest
-	}{"without a challenge": {replace(codeChallenge, ""), unverified}, "sent elsewhere": {replace(callback, elsewhere.RedirectURI), elsewhere},
-		"of another address": {replace(alice, "mallory@example.com"), req}} {
-		f.forge = c.forge
+		was, is []byte
+		req     passwordless.ExchangeRequest
+	}{
+		"without a challenge":   {fieldText(codeChallenge), fieldText(""), unverified},
+		"sent elsewhere":        {fieldText(callback), fieldText(elsewhere.RedirectURI), elsewhere},
+		"of another address":    {fieldText(alice), fieldText("mallory@example.com"), req},
+		"more scopes":           {fieldText("offline_access"), fieldText("offline_access admin"), req},
+		"fewer scopes":          {fieldText("offline_access"), fieldText(""), req},
+		"another audience":      {fieldText("offline_access", ""), fieldText("offline_access", "https://api.example.com"), req},
+		"another nonce":         {fieldText("offline_access", "", ""), fieldText("offline_access", "", "n-1"), req},
+		"proved by a link":      {fieldText("code"), fieldText("link"), req},
+		"proved earlier":        {fieldTime(f.login.At), fieldTime(f.login.At.Add(-time.Hour)), req},
+		"proved a moment later": {fieldTime(f.login.At), fieldTime(f.login.At.Add(1)), req},
+		"of a longer life":      {fieldTime(ends), fieldTime(ends.Add(time.Hour)), req},
+		"of a shorter life":     {fieldTime(ends), fieldTime(ends.Add(-1)), req},
+	} {
+		forge(c.was, c.is)
 		l, err := f.Exchange(t.Context(), c.req)
 		justInvalid(t, l, err, name)
 	}
 	f.forge = nil
 	_, err := f.Exchange(t.Context(), req)
 	require.NoError(t, err)
+
+	f.frozen = false
+	require.NoError(t, f.RevokeUser(t.Context(), "", f.login.User.ID))
+	const before, after = 2 * 1, 2 * 2 // the epoch, which follows on the end
+	forge(append(fieldTime(ends), before), append(fieldTime(ends), after))
+	l, err := f.Exchange(t.Context(), req)
+	justInvalid(t, l, err, "granted after the revocation")
 }
 
 func TestARandomRecordIsNotRead(t *testing.T) { // VF-12

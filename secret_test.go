@@ -3,6 +3,7 @@ package passwordless_test
 import (
 	"bytes"
 	"context"
+	"crypto/ed25519"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base64"
@@ -25,13 +26,19 @@ func TestSecretsDoNotPrint(t *testing.T) { // SK-7, PR-2
 	secret, key := passwordless.Secret("canary-text"), passwordless.SecretBytes("canary-bytes")
 	m := passwordless.Message{To: secret, Code: secret, Link: secret, Cancel: secret, Subject: secret, Text: secret, HTML: secret}
 	other := &passwordless.OtherBrowserError{Code: secret}
+	client := passwordless.Client{ID: "c", HS256Key: key}
+	w := canaryWorld(t)
 	var out bytes.Buffer
 	for _, v := range []any{secret, &secret, key, m, &m, other, *other, []any{secret}, map[string]any{"k": secret},
 		passwordless.RingKey{ID: "k", Secret: key}, passwordless.Caller{Device: secret, Browser: secret},
 		passwordless.Started{Handle: secret, Browser: secret}, passwordless.Login{Device: secret, Session: &passwordless.Session{Token: secret}},
 		passwordless.Tokens{Access: secret, ID: secret, Refresh: secret}, passwordless.VerifyRequest{Handle: secret, Code: secret},
-		passwordless.RedeemRequest{Token: secret}, passwordless.RefreshRequest{Token: secret},
-		passwordless.Config{Keys: []passwordless.RingKey{{Secret: key}}, IndexKey: key}} {
+		passwordless.RedeemRequest{Token: secret}, passwordless.RefreshRequest{Token: secret}, passwordless.RevokeRequest{Token: secret},
+		passwordless.ResendRequest{Handle: secret}, passwordless.ExchangeRequest{Code: secret, Verifier: secret},
+		passwordless.AssertionRequest{Assertion: secret}, passwordless.Login{Code: secret, Tokens: &passwordless.Tokens{Refresh: secret}},
+		client, &client, passwordless.ClientList{client}, map[string]passwordless.Client{"c": client},
+		passwordless.Config{Keys: []passwordless.RingKey{{Secret: key}}, IndexKey: key}, w.cfg, &w.cfg,
+		w.Service, *w.Service, []any{w.Service}} {
 		for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%d", "%T %[1]v", "%5.2f"} {
 			fmt.Fprintf(&out, verb+"\n", v)
 		}
@@ -41,12 +48,26 @@ func TestSecretsDoNotPrint(t *testing.T) { // SK-7, PR-2
 		slog.New(slog.NewJSONHandler(&out, nil)).Info("m", "v", v)
 		slog.New(slog.NewTextHandler(&out, nil)).Info("m", "v", v)
 	}
-	for _, canary := range []string{"canary", hex.EncodeToString([]byte("canary")), "99 97 110 97 114 121", base64.StdEncoding.EncodeToString([]byte("canary"))} {
-		at := strings.Index(out.String(), canary)
+	for _, canary := range []string{"canary", hex.EncodeToString([]byte("canary")), "99 97 110 97 114 121", "0x63, 0x61, 0x6e, 0x61, 0x72, 0x79",
+		"[99,97,110,97,114,121", base64.StdEncoding.EncodeToString([]byte("canary"))} {
+		at := strings.Index(strings.ToLower(out.String()), strings.ToLower(canary))
 		assert.Negative(t, at, "%q", clip(out.String(), at))
 	}
+	assert.Contains(t, out.String(), "passwordless.Service(https://login.example.com/)")
 	assert.Positive(t, strings.Count(out.String(), "[redacted]"))
 	assert.Empty(t, passwordless.Secret("").String())
+}
+
+// canaryWorld is a world all of whose keys begin with the word.
+func canaryWorld(t *testing.T) *world {
+	canary := func(n byte) []byte { return fmt.Appendf(nil, "canary-%d-of-32-bytes-or-somewhat-more", n) }
+	return newWorld(t, func(c *passwordless.Config) {
+		c.Keys, c.IndexKey = []passwordless.RingKey{{ID: "k1", Secret: canary(1)}}, canary(2)
+		c.SigningKeys = append(c.SigningKeys, passwordless.SigningKey{ID: "ed", Key: ed25519.NewKeyFromSeed(canary(3)[:32])})
+		hs := hs256Client("hs")
+		hs.HS256Key = canary(4)
+		c.Clients = append(c.Clients.(passwordless.ClientList), hs)
+	})
 }
 
 // clip shows what stands around a place.

@@ -234,6 +234,45 @@ func TestAScopeIsOneScope(t *testing.T) { // RFC 6749, 3.3
 	require.NoError(t, err)
 }
 
+func TestAFamilyEndsThoughItIsRefreshedMeanwhile(t *testing.T) { // TK-9, SS-6: whoever refreshes without a pause does not put it off
+	for name, end := range map[string]func(*world, passwordless.Login) error{
+		"revoked by its token": func(w *world, l passwordless.Login) error {
+			return w.Revoke(w.t.Context(), passwordless.RevokeRequest{Client: "web", Token: l.Tokens.Refresh})
+		},
+		"revoked by its user": func(w *world, l passwordless.Login) error {
+			all, _, err := w.Sessions(w.t.Context(), "", l.User.ID, 10, "")
+			require.NoError(w.t, err)
+			require.Len(w.t, all, 1)
+			return w.RevokeSession(w.t.Context(), "", l.User.ID, all[0].ID)
+		},
+		"its code used again": func(w *world, l passwordless.Login) error {
+			_, err := w.Exchange(w.t.Context(), of(l))
+			require.ErrorIs(w.t, err, passwordless.ErrReusedToken)
+			require.NotErrorIs(w.t, err, passwordless.ErrBusy)
+			return nil
+		},
+	} {
+		w, g := newGap(t)
+		l := w.signIn(alice, asking("offline_access"))
+		got, err := w.Exchange(t.Context(), of(l))
+		require.NoError(t, err)
+		l.Tokens = got.Tokens
+		thiefs := l.Tokens.Refresh
+		var before func()
+		before = func() {
+			tokens, err := w.Refresh(t.Context(), passwordless.RefreshRequest{Client: "web", Token: thiefs})
+			require.NoError(t, err, name)
+			thiefs, g.beforeCommit = tokens.Refresh, before
+		}
+		g.beforeCommit = before
+		require.NoError(t, end(w, l), name)
+		assert.NotEqual(t, l.Tokens.Refresh, thiefs, "%s: a refresh came between", name)
+		g.beforeCommit = nil
+		_, err = w.Refresh(t.Context(), passwordless.RefreshRequest{Client: "web", Token: thiefs})
+		require.ErrorIs(t, err, passwordless.ErrInvalidToken, name)
+	}
+}
+
 func TestATokenIsRevokedForItsClientAlone(t *testing.T) { // CA-4
 	w := newWorld(t)
 	l := w.signIn(alice, offline)

@@ -61,6 +61,23 @@ func TestOthersDoNotShareACooldown(t *testing.T) { // BD-2, BD-4
 	assert.Len(t, w.outbox.messages(), 5)
 }
 
+// The browser has what the first answer told it; a new secret, to which nothing is bound, would take its place.
+func TestARepeatedStartMakesNoBrowserSecret(t *testing.T) { // RL-21, BD-4
+	w := newWorld(t)
+	req := passwordless.StartRequest{Client: "web", Channel: passwordless.Email, Address: alice, Send: passwordless.SendLink, Handleless: true, Caller: home}
+	first, err := w.Start(t.Context(), req)
+	require.NoError(t, err)
+	require.NotEmpty(t, first.Browser)
+	again, err := w.Start(t.Context(), req)
+	require.NoError(t, err)
+	assert.Empty(t, again.Browser)
+	require.Len(t, w.outbox.messages(), 1)
+	caller := home
+	caller.Browser = first.Browser
+	_, err = w.RedeemLink(t.Context(), passwordless.RedeemRequest{Token: param(t, w.outbox.last().Link), Caller: caller})
+	require.NoError(t, err)
+}
+
 func TestAStartThatReturnsElsewhereIsNoRepetition(t *testing.T) { // BD-9
 	w := newWorld(t)
 	req := passwordless.StartRequest{Client: "web", Channel: passwordless.Email, Address: alice, State: "first", Caller: inBrowser(home)}

@@ -128,6 +128,42 @@ func TestACheckCostsAnAttemptAndSignsNobodyIn(t *testing.T) {
 	require.ErrorIs(t, w.Check(t.Context(), req), passwordless.ErrConsumed)
 }
 
+func TestARightCheckNeverCostsTheLastAttempt(t *testing.T) { // VF-4: nor does it give another
+	for name, handleless := range map[string]bool{"by a handle": false, "by the address": true} {
+		for checks := range 4 {
+			for _, finish := range []bool{true, false} {
+				w := newWorld(t)
+				started, err := w.Start(t.Context(), passwordless.StartRequest{Client: "web", Channel: passwordless.Email, Address: alice, Handleless: handleless, Caller: home})
+				require.NoError(t, err)
+				code := w.outbox.last().Code.Reveal()
+				with := func(code string) passwordless.VerifyRequest {
+					return passwordless.VerifyRequest{Client: "web", Handle: started.Handle, Channel: passwordless.Email, Address: alice, Code: passwordless.Secret(code), Caller: home}
+				}
+				attempts := 5
+				if handleless {
+					attempts = 3 // the others are strangers'
+				}
+				for range attempts - 1 {
+					_, err := w.Verify(t.Context(), with(wrong(code)))
+					require.ErrorIs(t, err, passwordless.ErrWrongSecret)
+				}
+				for range checks {
+					require.NoError(t, w.Check(t.Context(), with(code)), name)
+				}
+				if finish {
+					_, err = w.Verify(t.Context(), with(code))
+					require.NoError(t, err, "%s: after %d checks", name, checks)
+					continue
+				}
+				require.ErrorIs(t, w.Check(t.Context(), with(wrong(code))), passwordless.ErrExhausted, "%s: one wrong code after %d checks", name, checks)
+				require.ErrorIs(t, w.Check(t.Context(), with(code)), passwordless.ErrExhausted, name)
+				_, err = w.Verify(t.Context(), with(code))
+				require.ErrorIs(t, err, passwordless.ErrExhausted, name)
+			}
+		}
+	}
+}
+
 func TestAFailedCreateUsesTheCodeUpAndGrantsNothing(t *testing.T) { // VF-9
 	w := newWorld(t, func(c *passwordless.Config) { c.Users = brokenUsers{} })
 	started, code := w.start(alice)
