@@ -349,6 +349,9 @@ func (d *Directory) replace(tenant string, old storedUser, u User, revokes bool,
 	return b.Batch
 }
 
+// Format prints nothing of the Service, for every verb.
+func (d Directory) Format(f fmt.State, _ rune) { fmt.Fprint(f, "passwordless.Directory") }
+
 // An ending tells whether a change of a user signs that user out everywhere.
 type ending func(was, is User) bool
 

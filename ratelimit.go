@@ -145,8 +145,8 @@ func (c Charge) validate() error {
 type LimitedError struct {
 	// Bucket is the bucket that refused. Its name is a keyed pseudonym.
 	Bucket Key
-	// RetryAfter is how long until the same charge of this bucket would be granted, if nothing
-	// else is charged meanwhile. Another bucket may refuse then.
+	// RetryAfter is how long until the same charge would be granted, if nothing
+	// else is charged meanwhile. It tells of this bucket: another one may refuse then.
 	RetryAfter time.Duration
 	// Rate tells the same in other words. The Service fills it in; a Store need not.
 	Rate RateLimit
@@ -180,7 +180,7 @@ func (b *Batch) explain(now Instant, err error) error {
 	return &full
 }
 
-// refusing is the first window that can make one wait so long: no charge waits longer for a window than it takes of it.
+// refusing is the shortest window by which one can wait so long, which is probably the one that refused: the store does not tell.
 func (c *Charge) refusing(wait time.Duration) Window {
 	for _, w := range c.Windows {
 		if time.Duration(w.Cost)*w.Every >= wait {

@@ -38,7 +38,7 @@ func TestSecretsDoNotPrint(t *testing.T) { // SK-7, PR-2
 		passwordless.AssertionRequest{Assertion: secret}, passwordless.Login{Code: secret, Tokens: &passwordless.Tokens{Refresh: secret}},
 		client, &client, passwordless.ClientList{client}, map[string]passwordless.Client{"c": client},
 		passwordless.Config{Keys: []passwordless.RingKey{{Secret: key}}, IndexKey: key}, w.cfg, &w.cfg,
-		w.Service, *w.Service, []any{w.Service}} {
+		w.Service, *w.Service, []any{w.Service}, w.Directory(), *w.Directory()} {
 		for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%d", "%T %[1]v", "%5.2f"} {
 			fmt.Fprintf(&out, verb+"\n", v)
 		}

@@ -346,6 +346,7 @@ func (s *Service) refresh(ctx context.Context, client Client, p presentedToken, 
 	}
 	if write {
 		put := next.put(p.name, p.owner, s.policy.Session, newVersion(), rec.Version)
+		put.Any = next.revoked // nothing follows on that, so no other refresh may put it off
 		if err := s.change(ctx, now, "refreshing", Batch{Puts: []Put{put}}); err != nil {
 			return Tokens{}, err
 		}
@@ -441,6 +442,7 @@ func (s *Service) RevokeSession(ctx context.Context, tenant, userID, id string) 
 
 // revoke writes the end of a family if it is the caller's to end.
 func (s *Service) revoke(ctx context.Context, n name, mine func(*family) bool) error {
+	insist := false
 	return whileConflicting(func() error {
 		now := s.now()
 		recs, err := s.store.Load(ctx, now, n.key(kindSession))
@@ -456,7 +458,7 @@ func (s *Service) revoke(ctx context.Context, n name, mine func(*family) bool) e
 		}
 		f.revoked = true
 		put := f.put(n, s.userName(f.tenant, f.userID), s.policy.Session, newVersion(), recs[0].Version)
-		put.Any = true // nothing follows on it, so no refresh in between may put it off
+		put.Any, insist = insist, true // nothing follows on it, so no refresh in between may put it off twice
 		if err := s.change(ctx, now, "revoking", Batch{Puts: []Put{put}}); err != nil {
 			return err
 		}

@@ -235,7 +235,13 @@ func TestAScopeIsOneScope(t *testing.T) { // RFC 6749, 3.3
 }
 
 func TestAFamilyEndsThoughItIsRefreshedMeanwhile(t *testing.T) { // TK-9, SS-6: whoever refreshes without a pause does not put it off
+	var old passwordless.Secret
 	for name, end := range map[string]func(*world, passwordless.Login) error{
+		"an old token of it used again": func(w *world, _ passwordless.Login) error {
+			_, err := w.Refresh(w.t.Context(), passwordless.RefreshRequest{Client: "web", Token: old})
+			require.ErrorIs(w.t, err, passwordless.ErrReusedToken)
+			return nil
+		},
 		"revoked by its token": func(w *world, l passwordless.Login) error {
 			return w.Revoke(w.t.Context(), passwordless.RevokeRequest{Client: "web", Token: l.Tokens.Refresh})
 		},
@@ -256,7 +262,11 @@ func TestAFamilyEndsThoughItIsRefreshedMeanwhile(t *testing.T) { // TK-9, SS-6: 
 		l := w.signIn(alice, asking("offline_access"))
 		got, err := w.Exchange(t.Context(), of(l))
 		require.NoError(t, err)
-		l.Tokens = got.Tokens
+		old, l.Tokens = got.Tokens.Refresh, got.Tokens
+		for range 2 {
+			*l.Tokens, err = w.Refresh(t.Context(), passwordless.RefreshRequest{Client: "web", Token: l.Tokens.Refresh})
+			require.NoError(t, err)
+		}
 		thiefs := l.Tokens.Refresh
 		var before func()
 		before = func() {

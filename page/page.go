@@ -141,6 +141,9 @@ func New(svc *passwordless.Service, opts Options) (*Handler, error) {
 	return h, nil
 }
 
+// Format prints nothing of the Service, for every verb.
+func (h *Handler) Format(f fmt.State, _ rune) { fmt.Fprint(f, "page.Handler") }
+
 // configure fills in the parts that can be wrong and reports all that are.
 func (h *Handler) configure() error {
 	o := h.opts

@@ -136,6 +136,9 @@ func New(svc *passwordless.Service, opts Options) (*Handler, error) {
 	return h, nil
 }
 
+// Format prints nothing of the Service, for every verb.
+func (h *Handler) Format(f fmt.State, _ rune) { fmt.Fprint(f, "auth0.Handler") }
+
 // at is the URL of a path.
 func (h *Handler) at(path string) string { return h.svc.Issuer() + strings.TrimPrefix(path, "/") }
 
