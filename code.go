@@ -173,7 +173,7 @@ func (s *Service) Exchange(ctx context.Context, req ExchangeRequest) (Login, err
 	x := &exchange{ExchangeRequest: req, client: client, name: name(raw[:nameSize]), secret: string(raw[nameSize:])}
 	rand.Read(x.seed[:])
 	var l Login
-	err = whileConflicting(func() error {
+	err = whileConflicting(func(int) error {
 		l, err = s.exchange(ctx, x)
 		return err
 	})

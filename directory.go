@@ -291,7 +291,7 @@ func (d *Directory) alter(ctx context.Context, tenant, id string, ends ending, c
 	ctx, cancel := d.s.bounded(ctx)
 	defer cancel()
 	var changed User
-	err := whileConflicting(func() error {
+	err := whileConflicting(func(int) error {
 		old, err := d.get(ctx, tenant, id)
 		if err != nil {
 			return err
@@ -368,7 +368,7 @@ func ended(User, User) bool { return false }
 func (d *Directory) Delete(ctx context.Context, tenant, id string) error {
 	ctx, cancel := d.s.bounded(ctx)
 	defer cancel()
-	return whileConflicting(func() error {
+	return whileConflicting(func(int) error {
 		old, err := d.get(ctx, tenant, id)
 		if errors.Is(err, ErrNoUser) {
 			return nil

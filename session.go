@@ -317,15 +317,16 @@ func (s *Service) Refresh(ctx context.Context, req RefreshRequest) (Tokens, erro
 		return Tokens{}, ErrInvalidToken
 	}
 	var tokens Tokens
-	err = whileConflicting(func() error {
-		tokens, err = s.refresh(ctx, client, p, req)
+	err = whileConflicting(func(try int) error {
+		tokens, err = s.refresh(ctx, client, p, req, try >= insist)
 		return err
 	})
 	return tokens, err
 }
 
-// refresh is one try of Refresh. A conflict means that another call changed the family.
-func (s *Service) refresh(ctx context.Context, client Client, p presentedToken, req RefreshRequest) (Tokens, error) {
+// refresh is one try of Refresh. A conflict means that another call changed the family. One that insists writes the end
+// of a family whatever was written meanwhile.
+func (s *Service) refresh(ctx context.Context, client Client, p presentedToken, req RefreshRequest, insists bool) (Tokens, error) {
 	rec, f, e, now, err := s.loadFamily(ctx, p)
 	if err != nil {
 		return Tokens{}, err
@@ -346,7 +347,7 @@ func (s *Service) refresh(ctx context.Context, client Client, p presentedToken, 
 	}
 	if write {
 		put := next.put(p.name, p.owner, s.policy.Session, newVersion(), rec.Version)
-		put.Any = next.revoked // nothing follows on that, so no other refresh may put it off
+		put.Any = insists && next.revoked
 		if err := s.change(ctx, now, "refreshing", Batch{Puts: []Put{put}}); err != nil {
 			return Tokens{}, err
 		}
@@ -442,8 +443,7 @@ func (s *Service) RevokeSession(ctx context.Context, tenant, userID, id string) 
 
 // revoke writes the end of a family if it is the caller's to end.
 func (s *Service) revoke(ctx context.Context, n name, mine func(*family) bool) error {
-	insist := false
-	return whileConflicting(func() error {
+	return whileConflicting(func(try int) error {
 		now := s.now()
 		recs, err := s.store.Load(ctx, now, n.key(kindSession))
 		if err != nil {
@@ -458,7 +458,7 @@ func (s *Service) revoke(ctx context.Context, n name, mine func(*family) bool) e
 		}
 		f.revoked = true
 		put := f.put(n, s.userName(f.tenant, f.userID), s.policy.Session, newVersion(), recs[0].Version)
-		put.Any, insist = insist, true // nothing follows on it, so no refresh in between may put it off twice
+		put.Any = try >= insist
 		if err := s.change(ctx, now, "revoking", Batch{Puts: []Put{put}}); err != nil {
 			return err
 		}
@@ -487,7 +487,7 @@ func (s *Service) RevokeUser(ctx context.Context, tenant, userID string) error {
 // bumpEpoch moves a user's epoch on and returns the new one.
 func (s *Service) bumpEpoch(ctx context.Context, tenant, userID string) (e epoch, err error) {
 	owner := s.userName(tenant, userID)
-	err = whileConflicting(func() error {
+	err = whileConflicting(func(int) error {
 		now := s.now()
 		recs, err := s.store.Load(ctx, now, owner.key(kindEpoch))
 		if err != nil {
@@ -502,10 +502,15 @@ func (s *Service) bumpEpoch(ctx context.Context, tenant, userID string) (e epoch
 	return e, err
 }
 
-// whileConflicting calls try again for as long as others change the same record, a bounded number of times.
-func whileConflicting(try func() error) error {
-	for range casTries {
-		if err := try(); !errors.Is(err, ErrConflict) {
+// insist is the try at which the end of a family is written over whatever others write: nothing follows on it, so
+// refreshes that come between do not put it off for ever.
+const insist = 3
+
+// whileConflicting calls f again for as long as others change the same record, a bounded number of times, and tells it
+// how often it was called before.
+func whileConflicting(f func(try int) error) error {
+	for try := range casTries {
+		if err := f(try); !errors.Is(err, ErrConflict) {
 			return err
 		}
 	}
