@@ -76,8 +76,9 @@ type Client struct {
 	// the sign-ins that end there.
 	InsecureHTTPRedirects bool
 	AppSchemes            bool // accepts RedirectURIs of native apps, com.example.app:/path (RFC 8252, 7.1)
-	// Origins are the web origins whose scripts may call for the client from browsers (CORS), as browsers write
-	// them: https://app.example.com, or http on loopback. The issuer's own needs no mention.
+	// Origins are the web origins whose scripts may call for the client from browsers (CORS), and to which its redirect
+	// URIs may lead browsers on, as browsers write them: https://app.example.com, or http on loopback. The issuer's own
+	// needs no mention.
 	Origins []string
 	// InsecureAnyBrowser lets a link finish in whatever browser opens it, if the finish is an authorization
 	// code and the start had a state or a PKCE challenge: then the application can tell, and must, whether the sign-in

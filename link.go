@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"slices"
 )
 
 // A Confirmation is a step of a sign-in that a person takes with a button, since whatever else opens links (mail scanners,
@@ -13,7 +14,8 @@ import (
 // *ReturnError, with which the application tells them. Implementations must be safe for concurrent use.
 type Confirmation interface {
 	// Peek tells what a query asks to confirm, and changes nothing: it is called for GET. The page shows AppName, Address
-	// and whether it is the SameBrowser, and lets its form lead to the origin of RedirectURI and no other.
+	// and whether it is the SameBrowser, and lets its form lead to the origin of RedirectURI, to Origins, and
+	// nowhere else.
 	Peek(ctx context.Context, query map[string]string, caller Caller) (LinkInfo, error)
 	// Confirm takes the step, and returns the URL where the browser goes next: of the application that the sign-in was for,
 	// whatever came of it.
@@ -81,6 +83,8 @@ type LinkInfo struct {
 	AppName     string
 	Address     string // masked
 	SameBrowser bool   // the browser asked for the link, or Policy.Browser lets any finish it
+	// Origins are the client's: its own pages, to which its redirect URI may lead on.
+	Origins []string
 	// LinkURL, RedirectURI, State and Params are those of the start.
 	LinkURL, RedirectURI, State, Params string
 }
@@ -104,7 +108,7 @@ func (s *Service) PeekLink(ctx context.Context, t Secret, caller Caller) (LinkIn
 	}
 	same := s.policy.Browser != SameBrowser || browserDigest(caller.Browser) == c.browser
 	return LinkInfo{Client: client.ID, AppName: s.AppName(client), Address: c.identifier().String(), SameBrowser: same,
-		LinkURL: c.linkURL, RedirectURI: c.redirect, State: c.clientState, Params: c.params}, err
+		Origins: slices.Clone(client.Origins), LinkURL: c.linkURL, RedirectURI: c.redirect, State: c.clientState, Params: c.params}, err
 }
 
 // Cancel presents the token of a message's "this was not me" link. Call it for POST

@@ -20,8 +20,8 @@ var confirmLimits = strict.Limits{Bytes: 16 << 10, Values: 64}
 // parameter twice is about nothing. c must not be nil.
 //
 //   - GET and HEAD call c.Peek alone, and set no cookie. The form leads to the page's own URL, so that nothing of the query is
-//     on the page, and from there to the origin of LinkInfo.RedirectURI and no other; of an app, to its scheme. Some browsers
-//     hold that against all redirects that follow: what is at the RedirectURI must not redirect to a third origin.
+//     on the page, and from there to the origin of LinkInfo.RedirectURI (of an app, to its scheme), to LinkInfo.Origins, and
+//     nowhere else. Some browsers hold that against all redirects that follow.
 //   - POST calls c.Confirm, if it is of our own origin and carries the nonce of this browser and this query. The answer has
 //     status 303 and leads to what c returned. What the pages kept for a sign-in is cleared. Browsers from before
 //     Sec-Fetch-Site (2023) do not say which origin our forms come from; of those without a cookie of ours the nonce is no
@@ -85,7 +85,7 @@ func (h *Handler) askStep(w http.ResponseWriter, r *http.Request, s step) {
 	}
 	v := question(info)
 	v.Nonce = nonce(h.browser(r), formConfirm, s.about)
-	h.write(w, r, http.StatusOK, "link.html", v, strict.CSP{FormAction: sourceOf(info.RedirectURI)})
+	h.write(w, r, http.StatusOK, "link.html", v, strict.CSP{FormAction: append([]string{sourceOf(info.RedirectURI)}, info.Origins...)})
 }
 
 // takeStep takes a step whose button was pressed.

@@ -280,6 +280,20 @@ func TestNothingOfTheQueryIsOnThePage(t *testing.T) {
 	}
 }
 
+// The application may lead on to its own pages of another origin, and to nobody else's.
+func TestStepMayLeadOnToTheClientsOrigins(t *testing.T) { // LK-6
+	t.Parallel()
+	step := newFakeStep()
+	w := newWorld(t, nil, nil)
+	step.info.RedirectURI = "https://api.example/callback"
+	step.info.Origins = []string{"https://www.example", "https://evil.example; script-src *", "http://localhost:3000"}
+	rec := ask(w.pages.Confirm(step), "GET", finishPath+"?t=x")
+	want := "default-src 'none'; style-src 'self'; form-action 'self' https://api.example https://www.example http://localhost:3000; frame-ancestors 'none'; base-uri 'none'"
+	if got := rec.Header().Get("Content-Security-Policy"); got != want {
+		t.Errorf("policy %q, want %q", got, want)
+	}
+}
+
 // The page's form may lead to the application that the sign-in was for, and nowhere else.
 func TestStepPageIsSealed(t *testing.T) { // LK-6
 	t.Parallel()

@@ -127,7 +127,7 @@ func New(svc *passwordless.Service, opts Options) (*Handler, error) {
 		opts.Channels = []passwordless.Channel{passwordless.Email}
 	}
 	opts.TrustedProxies = slices.Clone(opts.TrustedProxies)
-	h := &Handler{svc: svc, opts: opts, csp: strict.CSP{FormAction: opts.FormAction},
+	h := &Handler{svc: svc, opts: opts, csp: strict.CSP{FormAction: []string{opts.FormAction}},
 		origins: http.NewCrossOriginProtection()}
 	if err := h.configure(); err != nil {
 		return nil, fmt.Errorf("page: options:\n%w", err)

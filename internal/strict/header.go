@@ -33,9 +33,9 @@ func secure(h http.Header) {
 type CSP struct {
 	StyleNonce  string // allows the style elements with this nonce, instead of style sheets of the origin
 	ScriptNonce string // allows the script elements with this nonce; empty allows no script
-	// FormAction adds one source to which a form may lead, beside the page's own origin.
-	// Browsers apply it to the redirect that answers the form as well.
-	FormAction string
+	// FormAction adds sources to which a form may lead, beside the page's own origin.
+	// Browsers apply it to the redirects that follow the form as well.
+	FormAction []string
 }
 
 // String returns the value of the Content-Security-Policy header.
@@ -51,8 +51,10 @@ func (c CSP) String() string {
 		b.WriteString("; script-src 'nonce-" + c.ScriptNonce + "'")
 	}
 	b.WriteString("; form-action 'self'")
-	if isSource(c.FormAction) {
-		b.WriteString(" " + c.FormAction)
+	for _, source := range c.FormAction {
+		if isSource(source) {
+			b.WriteString(" " + source)
+		}
 	}
 	b.WriteString("; frame-ancestors 'none'; base-uri 'none'")
 	return b.String()

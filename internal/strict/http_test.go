@@ -140,13 +140,13 @@ func TestSecureHeaders(t *testing.T) {
 // What could widen the policy beyond its field is left out (LK-6).
 func TestCSP(t *testing.T) {
 	t.Parallel()
-	full := strict.CSP{StyleNonce: "c3R5", ScriptNonce: "c2M=", FormAction: "https://app.example.com"}
+	full := strict.CSP{StyleNonce: "c3R5", ScriptNonce: "c2M=", FormAction: []string{"https://app.example.com"}}
 	want := "default-src 'none'; style-src 'nonce-c3R5'; script-src 'nonce-c2M='; form-action 'self' https://app.example.com; frame-ancestors 'none'; base-uri 'none'"
 	if got := full.String(); got != want {
 		t.Errorf("got %s", got)
 	}
 	for _, s := range []string{"x; script-src *", "x' 'unsafe-inline", "a b", "*", "https://*.evil.com", "a,b", "a\r\nSet-Cookie: x", "ü"} {
-		if got := (strict.CSP{StyleNonce: s, ScriptNonce: s, FormAction: s}).String(); got != (strict.CSP{}).String() {
+		if got := (strict.CSP{StyleNonce: s, ScriptNonce: s, FormAction: []string{s, s}}).String(); got != (strict.CSP{}).String() {
 			t.Errorf("%q gives %s", s, got)
 		}
 	}

@@ -167,7 +167,7 @@ func (f finish) code(ctx context.Context, q map[string]string, from passwordless
 	channel, address, misaddressed := to.identifier()
 	id, malformed := passwordless.ParseIdentifier(channel, address)
 	s = step{issuer: f.h.svc.Issuer(), mode: p.mode(), sms: to.connection == "sms", info: passwordless.LinkInfo{Client: client.ID,
-		AppName: f.h.svc.AppName(client), Address: id.String(), SameBrowser: true, RedirectURI: p.redirectURI, State: p.state}}
+		AppName: f.h.svc.AppName(client), Address: id.String(), SameBrowser: true, Origins: client.Origins, RedirectURI: p.redirectURI, State: p.state}}
 	if err := cmp.Or(wrong, misaddressed, malformed, presentable(client, p)); err != nil {
 		return s, s.back(err)
 	}
