@@ -11,6 +11,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"math/big"
 	"runtime"
@@ -523,4 +524,24 @@ func TestErrorsOfAssertionsRepeatNothing(t *testing.T) { // PR-2
 	}
 	a := s.assertion()
 	assert.NotContains(t, fmt.Sprintf("%+v", passwordless.AssertionRequest{Assertion: a}), a.Reveal())
+}
+
+// Whatever is presented, nothing that the client did not sign is accepted, and nothing panics (OP-3).
+func FuzzAssertion(f *testing.F) {
+	w, s := newSignatory(f)
+	genuine := s.assertion().Reveal()
+	f.Add(genuine)
+	f.Add(genuine + "\n")
+	f.Add("e30.e30.")
+	f.Add("...")
+	f.Add(`{"payload":"e30","signatures":[]}`)
+	f.Fuzz(func(t *testing.T, text string) {
+		if text == genuine {
+			return
+		}
+		c, release, err := w.assert(passwordless.Secret(text))
+		if err == nil || !errors.Is(err, passwordless.ErrInvalidAssertion) || c.ID != "" || release != nil {
+			t.Fatalf("%v", err)
+		}
+	})
 }

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -331,4 +332,28 @@ func TestFormsOfOtherSitesAreRefused(t *testing.T) {
 			}
 		}
 	}
+}
+
+// Whatever the query of verify_redirect is: there is no panic, opening it changes and sends nothing, and it leads to
+// registered redirect URIs alone (LK-9).
+func FuzzVerifyRedirect(f *testing.F) {
+	f.Add("t=AAAA")
+	f.Add("client_id=legacy&response_type=token&connection=email&email=alice%40example.com&verification_code=123456&state=s")
+	f.Add("client_id=web&redirect_uri=com.example.app%3A%2Fcallback&verification_code=1&state=%0d%0aX%3A%20y&response_mode=fragment")
+	f.Add("client_id=legacy&redirect_uri=https%3A%2F%2Flegacy.example.com%2Fcallback%40evil.example&verification_code=1")
+	f.Add("client_id=legacy&client_id=web&verification_code=1;state=s&%zz")
+	w := newWorld(f, auth0.Options{})
+	registered := regexp.MustCompile(`^(https://[a-z]+\.example\.com/(callback|other\?tenant=1)|com\.example\.app:/callback)[?&#][!-~]*$`)
+	f.Fuzz(func(t *testing.T, query string) {
+		r := httptest.NewRequest(http.MethodGet, "/passwordless/verify_redirect", nil)
+		r.URL.RawQuery = query
+		rec := httptest.NewRecorder()
+		w.handler.ServeHTTP(rec, r)
+		if to := rec.Header().Get("Location"); rec.Code >= 500 || (rec.Code == http.StatusSeeOther) != (to != "") || to != "" && !registered.MatchString(to) {
+			t.Errorf("status %d, to %q", rec.Code, to)
+		}
+		if rec.Header().Get("Set-Cookie") != "" || len(w.outbox.All()) != 0 {
+			t.Error("it changed something")
+		}
+	})
 }
