@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"strings"
@@ -78,6 +79,10 @@ func (s *Service) AuthenticateAssertion(ctx context.Context, req AssertionReques
 	}
 	return c, func(ctx context.Context) { s.unclaim(ctx, claim) }, nil
 }
+
+// AssertionAlgorithms returns the algorithms that client assertions may be signed with, sorted: what a discovery document
+// lists. The caller owns the slice.
+func AssertionAlgorithms() []string { return slices.Sorted(maps.Keys(clientMethods)) }
 
 // An assertion is a client assertion taken apart. Nothing of it is true before its signature was checked.
 type assertion struct {

@@ -94,7 +94,7 @@ func (r *reader) name() name {
 	return n
 }
 
-// more reports whether the body goes on: whether it has the fields of a later release.
+// more reports whether the body goes on: whether it has the fields that earlier releases did not write.
 func (r *reader) more() bool { return len(r.b) > 0 }
 
 func (r *reader) fail() { r.bad, r.b = true, nil }

@@ -327,7 +327,7 @@ func (d *Directory) taken(tenant, id string, err error) bool {
 	return errors.As(err, &conflict) && !slices.ContainsFunc(conflict.Keys, func(k Key) bool { return k.Name == string(n) })
 }
 
-// replace is the batch that turns old into u, and reports whether it signs the user out everywhere.
+// replace is the batch that turns old into u, and signs the user out everywhere if it revokes.
 func (d *Directory) replace(tenant string, old storedUser, u User, revokes bool, now Instant) Batch {
 	b := newBatch()
 	b.put(d.put(tenant, u, old.version))

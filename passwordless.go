@@ -59,8 +59,8 @@ type Config struct {
 	// of its tokens. Required. https, or http on a loopback host.
 	Issuer string
 	// PageURL is the URL at which package page, or pages of your own, are mounted, with a
-	// trailing slash. Links in messages are PageURL+"link?t=…" and PageURL+"cancel?t=…";
-	// they never depend on a request. Default Issuer.
+	// trailing slash. Links in messages are PageURL+"link?t=…", unless a wire's StartRequest.LinkURL says otherwise,
+	// and PageURL+"cancel?t=…"; they never depend on a request. Default Issuer.
 	PageURL string
 	// AppName is what people know the application by. Required.
 	AppName string
@@ -312,8 +312,8 @@ func afterwards(ctx context.Context) (context.Context, context.CancelFunc) {
 // commitTries bounds how often a commit of unknown outcome is repeated.
 const commitTries = 3
 
-// commit commits a batch. One of unknown outcome is repeated: the store finds its own
-// versions if it was applied, and applies it if not. If no answer ever arrives, the record tells.
+// commit commits a batch, and returns how full its buckets are then; nil if nobody told. One of unknown outcome is repeated:
+// the store finds its own versions if it was applied, and applies it if not. If no answer ever arrives, the record tells.
 func (s *Service) commit(ctx context.Context, now Instant, b Batch) (Levels, error) {
 	if len(b.Charges)+len(b.GiveBacks)+len(b.Puts)+len(b.Deletes) == 0 {
 		return nil, nil

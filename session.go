@@ -124,11 +124,11 @@ func (s *Service) needsEpoch(a *attempt) bool {
 type granted struct {
 	owner                        name
 	session, refresh             *family
-	code                         *code
+	code                         *authorizationCode
 	sessionAt, refreshAt, codeAt name
 }
 
-// grants makes what the attempt asks for, under the epoch that was read with the user. It is the same each time.
+// grants makes what the attempt asks for, under the epoch that was read with the user.
 func (s *Service) grants(a *attempt, c *challenge, u User) (g granted) {
 	if !s.needsEpoch(a) {
 		return g
@@ -176,16 +176,16 @@ func (t *TokenRequest) subject(l Login) string {
 
 // grantLater commits the grant of a login that needed the directory first.
 func (s *Service) grantLater(ctx context.Context, a *attempt, c *challenge, l *Login) error {
-	g := s.grants(a, c, l.User)
-	if _, err := s.commit(ctx, a.now, Batch{Puts: g.puts(s.policy.Session)}); err != nil {
+	a.granted = s.grants(a, c, l.User)
+	if _, err := s.commit(ctx, a.now, Batch{Puts: a.granted.puts(s.policy.Session)}); err != nil {
 		return s.failed(ctx, "granting", err)
 	}
 	return nil
 }
 
 // fillGrant makes the tokens of what was committed.
-func (s *Service) fillGrant(ctx context.Context, a *attempt, c *challenge, l *Login) error {
-	g := s.grants(a, c, l.User)
+func (s *Service) fillGrant(ctx context.Context, a *attempt, l *Login) error {
+	g := &a.granted
 	if g.session != nil {
 		l.Session = g.session.session(g.sessionAt, s.policy.Session)
 		l.Session.Token = g.session.token(s.ring.current, g.sessionAt, g.owner)
@@ -200,8 +200,8 @@ func (s *Service) fillGrant(ctx context.Context, a *attempt, c *challenge, l *Lo
 	if err != nil {
 		ctx, cancel := afterwards(ctx) // what was granted must not outlive the failure
 		defer cancel()
-		return errors.Join(err, s.RevokeSession(ctx, c.tenant, l.User.ID, g.refreshAt.hex()),
-			s.RevokeSession(ctx, c.tenant, l.User.ID, g.sessionAt.hex()))
+		return errors.Join(err, s.RevokeSession(ctx, l.Tenant, l.User.ID, g.refreshAt.hex()),
+			s.RevokeSession(ctx, l.Tenant, l.User.ID, g.sessionAt.hex()))
 	}
 	if g.refresh != nil {
 		tokens.Refresh = g.refresh.token(s.ring.current, g.refreshAt, g.owner)
@@ -470,7 +470,7 @@ func (s *Service) revoke(ctx context.Context, n name, mine func(*family) bool) e
 // RevokeUser signs a user out everywhere: every session, every refresh family, every known
 // device, and every challenge that began before. Access tokens live to their end, and so does
 // what an answer already on its way holds of them. Call it too when a user is locked, deleted, or
-// changes an address; the Directory does.
+// changes an address; the Directory does. Authorization codes that were not exchanged yet are over too.
 //
 // With Users of the application's own, a login whose Grant asks for neither a session nor a refresh
 // token nor an authorization code does not read the revocation: what it leads to is the application's, which knows its user.

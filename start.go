@@ -204,11 +204,10 @@ func (s *Service) prepareStart(ctx context.Context, req StartRequest) (*start, e
 		in.tier = tierKnown
 	}
 	rand.Read(in.seed[:]) // never fails since Go 1.24
-	in.browser = req.Caller.Browser
-	own := validBrowser(in.browser)
-	if !own {
+	own := validBrowser(req.Caller.Browser)
+	if in.browser = req.Caller.Browser; !own {
 		d := in.key.sum("browser", string(in.seed[:]))
-		in.browser = token("", d[:])
+		in.Caller.Browser, in.browser = "", token("", d[:])
 	}
 	in.handle, in.name = in.find(in.key, in.now, &in.seed, s)
 	if s.policy.StartCooldown > 0 && (own || req.Handleless) {
@@ -225,14 +224,6 @@ func (s *Service) cooldownName(in *start) name {
 
 // easings is how often one call may be tried again because a bucket that must not refuse it did.
 const easings = 6
-
-// ownBrowser is the caller's browser secret, if it brought one.
-func (in *start) ownBrowser() Secret {
-	if validBrowser(in.Caller.Browser) {
-		return in.Caller.Browser
-	}
-	return ""
-}
 
 // tries bounds how often one call is decided: other calls can change a challenge only so often.
 func (s *Service) tries(c Client) int {
@@ -420,7 +411,7 @@ func (s *Service) cooled(ctx context.Context, in *start) (again bool, err error)
 		return err == nil, err
 	}
 	// The browser secret is the caller's own, never the earlier call's, and no new one: nothing is bound to that.
-	in.earlier = Started{Handle: token("", handle), Browser: in.ownBrowser(), Identifier: in.id,
+	in.earlier = Started{Handle: token("", handle), Browser: in.Caller.Browser, Identifier: in.id,
 		Expires: expires.Time(), ResendAfter: max(0, time.Duration(at.Add(in.policy.ResendCooldown)-in.now))}
 	return false, nil
 }

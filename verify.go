@@ -131,7 +131,9 @@ type attempt struct {
 	last   challenge // as the last verdict left it
 	now    Instant
 	seed   digest // of what a login grants
-	rate   RateLimit
+	// granted is what was committed last.
+	granted granted
+	rate    RateLimit
 	// refused is what a stranger's send windows answered.
 	refused *LimitedError
 }
@@ -191,16 +193,16 @@ func (s *Service) run(ctx context.Context, a *attempt) (Login, error) {
 			a.heeded = true // perhaps by the login that used the challenge up meanwhile: look again
 			continue
 		}
-		a.version = newVersion()
-		b, v := a.decide(c, rec, a.name, a.now, &a.guess, s.limits)
-		a.last = v.next
 		if r := a.grant.Code; r != nil && c.redirect != "" && c.redirect != r.RedirectURI {
 			return Login{}, &InputError{"RedirectURI", "not the one of the start"}
 		}
+		a.version = newVersion()
+		b, v := a.decide(c, rec, a.name, a.now, &a.guess, s.limits)
+		a.last = v.next
 		grants := v.matched && a.method != "" && !a.check
 		if grants && who.ready(&c) {
-			granted := s.grants(a, &v.next, who.user)
-			b.Puts = append(b.Puts, granted.puts(s.policy.Session)...)
+			a.granted = s.grants(a, &v.next, who.user)
+			b.Puts = append(b.Puts, a.granted.puts(s.policy.Session)...)
 		}
 		levels, err := s.commit(ctx, a.now, b)
 		if err != nil {
@@ -355,7 +357,7 @@ func (s *Service) admit(ctx context.Context, a *attempt, c *challenge, who found
 		issued = max(issued, e.at)
 	}
 	l.Device = s.newDevice(c.tenant, c.person, id, issued)
-	if err := s.fillGrant(ctx, a, c, &l); err != nil {
+	if err := s.fillGrant(ctx, a, &l); err != nil {
 		return Login{}, err
 	}
 	s.emit(ctx, l.event(EventLogin, c, a.name))

@@ -174,7 +174,7 @@ func (h *Handler) configure() error {
 		"OnLogin: the Service says InsecureAnyBrowser, with which a link must not end in a session of the browser that opened it")
 	need(o.OnLogin != nil || o.Grant.Tokens == nil, "Grant.Tokens: need an OnLogin that takes them")
 	var err error
-	h.proxies, err = strict.ParseProxies(texts(o.TrustedProxies)...)
+	h.proxies, err = strict.TrustProxies(o.TrustedProxies)
 	errs = append(errs, err)
 	h.views, err = newViews(o.Templates)
 	return errors.Join(append(errs, err)...)
@@ -213,14 +213,6 @@ func pagePath(svc *passwordless.Service) string {
 		return "/"
 	}
 	return u.EscapedPath()
-}
-
-func texts(prefixes []netip.Prefix) []string {
-	all := make([]string, len(prefixes))
-	for i, p := range prefixes {
-		all[i] = p.String()
-	}
-	return all
 }
 
 func orDefault(v, fallback string) string {

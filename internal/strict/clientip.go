@@ -32,6 +32,15 @@ func ParseProxies(networks ...string) (Proxies, error) {
 	return proxies, nil
 }
 
+// TrustProxies is ParseProxies for networks that are parsed already, with the same mistakes.
+func TrustProxies(networks []netip.Prefix) (Proxies, error) {
+	texts := make([]string, len(networks))
+	for i, n := range networks {
+		texts[i] = n.String()
+	}
+	return ParseProxies(texts...)
+}
+
 func parseNetwork(s string) (netip.Prefix, error) {
 	if ip, err := netip.ParseAddr(s); err == nil && ip.Zone() == "" {
 		ip = ip.Unmap()

@@ -108,7 +108,7 @@ func New(svc *passwordless.Service, opts Options) (*Handler, error) {
 	}
 	var errs []error
 	var err error
-	if h.proxies, err = strict.ParseProxies(texts(opts.TrustedProxies)...); err != nil {
+	if h.proxies, err = strict.TrustProxies(opts.TrustedProxies); err != nil {
 		errs = append(errs, fmt.Errorf("Options.TrustedProxies: %w", err))
 	}
 	if svc == nil {
@@ -141,13 +141,6 @@ func (h *Handler) Format(f fmt.State, _ rune) { fmt.Fprint(f, "auth0.Handler") }
 
 // at is the URL of a path.
 func (h *Handler) at(path string) string { return h.svc.Issuer() + strings.TrimPrefix(path, "/") }
-
-func texts(prefixes []netip.Prefix) (all []string) {
-	for _, p := range prefixes {
-		all = append(all, p.String())
-	}
-	return all
-}
 
 // ServeHTTP serves the endpoints by their paths, compared byte for byte, and answers all others
 // with 404.

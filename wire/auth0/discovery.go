@@ -44,7 +44,7 @@ func (h *Handler) describe() ([]byte, error) {
 		SubjectTypes:        []string{"public"},
 		Algorithms:          append(algorithms, string(passwordless.HS256)),
 		AuthMethods:         []string{"client_secret_basic", "client_secret_post", "private_key_jwt", "none"},
-		AssertionAlgorithms: []string{"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"},
+		AssertionAlgorithms: passwordless.AssertionAlgorithms(),
 		Claims: []string{"iss", "sub", "aud", "iat", "exp", "auth_time", "amr", "nonce", "name", "nickname", "updated_at",
 			"email", "email_verified", "phone_number", "phone_number_verified"},
 	}

@@ -62,9 +62,9 @@ func (r *AuthorizationRequest) tokens(req *ExchangeRequest) *TokenRequest {
 
 const kindCode Kind = "code"
 
-// A code is an authorization code as it is stored. It holds nothing from which its secret could be
+// An authorizationCode is one as it is stored. It holds nothing from which its secret could be
 // computed without the ring key.
-type code struct {
+type authorizationCode struct {
 	proof
 	used    bool
 	address string
@@ -76,8 +76,8 @@ type code struct {
 }
 
 // newCode is an authorization code for a proof.
-func (s *Service) newCode(p proof, address string, r AuthorizationRequest, seed digest) *code {
-	return &code{proof: p, address: address, request: r, expires: p.at.Add(s.policy.AuthorizationCodeLife), keyID: s.ring.current.id, seed: seed}
+func (s *Service) newCode(p proof, address string, r AuthorizationRequest, seed digest) *authorizationCode {
+	return &authorizationCode{proof: p, address: address, request: r, expires: p.at.Add(s.policy.AuthorizationCodeLife), keyID: s.ring.current.id, seed: seed}
 }
 
 // codeName names the code that is granted with a seed at an instant.
@@ -85,7 +85,7 @@ func codeName(now Instant, seed digest) name {
 	return timedName(appendSeconds(nil, now), sha256.Sum256(append([]byte(kindCode), seed[:]...)))
 }
 
-func (c *code) encode() []byte {
+func (c *authorizationCode) encode() []byte {
 	w := writer{make([]byte, 0, 256)}
 	w.fixed([]byte{bodyFormat})
 	w.flag(c.used)
@@ -101,7 +101,7 @@ func (c *code) encode() []byte {
 	return w.b
 }
 
-func decodeCode(rec Record) (c code, err error) {
+func decodeCode(rec Record) (c authorizationCode, err error) {
 	r, err := openBody(rec)
 	if err != nil {
 		return c, err
@@ -119,7 +119,7 @@ func decodeCode(rec Record) (c code, err error) {
 	return c, r.finish(rec.Key.Kind)
 }
 
-func (c *code) put(n name, fresh, was Version) Put {
+func (c *authorizationCode) put(n name, fresh, was Version) Put {
 	return Put{Was: was, Record: Record{Key: n.key(kindCode), Version: fresh, Expires: c.expires.Add(retention), Body: c.encode()}}
 }
 
@@ -127,19 +127,19 @@ func (c *code) put(n name, fresh, was Version) Put {
 const codeSize = nameSize + sha256.Size
 
 // secret covers all of the code but whether it was used: a record that says another thing gives another secret.
-func (c *code) secret(key *macKey, n name) digest {
+func (c *authorizationCode) secret(key *macKey, n name) digest {
 	r := &c.request
 	numbers := appendInstant(appendInstant(appendInstant(nil, c.at), c.expires), Instant(c.epoch))
 	return key.sum("authorization code", c.tenant, c.client, c.userID, string(c.channel), c.address, string(c.method),
 		r.RedirectURI, r.CodeChallenge, strings.Join(r.Scopes, " "), r.Audience, r.Nonce, string(numbers), string(n), string(c.seed[:]))
 }
 
-func (c *code) token(key *macKey, n name) Secret {
+func (c *authorizationCode) token(key *macKey, n name) Secret {
 	d := c.secret(key, n)
 	return token(n, d[:])
 }
 
-func (c *code) identifier() Identifier { return Identifier{c.channel, c.address} }
+func (c *authorizationCode) identifier() Identifier { return Identifier{c.channel, c.address} }
 
 // An ExchangeRequest presents an authorization code.
 type ExchangeRequest struct {
@@ -226,7 +226,7 @@ func (s *Service) exchange(ctx context.Context, x *exchange) (Login, error) {
 
 // exchangeable judges a genuine code: whose it is, whether it is over, and what binds it. It is pure. Only the client that may
 // exchange a code learns, and decides, that it was used before.
-func (c *code) exchangeable(x *exchange, now Instant) error {
+func (c *authorizationCode) exchangeable(x *exchange, now Instant) error {
 	sum := sha256.Sum256([]byte(x.Verifier))
 	switch {
 	case c.client != x.client.ID || c.tenant != x.client.Tenant,
@@ -243,7 +243,7 @@ func (c *code) exchangeable(x *exchange, now Instant) error {
 }
 
 // spend uses a code up and grants its tokens, in one commit.
-func (s *Service) spend(ctx context.Context, x *exchange, c code, was Version, now Instant) (Login, error) {
+func (s *Service) spend(ctx context.Context, x *exchange, c authorizationCode, was Version, now Instant) (Login, error) {
 	l, err := s.codeLogin(ctx, &c, now)
 	if err != nil {
 		return Login{}, err
@@ -273,7 +273,7 @@ func (s *Service) spend(ctx context.Context, x *exchange, c code, was Version, n
 }
 
 // codeLogin is the login that a code stands for, if its user may still sign in and was not signed out since.
-func (s *Service) codeLogin(ctx context.Context, c *code, now Instant) (Login, error) {
+func (s *Service) codeLogin(ctx context.Context, c *authorizationCode, now Instant) (Login, error) {
 	u, err := s.users.Find(ctx, c.tenant, c.identifier())
 	switch {
 	case errors.Is(err, ErrNoUser), err == nil && (u.ID != c.userID || !u.Verified(c.identifier())):
@@ -297,14 +297,14 @@ func (s *Service) codeLogin(ctx context.Context, c *code, now Instant) (Login, e
 
 // buryCode removes a code whose time is over, so that a clock that steps back revives nothing. If that fails, the
 // next call will see the end again.
-func (s *Service) buryCode(ctx context.Context, x *exchange, c *code, was Version, now Instant) {
+func (s *Service) buryCode(ctx context.Context, x *exchange, c *authorizationCode, was Version, now Instant) {
 	gone := c.put(x.name, newVersion(), was)
 	gone.Record.Expires, gone.Record.Body = 0, nil // which leaves it absent
 	_, _ = s.commit(ctx, now, Batch{Puts: []Put{gone}})
 }
 
 // endFamily revokes what a code was exchanged for, whether or not the caller still waits.
-func (s *Service) endFamily(ctx context.Context, c *code) error {
+func (s *Service) endFamily(ctx context.Context, c *authorizationCode) error {
 	if c.family == "" {
 		return nil
 	}
@@ -313,7 +313,7 @@ func (s *Service) endFamily(ctx context.Context, c *code) error {
 	return s.revoke(ctx, c.family, func(f *family) bool { return f.client == c.client && f.tenant == c.tenant })
 }
 
-func (c *code) event(t EventType, n name, now Instant, reason string) Event {
+func (c *authorizationCode) event(t EventType, n name, now Instant, reason string) Event {
 	return Event{Type: t, At: now.Time(), Tenant: c.tenant, Client: c.client, UserID: c.userID, Channel: c.channel,
 		Challenge: string(n), Reason: reason}
 }
