@@ -13,6 +13,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/golang-jwt/jwt/v5"
+
+	"github.com/seed62b93bad/passwordless/store"
 )
 
 // The rules of client assertions that are numbers.
@@ -72,7 +74,7 @@ func (s *Service) AuthenticateAssertion(ctx context.Context, req AssertionReques
 	if err != nil {
 		return Client{}, nil, err
 	}
-	claim := Put{Record: Record{Key: s.claimName(c, a.id).key(kindClaim), Version: newVersion(),
+	claim := store.Put{Record: store.Record{Key: s.claimName(c, a.id).key(kindClaim), Version: newVersion(),
 		Expires: a.expires.Add(claimMargin), Body: []byte{bodyFormat}}}
 	if err := s.claim(ctx, c, claim, now); err != nil {
 		return Client{}, nil, err
@@ -93,7 +95,7 @@ type assertion struct {
 
 	issuer, subject, id          string
 	audience                     []string
-	expires, notBefore, issuedAt Instant
+	expires, notBefore, issuedAt store.Instant
 }
 
 func invalidAssertion(reason string) error { return fmt.Errorf("%w: %s", ErrInvalidAssertion, reason) }
@@ -163,7 +165,7 @@ func (a *assertion) readClaims(claims map[string]any) error {
 	if a.audience, ok = texts(claims["aud"]); !ok || len(a.audience) > maxAudiences {
 		return invalidAssertion("aud missing or malformed")
 	}
-	for name, into := range map[string]*Instant{"exp": &a.expires, "nbf": &a.notBefore, "iat": &a.issuedAt} {
+	for name, into := range map[string]*store.Instant{"exp": &a.expires, "nbf": &a.notBefore, "iat": &a.issuedAt} {
 		value, has := claims[name]
 		if !has && name != "exp" {
 			continue
@@ -194,17 +196,17 @@ func texts(value any) (all []string, ok bool) {
 }
 
 // numericDate reads an instant in seconds, whole or not (RFC 7519, 2), within what an Instant can hold.
-func numericDate(value any) (Instant, bool) {
+func numericDate(value any) (store.Instant, bool) {
 	seconds, ok := value.(float64)
 	if !ok || seconds < 0 || seconds > 9e9 {
 		return 0, false
 	}
 	whole, rest := math.Modf(seconds)
-	return Instant(whole)*Instant(time.Second) + Instant(rest*float64(time.Second)), true
+	return store.Instant(whole)*store.Instant(time.Second) + store.Instant(rest*float64(time.Second)), true
 }
 
 // check decides whether the claims are right at now (RFC 7523, 3).
-func (a *assertion) check(req AssertionRequest, issuer string, now Instant) error {
+func (a *assertion) check(req AssertionRequest, issuer string, now store.Instant) error {
 	ours := func(aud string) bool {
 		return aud != "" && (aud == issuer || slices.Contains(req.Audiences, aud))
 	}
@@ -266,16 +268,16 @@ func (a *assertion) signedWith(k clientKey) bool {
 // not be there yet. It stays a little longer than the assertion works, in case the clock of the Service that sweeps
 // is ahead of another's.
 const (
-	kindClaim   Kind = "jti"
-	claimMargin      = time.Minute
+	kindClaim   store.Kind = "jti"
+	claimMargin            = time.Minute
 )
 
 func (s *Service) claimName(c Client, jti string) name { return s.indexed("jti", c.Tenant, c.ID, jti) }
 
 // claim commits a claim. If another was there first, the assertion is a replay.
-func (s *Service) claim(ctx context.Context, c Client, claim Put, now Instant) error {
-	err := s.change(ctx, now, "claiming assertion", Batch{Puts: []Put{claim}})
-	if errors.Is(err, ErrConflict) {
+func (s *Service) claim(ctx context.Context, c Client, claim store.Put, now store.Instant) error {
+	err := s.change(ctx, now, "claiming assertion", store.Batch{Puts: []store.Put{claim}})
+	if errors.Is(err, store.ErrConflict) {
 		s.emit(ctx, Event{Type: EventAssertionReuse, At: now.Time(), Tenant: c.Tenant, Client: c.ID})
 		return ErrReplayedAssertion
 	}
@@ -284,9 +286,10 @@ func (s *Service) claim(ctx context.Context, c Client, claim Put, now Instant) e
 
 // unclaim ends a claim, whether or not the caller still waits. A put that is over at once leaves nothing, and, unlike
 // a delete, not of a later claim either.
-func (s *Service) unclaim(ctx context.Context, claim Put) {
+func (s *Service) unclaim(ctx context.Context, claim store.Put) {
 	ctx, cancel := afterwards(ctx)
 	defer cancel()
-	gone := Put{Was: claim.Record.Version, Record: Record{Key: claim.Record.Key, Version: newVersion(), Body: claim.Record.Body}}
-	_ = s.change(ctx, s.now(), "releasing assertion", Batch{Puts: []Put{gone}})
+	gone := store.Put{Was: claim.Record.Version, Record: store.Record{
+		Key: claim.Record.Key, Version: newVersion(), Body: claim.Record.Body}}
+	_ = s.change(ctx, s.now(), "releasing assertion", store.Batch{Puts: []store.Put{gone}})
 }

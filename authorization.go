@@ -6,6 +6,8 @@ import (
 	"crypto/sha256"
 	"errors"
 	"strings"
+
+	"github.com/seed62b93bad/passwordless/store"
 )
 
 // The authorization code machine: a code is what a sign-in in a browser ends with and what the
@@ -60,7 +62,7 @@ func (r *AuthorizationRequest) tokens(req *ExchangeRequest) *TokenRequest {
 	return t
 }
 
-const kindCode Kind = "code"
+const kindCode store.Kind = "code"
 
 // An authorizationCode is one as it is stored. It holds nothing from which its secret could be
 // computed without the ring key.
@@ -69,7 +71,7 @@ type authorizationCode struct {
 	used    bool
 	address string
 	request AuthorizationRequest
-	expires Instant
+	expires store.Instant
 	family  name // that it was exchanged for; "" for none
 	keyID   string
 	seed    digest
@@ -81,7 +83,7 @@ func (s *Service) newCode(p proof, address string, r AuthorizationRequest, seed 
 }
 
 // codeName names the code that is granted with a seed at an instant.
-func codeName(now Instant, seed digest) name {
+func codeName(now store.Instant, seed digest) name {
 	return timedName(appendSeconds(nil, now), sha256.Sum256(append([]byte(kindCode), seed[:]...)))
 }
 
@@ -101,7 +103,7 @@ func (c *authorizationCode) encode() []byte {
 	return w.b
 }
 
-func decodeCode(rec Record) (c authorizationCode, err error) {
+func decodeCode(rec store.Record) (c authorizationCode, err error) {
 	r, err := openBody(rec)
 	if err != nil {
 		return c, err
@@ -119,8 +121,9 @@ func decodeCode(rec Record) (c authorizationCode, err error) {
 	return c, r.finish(rec.Key.Kind)
 }
 
-func (c *authorizationCode) put(n name, fresh, was Version) Put {
-	return Put{Was: was, Record: Record{Key: n.key(kindCode), Version: fresh, Expires: c.expires.Add(retention), Body: c.encode()}}
+func (c *authorizationCode) put(n name, fresh, was store.Version) store.Put {
+	return store.Put{Was: was, Record: store.Record{
+		Key: n.key(kindCode), Version: fresh, Expires: c.expires.Add(retention), Body: c.encode()}}
 }
 
 // codeSize is the size of a decoded authorization code: the record's name and a secret.
@@ -129,7 +132,7 @@ const codeSize = nameSize + sha256.Size
 // secret covers all of the code but whether it was used: a record that says another thing gives another secret.
 func (c *authorizationCode) secret(key *macKey, n name) digest {
 	r := &c.request
-	numbers := appendInstant(appendInstant(appendInstant(nil, c.at), c.expires), Instant(c.epoch))
+	numbers := appendInstant(appendInstant(appendInstant(nil, c.at), c.expires), store.Instant(c.epoch))
 	return key.sum("authorization code", c.tenant, c.client, c.userID, string(c.channel), c.address, string(c.method),
 		r.RedirectURI, r.CodeChallenge, strings.Join(r.Scopes, " "), r.Audience, r.Nonce, string(numbers), string(n), string(c.seed[:]))
 }
@@ -196,7 +199,7 @@ func (s *Service) exchange(ctx context.Context, x *exchange) (Login, error) {
 	if err != nil {
 		return Login{}, s.failed(ctx, "loading authorization code", err)
 	}
-	if !recs[0].exists() {
+	if !recs[0].Exists() {
 		return Login{}, ErrInvalidToken
 	}
 	c, err := decodeCode(recs[0])
@@ -226,7 +229,7 @@ func (s *Service) exchange(ctx context.Context, x *exchange) (Login, error) {
 
 // exchangeable judges a genuine code: whose it is, whether it is over, and what binds it. It is pure. Only the client that may
 // exchange a code learns, and decides, that it was used before.
-func (c *authorizationCode) exchangeable(x *exchange, now Instant) error {
+func (c *authorizationCode) exchangeable(x *exchange, now store.Instant) error {
 	sum := sha256.Sum256([]byte(x.Verifier))
 	switch {
 	case c.client != x.client.ID || c.tenant != x.client.Tenant,
@@ -243,7 +246,9 @@ func (c *authorizationCode) exchangeable(x *exchange, now Instant) error {
 }
 
 // spend uses a code up and grants its tokens, in one commit.
-func (s *Service) spend(ctx context.Context, x *exchange, c authorizationCode, was Version, now Instant) (Login, error) {
+func (s *Service) spend(
+	ctx context.Context, x *exchange, c authorizationCode, was store.Version, now store.Instant,
+) (Login, error) {
 	l, err := s.codeLogin(ctx, &c, now)
 	if err != nil {
 		return Login{}, err
@@ -255,11 +260,11 @@ func (s *Service) spend(ctx context.Context, x *exchange, c authorizationCode, w
 		f, c.family = s.newFamily(c.proof, t, t.subject(l), x.seed, now), familyName(now, true, x.seed)
 	}
 	owner := s.userName(c.tenant, c.userID)
-	puts := []Put{c.put(x.name, newVersion(), was)}
+	puts := []store.Put{c.put(x.name, newVersion(), was)}
 	if c.family != "" {
-		puts = append(puts, f.put(c.family, owner, s.policy.Session, newVersion(), Version{}))
+		puts = append(puts, f.put(c.family, owner, s.policy.Session, newVersion(), store.Version{}))
 	}
-	if err := s.change(ctx, now, "exchanging", Batch{Puts: puts}); err != nil {
+	if err := s.change(ctx, now, "exchanging", store.Batch{Puts: puts}); err != nil {
 		return Login{}, err
 	}
 	if l.Tokens, err = s.sign(x.client, t, l, now); err != nil {
@@ -273,7 +278,7 @@ func (s *Service) spend(ctx context.Context, x *exchange, c authorizationCode, w
 }
 
 // codeLogin is the login that a code stands for, if its user may still sign in and was not signed out since.
-func (s *Service) codeLogin(ctx context.Context, c *authorizationCode, now Instant) (Login, error) {
+func (s *Service) codeLogin(ctx context.Context, c *authorizationCode, now store.Instant) (Login, error) {
 	u, err := s.users.Find(ctx, c.tenant, c.identifier())
 	switch {
 	case errors.Is(err, ErrNoUser), err == nil && (u.ID != c.userID || !u.Verified(c.identifier())):
@@ -297,10 +302,10 @@ func (s *Service) codeLogin(ctx context.Context, c *authorizationCode, now Insta
 
 // buryCode removes a code whose time is over, so that a clock that steps back revives nothing. If that fails, the
 // next call will see the end again.
-func (s *Service) buryCode(ctx context.Context, x *exchange, c *authorizationCode, was Version, now Instant) {
+func (s *Service) buryCode(ctx context.Context, x *exchange, c *authorizationCode, was store.Version, now store.Instant) {
 	gone := c.put(x.name, newVersion(), was)
 	gone.Record.Expires, gone.Record.Body = 0, nil // which leaves it absent
-	_, _ = s.commit(ctx, now, Batch{Puts: []Put{gone}})
+	_, _ = s.commit(ctx, now, store.Batch{Puts: []store.Put{gone}})
 }
 
 // endFamily revokes what a code was exchanged for, whether or not the caller still waits.
@@ -313,7 +318,7 @@ func (s *Service) endFamily(ctx context.Context, c *authorizationCode) error {
 	return s.revoke(ctx, c.family, func(f *family) bool { return f.client == c.client && f.tenant == c.tenant })
 }
 
-func (c *authorizationCode) event(t EventType, n name, now Instant, reason string) Event {
+func (c *authorizationCode) event(t EventType, n name, now store.Instant, reason string) Event {
 	return Event{Type: t, At: now.Time(), Tenant: c.tenant, Client: c.client, UserID: c.userID, Channel: c.channel,
 		Challenge: string(n), Reason: reason}
 }

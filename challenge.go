@@ -5,6 +5,8 @@ import (
 	"encoding/hex"
 	"fmt"
 	"time"
+
+	"github.com/seed62b93bad/passwordless/store"
 )
 
 // The challenge machine:
@@ -42,7 +44,7 @@ func (s state) refusal() error {
 	return ErrUnknownChallenge
 }
 
-const kindChallenge Kind = "challenge"
+const kindChallenge store.Kind = "challenge"
 
 // A challenge is one request to prove control of an address, as it is stored. It holds
 // nothing from which a secret could be computed without the ring key.
@@ -59,8 +61,8 @@ type challenge struct {
 	seed                   digest
 	generation             uint8 // counts replaced secrets
 	format                 codeFormat
-	started, sent, expires Instant
-	touched                Instant // the newest write
+	started, sent, expires store.Instant
+	touched                store.Instant // the newest write
 	tries                  [2]tally
 	resends, maxResends    uint8
 	drawn                  uint8 // guesses that drew on the ledger
@@ -116,7 +118,7 @@ func (c *challenge) encode() []byte {
 	w.num(int64(c.generation))
 	w.flag(c.format.base20)
 	w.num(int64(c.format.length))
-	for _, at := range [...]Instant{c.started, c.sent, c.expires, c.touched} {
+	for _, at := range [...]store.Instant{c.started, c.sent, c.expires, c.touched} {
 		w.at(at)
 	}
 	for _, t := range c.tries {
@@ -137,7 +139,7 @@ func (c *challenge) encode() []byte {
 }
 
 // decodeChallenge reads a challenge; words are what it probably holds.
-func decodeChallenge(rec Record, words ...string) (c challenge, err error) {
+func decodeChallenge(rec store.Record, words ...string) (c challenge, err error) {
 	r, err := openBody(rec)
 	if err != nil {
 		return c, err
@@ -154,7 +156,7 @@ func decodeChallenge(rec Record, words ...string) (c challenge, err error) {
 	r.fixed(c.seed[:])
 	c.generation = uint8(r.num())
 	c.format = codeFormat{base20: r.flag(), length: int(r.num())}
-	for _, at := range [...]*Instant{&c.started, &c.sent, &c.expires, &c.touched} {
+	for _, at := range [...]*store.Instant{&c.started, &c.sent, &c.expires, &c.touched} {
 		*at = r.at()
 	}
 	for i := range c.tries {
@@ -191,9 +193,9 @@ func (c *challenge) sound() bool {
 }
 
 // put is the write of the challenge at now in place of version was.
-func (c *challenge) put(n name, now Instant, fresh, was Version) Put {
+func (c *challenge) put(n name, now store.Instant, fresh, was store.Version) store.Put {
 	c.touched = now
-	return Put{Was: was, Record: Record{
+	return store.Put{Was: was, Record: store.Record{
 		Key: n.key(kindChallenge), Version: fresh, Body: c.encode(), Expires: c.expires.Add(retention)}}
 }
 
@@ -215,7 +217,7 @@ const foreign state = 0
 
 // live returns the state of the challenge at now for a client of a tenant: open, or
 // why not. It tells an expiry that nobody has written yet.
-func (c *challenge) live(now Instant, client Client) state {
+func (c *challenge) live(now store.Instant, client Client) state {
 	switch {
 	case c.client != client.ID || c.tenant != client.Tenant:
 		return foreign
@@ -248,11 +250,11 @@ type guess struct {
 	tier     tier // of a send
 	check    bool // charge and compare, but leave it open and give no login
 	browsers BrowserPolicy
-	bound    bool    // it finishes with an authorization code that a PKCE challenge binds
-	coded    bool    // it finishes with an authorization code and nothing else
-	linkURL  string  // where a link was opened; "" for the pages
-	version  Version // of the write
-	key      *macKey // the challenge's ring key; nil if it is gone
+	bound    bool          // it finishes with an authorization code that a PKCE challenge binds
+	coded    bool          // it finishes with an authorization code and nothing else
+	linkURL  string        // where a link was opened; "" for the pages
+	version  store.Version // of the write
+	key      *macKey       // the challenge's ring key; nil if it is gone
 }
 
 // refused remembers which of the buckets that may not refuse a right secret
@@ -269,7 +271,7 @@ func (g *guess) side(c *challenge) int {
 
 // decideGuess judges a code. What it charges depends on the record and the
 // request, never on whether the code is right; only then may a success give back.
-func decideGuess(c challenge, rec Record, n name, now Instant, g *guess, l *limits) (Batch, verdict) {
+func decideGuess(c challenge, rec store.Record, n name, now store.Instant, g *guess, l *limits) (store.Batch, verdict) {
 	b := newBatch()
 	b.charge(l.guesses(g.network))
 	if st := c.live(now, g.client); st != open {
@@ -325,7 +327,7 @@ func (c *challenge) codeMatches(n name, g *guess, code string) bool {
 
 // dead answers for a challenge that is not open. The first call to see an expiry
 // writes it, so that a clock that steps back revives nothing. A secret that was right once is reported.
-func dead(b *batch, c challenge, st state, right bool, rec Record, n name, now Instant, g *guess) verdict {
+func dead(b *batch, c challenge, st state, right bool, rec store.Record, n name, now store.Instant, g *guess) verdict {
 	v := verdict{err: refuse(st.refusal(), 0), event: EventLoginFailed}
 	if st == expired && c.state == open {
 		c.state = expired
@@ -339,17 +341,17 @@ func dead(b *batch, c challenge, st state, right bool, rec Record, n name, now I
 }
 
 // decideLink judges a link's secret. A wrong one has odds of 2^-256, charges nothing and learns nothing.
-func decideLink(c challenge, rec Record, n name, now Instant, g *guess, l *limits) (Batch, verdict) {
+func decideLink(c challenge, rec store.Record, n name, now store.Instant, g *guess, l *limits) (store.Batch, verdict) {
 	b := newBatch()
 	if c.suppressed || !c.linkMatches(n, g) {
-		return Batch{}, verdict{err: refuse(ErrWrongSecret, 0), next: c, event: EventLoginFailed}
+		return store.Batch{}, verdict{err: refuse(ErrWrongSecret, 0), next: c, event: EventLoginFailed}
 	}
 	if st := c.live(now, g.client); st != open {
 		v := dead(b, c, st, true, rec, n, now, g)
 		return b.done(), v
 	}
 	if !g.anywhere(&c) && (c.browser == (digest{}) || g.browser != c.browser) {
-		return Batch{}, verdict{err: &OtherBrowserError{}, next: c}
+		return store.Batch{}, verdict{err: &OtherBrowserError{}, next: c}
 	}
 	c.state = consumed
 	l.lookDevice(b, g)
@@ -381,10 +383,10 @@ func (c *challenge) cancelMatches(n name, g *guess) bool {
 
 // decideCancel judges "this was not me". It cancels and makes the initiator's
 // network pay for it.
-func decideCancel(c challenge, rec Record, n name, now Instant, g *guess, l *limits) (Batch, verdict) {
+func decideCancel(c challenge, rec store.Record, n name, now store.Instant, g *guess, l *limits) (store.Batch, verdict) {
 	b := newBatch()
 	if c.suppressed || !c.cancelMatches(n, g) {
-		return Batch{}, verdict{err: refuse(ErrWrongSecret, 0), next: c}
+		return store.Batch{}, verdict{err: refuse(ErrWrongSecret, 0), next: c}
 	}
 	if st := c.live(now, g.client); st != open {
 		v := dead(b, c, st, false, rec, n, now, g)

@@ -3,6 +3,8 @@ package passwordless
 import (
 	"encoding/binary"
 	"fmt"
+
+	"github.com/seed62b93bad/passwordless/store"
 )
 
 // Records are stored in a form of our own: a format byte, then the fields in
@@ -17,11 +19,11 @@ const bodyFormat = 1
 // A writer appends fields to a body.
 type writer struct{ b []byte }
 
-func (w *writer) num(v int64)    { w.b = binary.AppendVarint(w.b, v) }
-func (w *writer) at(v Instant)   { w.num(int64(v)) }
-func (w *writer) flag(v bool)    { w.b = append(w.b, boolByte(v)) }
-func (w *writer) fixed(v []byte) { w.b = append(w.b, v...) }
-func (w *writer) text(v string)  { w.num(int64(len(v))); w.b = append(w.b, v...) }
+func (w *writer) num(v int64)        { w.b = binary.AppendVarint(w.b, v) }
+func (w *writer) at(v store.Instant) { w.num(int64(v)) }
+func (w *writer) flag(v bool)        { w.b = append(w.b, boolByte(v)) }
+func (w *writer) fixed(v []byte)     { w.b = append(w.b, v...) }
+func (w *writer) text(v string)      { w.num(int64(len(v))); w.b = append(w.b, v...) }
 func boolByte(v bool) byte {
 	if v {
 		return 1
@@ -46,7 +48,7 @@ func (r *reader) num() int64 {
 	return v
 }
 
-func (r *reader) at() Instant { return Instant(r.num()) }
+func (r *reader) at() store.Instant { return store.Instant(r.num()) }
 
 func (r *reader) flag() bool {
 	var one [1]byte
@@ -100,7 +102,7 @@ func (r *reader) more() bool { return len(r.b) > 0 }
 func (r *reader) fail() { r.bad, r.b = true, nil }
 
 // openBody checks the format byte of a record and returns a reader of its fields.
-func openBody(rec Record) (reader, error) {
+func openBody(rec store.Record) (reader, error) {
 	if len(rec.Body) == 0 || rec.Body[0] != bodyFormat {
 		return reader{}, fmt.Errorf("%w: %s has an unknown format", ErrCorrupt, rec.Key.Kind)
 	}
@@ -108,13 +110,15 @@ func openBody(rec Record) (reader, error) {
 }
 
 // finish returns the error of the fields read.
-func (r *reader) finish(kind Kind) error {
+func (r *reader) finish(kind store.Kind) error {
 	if r.bad {
 		return fmt.Errorf("%w: %s is cut short", ErrCorrupt, kind)
 	}
 	return nil
 }
 
-func appendInstant(b []byte, i Instant) []byte { return binary.BigEndian.AppendUint64(b, uint64(i)) }
+func appendInstant(b []byte, i store.Instant) []byte {
+	return binary.BigEndian.AppendUint64(b, uint64(i))
+}
 
-func readInstant(b []byte) Instant { return Instant(binary.BigEndian.Uint64(b)) }
+func readInstant(b []byte) store.Instant { return store.Instant(binary.BigEndian.Uint64(b)) }

@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/seed62b93bad/passwordless"
+	"github.com/seed62b93bad/passwordless/store"
 	"github.com/seed62b93bad/passwordless/store/storetest"
 )
 
@@ -139,7 +140,7 @@ func TestTheReserveIsGivenBackToo(t *testing.T) { // SN-10, RL-5
 	_, kind := w.tryStart(home, passwordless.Email, alice)
 	assert.Empty(t, kind)
 	_, kind = w.tryStart(home, passwordless.Email, alice)
-	assert.Equal(t, passwordless.Kind("send"), kind, "what went out is not")
+	assert.Equal(t, store.Kind("send"), kind, "what went out is not")
 }
 
 // A quitter is an outbox whose caller goes away during each send.
@@ -243,7 +244,7 @@ func TestAStripedBudgetIsNearlyUsedUpBeforeItRefuses(t *testing.T) { // RL-9
 			require.Less(t, i, budget)
 			_, kind := w.tryStart(pool(i), passwordless.SMS, fmt.Sprintf("+4%d70%03d0000", 6+i%2, i/2))
 			if kind != "" {
-				require.Equal(t, passwordless.Kind("sms-all"), kind)
+				require.Equal(t, store.Kind("sms-all"), kind)
 				break
 			}
 			sent++
@@ -256,7 +257,7 @@ func TestAStripedBudgetIsNearlyUsedUpBeforeItRefuses(t *testing.T) { // RL-9
 }
 
 // refusedBy starts from new networks until a limit refuses, and returns its bucket.
-func (w *world) refusedBy(ch passwordless.Channel, address string) passwordless.Key {
+func (w *world) refusedBy(ch passwordless.Channel, address string) store.Key {
 	w.t.Helper()
 	var refused *passwordless.LimitedError
 	for i := range 9 {
@@ -268,18 +269,18 @@ func (w *world) refusedBy(ch passwordless.Channel, address string) passwordless.
 		require.NoError(w.t, err)
 	}
 	require.Fail(w.t, "no limit")
-	return passwordless.Key{}
+	return store.Key{}
 }
 
 func TestALimitNamesNobody(t *testing.T) { // PR-3
 	onePerPrefix := func(c *passwordless.Config) { c.Policy.SMSPrefix = passwordless.Limit{Count: 1, Per: time.Hour} }
 	w := newWorld(t, onePerPrefix)
 	prefix := w.refusedBy(passwordless.SMS, alicesPhone)
-	assert.Equal(t, passwordless.Kind("sms-prefix"), prefix.Kind)
+	assert.Equal(t, store.Kind("sms-prefix"), prefix.Kind)
 	assert.NotContains(t, prefix.Name, "4670123")
 	assert.Equal(t, prefix, w.refusedBy(passwordless.SMS, "+46701234568"), "one prefix")
 	send := w.refusedBy(passwordless.Email, alice)
-	assert.Equal(t, passwordless.Kind("send"), send.Kind)
+	assert.Equal(t, store.Kind("send"), send.Kind)
 	assert.NotContains(t, send.Name, "alice")
 	assert.NotEqual(t, prefix, newWorld(t, onePerPrefix).refusedBy(passwordless.SMS, alicesPhone), "another key, other names")
 }

@@ -1,5 +1,7 @@
 package passwordless
 
+import "github.com/seed62b93bad/passwordless/store"
+
 // A device cookie is an ID, the instant of the sign-in that issued it, and a MAC that binds
 // both to a person. Each sign-in issues another with the same ID, which names a bucket: ten failures end
 // all of them.
@@ -10,10 +12,10 @@ const (
 
 type device struct {
 	id     name
-	issued Instant
+	issued store.Instant
 }
 
-func (s *Service) newDevice(tenant string, person, id name, now Instant) Secret {
+func (s *Service) newDevice(tenant string, person, id name, now store.Instant) Secret {
 	var room [8]byte
 	issued := appendInstant(room[:0], now)
 	mac := s.ring.current.sum("device", tenant, string(person), string(id), string(issued))
@@ -21,7 +23,7 @@ func (s *Service) newDevice(tenant string, person, id name, now Instant) Secret 
 }
 
 // knownDevice checks a device cookie for a person.
-func (s *Service) knownDevice(cookie Secret, tenant string, person name, now Instant) (d device, ok bool) {
+func (s *Service) knownDevice(cookie Secret, tenant string, person name, now store.Instant) (d device, ok bool) {
 	b, ok := openToken(cookie, deviceSize)
 	if !ok {
 		return d, false

@@ -8,6 +8,8 @@ import (
 	"strconv"
 
 	"github.com/google/uuid"
+
+	"github.com/seed62b93bad/passwordless/store"
 )
 
 // A Directory is the built-in Users: people kept in the Store beside everything else.
@@ -26,8 +28,8 @@ func (s *Service) Directory() *Directory {
 // The records of the directory: a user under a pseudonym of the ID, and a claim under a pseudonym of each
 // name that is unique, holding the user's ID.
 const (
-	kindUser       Kind = "user"
-	kindIdentifier Kind = "identifier"
+	kindUser       store.Kind = "user"
+	kindIdentifier store.Kind = "identifier"
 )
 
 func encodeUser(u User) []byte {
@@ -46,7 +48,7 @@ func encodeUser(u User) []byte {
 	return w.b
 }
 
-func decodeUser(rec Record) (u User, err error) {
+func decodeUser(rec store.Record) (u User, err error) {
 	r, err := openBody(rec)
 	if err != nil {
 		return u, err
@@ -59,7 +61,7 @@ func decodeUser(rec Record) (u User, err error) {
 }
 
 // claims are the keys of the names that a user alone may have.
-func (d *Directory) claims(tenant string, u User) (keys []Key) {
+func (d *Directory) claims(tenant string, u User) (keys []store.Key) {
 	if u.Email != "" {
 		keys = append(keys, d.claim(tenant, Identifier{Email, u.Email}))
 	}
@@ -75,11 +77,13 @@ func (d *Directory) claims(tenant string, u User) (keys []Key) {
 	return keys
 }
 
-func (d *Directory) claim(tenant string, id Identifier) Key {
+func (d *Directory) claim(tenant string, id Identifier) store.Key {
 	return d.s.personName(tenant, id).key(kindIdentifier)
 }
 
-func (d *Directory) userKey(tenant, id string) Key { return d.s.userName(tenant, id).key(kindUser) }
+func (d *Directory) userKey(tenant, id string) store.Key {
+	return d.s.userName(tenant, id).key(kindUser)
+}
 
 // Find returns the user that holds the identifier, or ErrNoUser. A user who holds it without having
 // proved it, and has proved another one, is not found by it: an unproved address links nobody to an account
@@ -139,7 +143,7 @@ func (d *Directory) List(ctx context.Context, tenant string, limit int, cursor s
 // A storedUser is a user with the versions that a change must find.
 type storedUser struct {
 	User
-	version, epochVersion Version
+	version, epochVersion store.Version
 }
 
 // owns reports whether the holder of an identifier may sign in by it: it is proved, or nothing is.
@@ -152,7 +156,7 @@ func (d *Directory) holder(ctx context.Context, tenant string, id Identifier) (s
 }
 
 // lookUp returns the user of a claim. A claim that its user gave up between the two trips is nobody's.
-func (d *Directory) lookUp(ctx context.Context, tenant string, claim Key) (storedUser, error) {
+func (d *Directory) lookUp(ctx context.Context, tenant string, claim store.Key) (storedUser, error) {
 	ctx, cancel := d.s.bounded(ctx)
 	defer cancel()
 	recs, err := d.s.store.Load(ctx, d.s.now(), claim)
@@ -175,7 +179,7 @@ func (d *Directory) get(ctx context.Context, tenant, id string) (storedUser, err
 	if err != nil {
 		return storedUser{}, d.s.failed(ctx, "loading user", err)
 	}
-	if !recs[0].exists() {
+	if !recs[0].Exists() {
 		return storedUser{}, ErrNoUser
 	}
 	u, err := decodeUser(recs[0])
@@ -201,11 +205,11 @@ func (d *Directory) Add(ctx context.Context, tenant string, u User) (User, error
 	}
 	b := newBatch()
 	for _, key := range d.claims(tenant, u) {
-		b.put(Put{Record: Record{Key: key, Version: newVersion(), Expires: Never, Body: []byte(u.ID)}})
+		b.put(store.Put{Record: store.Record{Key: key, Version: newVersion(), Expires: store.Never, Body: []byte(u.ID)}})
 	}
-	b.put(d.put(tenant, u, Version{}))
+	b.put(d.put(tenant, u, store.Version{}))
 	switch _, err := d.s.commit(ctx, d.s.now(), b.Batch); {
-	case errors.Is(err, ErrConflict):
+	case errors.Is(err, store.ErrConflict):
 		return User{}, ErrTaken
 	case err != nil:
 		return User{}, fmt.Errorf("passwordless: adding user: %w", err)
@@ -213,8 +217,8 @@ func (d *Directory) Add(ctx context.Context, tenant string, u User) (User, error
 	return u, nil
 }
 
-func (d *Directory) put(tenant string, u User, was Version) Put {
-	return Put{Was: was, Record: Record{Key: d.userKey(tenant, u.ID), Version: newVersion(), Expires: Never,
+func (d *Directory) put(tenant string, u User, was store.Version) store.Put {
+	return store.Put{Was: was, Record: store.Record{Key: d.userKey(tenant, u.ID), Version: newVersion(), Expires: store.Never,
 		Owner: string(d.s.tenantName(tenant)), Body: encodeUser(u)}}
 }
 
@@ -322,20 +326,20 @@ func (d *Directory) alter(ctx context.Context, tenant, id string, ends ending, c
 // taken reports whether a conflict was about a name of somebody else, rather than about
 // the user, who somebody changed meanwhile.
 func (d *Directory) taken(tenant, id string, err error) bool {
-	var conflict *ConflictError
+	var conflict *store.ConflictError
 	n := d.s.userName(tenant, id)
-	return errors.As(err, &conflict) && !slices.ContainsFunc(conflict.Keys, func(k Key) bool { return k.Name == string(n) })
+	return errors.As(err, &conflict) && !slices.ContainsFunc(conflict.Keys, func(k store.Key) bool { return k.Name == string(n) })
 }
 
 // replace is the batch that turns old into u, and signs the user out everywhere if it revokes.
-func (d *Directory) replace(tenant string, old storedUser, u User, revokes bool, now Instant) Batch {
+func (d *Directory) replace(tenant string, old storedUser, u User, revokes bool, now store.Instant) store.Batch {
 	b := newBatch()
 	b.put(d.put(tenant, u, old.version))
 	had := d.claims(tenant, old.User)
 	has := d.claims(tenant, u)
 	for _, key := range has {
 		if !slices.Contains(had, key) {
-			b.put(Put{Record: Record{Key: key, Version: newVersion(), Expires: Never, Body: []byte(u.ID)}})
+			b.put(store.Put{Record: store.Record{Key: key, Version: newVersion(), Expires: store.Never, Body: []byte(u.ID)}})
 		}
 	}
 	for _, key := range had {

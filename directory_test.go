@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/seed62b93bad/passwordless"
+	"github.com/seed62b93bad/passwordless/store"
 	"github.com/seed62b93bad/passwordless/store/storetest"
 )
 
@@ -26,16 +27,16 @@ func byEmail(address string) passwordless.Identifier {
 // A gap is a Store in which something happens just before the next commit or load, once. It
 // must be used by one goroutine at a time.
 type gap struct {
-	passwordless.Store
+	store.Store
 	beforeCommit, beforeLoad func()
 }
 
-func (g *gap) Commit(ctx context.Context, now passwordless.Instant, b passwordless.Batch) (passwordless.Levels, error) {
+func (g *gap) Commit(ctx context.Context, now store.Instant, b store.Batch) (store.Levels, error) {
 	once(&g.beforeCommit)
 	return g.Store.Commit(ctx, now, b)
 }
 
-func (g *gap) Load(ctx context.Context, now passwordless.Instant, keys ...passwordless.Key) ([]passwordless.Record, error) {
+func (g *gap) Load(ctx context.Context, now store.Instant, keys ...store.Key) ([]store.Record, error) {
 	once(&g.beforeLoad)
 	return g.Store.Load(ctx, now, keys...)
 }

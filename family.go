@@ -4,6 +4,8 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"strings"
+
+	"github.com/seed62b93bad/passwordless/store"
 )
 
 // The family machine: one record holds a session or a refresh token family.
@@ -13,7 +15,7 @@ import (
 // Every secret of it derives from its key, name and counter, so that the token before the
 // current one can be told from a forged one, and answered with the current one
 // within the grace window.
-const kindSession Kind = "session"
+const kindSession store.Kind = "session"
 
 type family struct {
 	proof
@@ -21,7 +23,7 @@ type family struct {
 	subject, audience, scope string
 	rotates                  bool // a refresh token family; else a session of our own
 	counter                  uint32
-	used, rotated, end       Instant
+	used, rotated, end       store.Instant
 	keyID                    string
 	seed                     digest
 }
@@ -32,12 +34,12 @@ type proof struct {
 	tenant, client, userID string
 	channel                Channel
 	method                 Method
-	at                     Instant
+	at                     store.Instant
 	epoch                  int64
 }
 
 // newFamily grants a session or, for a request for tokens, a refresh token family.
-func (s *Service) newFamily(p proof, t *TokenRequest, subject string, seed digest, now Instant) family {
+func (s *Service) newFamily(p proof, t *TokenRequest, subject string, seed digest, now store.Instant) family {
 	f := family{proof: p, rotates: t != nil, used: now, end: p.at.Add(s.policy.Session.Absolute), keyID: s.ring.current.id, seed: seed}
 	if t != nil {
 		f.subject, f.audience, f.scope = subject, t.Audience, strings.Join(t.Scopes, " ")
@@ -46,7 +48,7 @@ func (s *Service) newFamily(p proof, t *TokenRequest, subject string, seed diges
 }
 
 // familyName names what is granted with a seed at an instant.
-func familyName(now Instant, rotates bool, seed digest) name {
+func familyName(now store.Instant, rotates bool, seed digest) name {
 	return timedName(appendSeconds(nil, now), sha256.Sum256(append([]byte{boolByte(rotates)}, seed[:]...)))
 }
 
@@ -60,14 +62,14 @@ func (f *family) encode() []byte {
 	w.flag(f.rotates)
 	w.num(int64(f.counter))
 	w.num(f.epoch)
-	for _, v := range [...]Instant{f.at, f.used, f.rotated, f.end} {
+	for _, v := range [...]store.Instant{f.at, f.used, f.rotated, f.end} {
 		w.at(v)
 	}
 	w.fixed(f.seed[:])
 	return w.b
 }
 
-func decodeFamily(rec Record) (f family, err error) {
+func decodeFamily(rec store.Record) (f family, err error) {
 	r, err := openBody(rec)
 	if err != nil {
 		return f, err
@@ -81,7 +83,7 @@ func decodeFamily(rec Record) (f family, err error) {
 	f.rotates = r.flag()
 	f.counter = uint32(r.num())
 	f.epoch = r.num()
-	for _, v := range [...]*Instant{&f.at, &f.used, &f.rotated, &f.end} {
+	for _, v := range [...]*store.Instant{&f.at, &f.used, &f.rotated, &f.end} {
 		*v = r.at()
 	}
 	r.fixed(f.seed[:])
@@ -89,10 +91,10 @@ func decodeFamily(rec Record) (f family, err error) {
 }
 
 // expires is when the family ends unless it is used.
-func (f *family) expires(p SessionPolicy) Instant { return min(f.end, f.used.Add(p.Idle)) }
+func (f *family) expires(p SessionPolicy) store.Instant { return min(f.end, f.used.Add(p.Idle)) }
 
-func (f *family) put(n, owner name, p SessionPolicy, fresh, was Version) Put {
-	return Put{Was: was, Record: Record{Key: n.key(kindSession), Version: fresh, Owner: string(owner),
+func (f *family) put(n, owner name, p SessionPolicy, fresh, was store.Version) store.Put {
+	return store.Put{Was: was, Record: store.Record{Key: n.key(kindSession), Version: fresh, Owner: string(owner),
 		Expires: f.expires(p).Add(retention), Body: f.encode()}}
 }
 
@@ -132,18 +134,19 @@ func openFamilyToken(t Secret) (p presentedToken, ok bool) {
 // Each user has a revocation epoch. Families carry the one they were granted under and die
 // with it, so "sign out everywhere" is one write and misses nobody: a grant that
 // read the epoch before that write is dead at its first use after it.
-const kindEpoch Kind = "epoch"
+const kindEpoch store.Kind = "epoch"
 
 type epoch struct {
 	n  int64
-	at Instant
+	at store.Instant
 }
 
 // next is the epoch that a revocation at now begins.
-func (e epoch) next(now Instant) epoch { return epoch{n: e.n + 1, at: max(now, e.at)} }
+func (e epoch) next(now store.Instant) epoch { return epoch{n: e.n + 1, at: max(now, e.at)} }
 
-func (e epoch) put(owner name, was Version) Put {
-	return Put{Was: was, Record: Record{Key: owner.key(kindEpoch), Version: newVersion(), Expires: Never, Body: e.encode()}}
+func (e epoch) put(owner name, was store.Version) store.Put {
+	return store.Put{Was: was, Record: store.Record{
+		Key: owner.key(kindEpoch), Version: newVersion(), Expires: store.Never, Body: e.encode()}}
 }
 
 func (e epoch) encode() []byte {
@@ -153,8 +156,8 @@ func (e epoch) encode() []byte {
 	return w.b
 }
 
-func decodeEpoch(rec Record) (e epoch, err error) {
-	if !rec.exists() {
+func decodeEpoch(rec store.Record) (e epoch, err error) {
+	if !rec.Exists() {
 		return e, nil
 	}
 	r, err := openBody(rec)
@@ -166,13 +169,13 @@ func decodeEpoch(rec Record) (e epoch, err error) {
 }
 
 // alive reports whether the family still stands at now.
-func (f *family) alive(now Instant, e epoch, p SessionPolicy) bool {
+func (f *family) alive(now store.Instant, e epoch, p SessionPolicy) bool {
 	return !f.revoked && f.epoch == e.n && now < f.expires(p)
 }
 
 // decideRefresh judges a genuine refresh token by its counter. It returns the family as it
 // should be, whether that must be written, and the answer.
-func decideRefresh(f family, e epoch, counter uint32, now Instant, p SessionPolicy) (family, bool, error) {
+func decideRefresh(f family, e epoch, counter uint32, now store.Instant, p SessionPolicy) (family, bool, error) {
 	if !f.alive(now, e, p) {
 		return f, false, ErrInvalidToken
 	}

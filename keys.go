@@ -14,6 +14,7 @@ import (
 	"sync"
 
 	"github.com/seed62b93bad/passwordless/internal/canon"
+	"github.com/seed62b93bad/passwordless/store"
 )
 
 // Two kinds of keys stand behind everything that must not be guessed.
@@ -139,7 +140,7 @@ const nameSize = 16
 // hex is the name for people: a pseudonym.
 func (n name) hex() string { return hex.EncodeToString([]byte(n)) }
 
-func (n name) key(k Kind) Key { return Key{Kind: k, Name: string(n)} }
+func (n name) key(k store.Kind) store.Key { return store.Key{Kind: k, Name: string(n)} }
 
 // nameOf cuts a digest to a name.
 func nameOf(d digest) name { return name(d[:nameSize]) }
@@ -153,7 +154,7 @@ func timedName(seconds []byte, d digest) name {
 }
 
 // appendSeconds appends the time bytes of names and handles.
-func appendSeconds(b []byte, at Instant) []byte {
+func appendSeconds(b []byte, at store.Instant) []byte {
 	return binary.BigEndian.AppendUint32(b, uint32(int64(at)/1e9))
 }
 
@@ -166,7 +167,7 @@ const handleSize = 36
 
 // newHandle derives a handle from a seed. Deriving rather than drawing it lets the same
 // start be answered twice without the handle being stored.
-func newHandle(k *macKey, now Instant, seed *digest) []byte {
+func newHandle(k *macKey, now store.Instant, seed *digest) []byte {
 	h := appendSeconds(make([]byte, 0, handleSize), now)
 	d := k.sum("handle", string(seed[:]))
 	return append(h, d[:]...)

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/seed62b93bad/passwordless/internal/outbound"
+	"github.com/seed62b93bad/passwordless/store"
 )
 
 // How key sets at URLs are read.
@@ -23,7 +24,7 @@ const (
 // keySets remembers the key sets that clients publish at URLs. It is a cache: a Service that forgets it fetches
 // them again. Safe for concurrent use.
 type keySets struct {
-	now   func() Instant
+	now   func() store.Instant
 	fetch func(ctx context.Context, url string) ([]byte, error)
 
 	mu    sync.Mutex // guards all below
@@ -40,11 +41,11 @@ type keySet struct {
 // knownKeys is what is known of a key set. Immutable.
 type knownKeys struct {
 	keys    []clientKey
-	fetched Instant // when keys were; zero: never
-	tried   Instant // when a fetch last came to its end, whatever that was; zero: never
+	fetched store.Instant // when keys were; zero: never
+	tried   store.Instant // when a fetch last came to its end, whatever that was; zero: never
 }
 
-func newKeySets(now func() Instant) *keySets {
+func newKeySets(now func() store.Instant) *keySets {
 	client := outbound.New()
 	return &keySets{now: now, byURL: map[string]*keySet{}, fetch: func(ctx context.Context, url string) ([]byte, error) {
 		return client.Document(ctx, url, "application/jwk-set+json, application/json", maxKeySet)
@@ -103,7 +104,7 @@ func (k *keySets) of(url string) *keySet {
 // refetch fetches a set and returns what is known then, and the reason of a failure. It goes on when the caller
 // has given up, for a few seconds: else whoever opens requests and breaks them off could keep a set from being
 // fetched, or have it fetched without end.
-func (k *keySets) refetch(ctx context.Context, url string, known knownKeys, now Instant) (*knownKeys, string) {
+func (k *keySets) refetch(ctx context.Context, url string, known knownKeys, now store.Instant) (*knownKeys, string) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), keySetFetchTime)
 	defer cancel()
 	text, err := k.fetch(ctx, url)
@@ -120,16 +121,16 @@ func (k *keySets) refetch(ctx context.Context, url string, known knownKeys, now 
 }
 
 // serves reports whether the keys answer for a kid without a fetch.
-func (k *knownKeys) serves(kid string, now Instant) bool {
+func (k *knownKeys) serves(kid string, now store.Instant) bool {
 	named := kid == "" || slices.ContainsFunc(k.keys, func(key clientKey) bool { return key.id == kid })
 	return named && since(k.fetched, now, keySetFresh)
 }
 
 // usable reports whether the keys may be used if there is no way to newer ones.
-func (k *knownKeys) usable(now Instant) bool { return since(k.fetched, now, keySetStale) }
+func (k *knownKeys) usable(now store.Instant) bool { return since(k.fetched, now, keySetStale) }
 
 // pauses reports whether it is too early for another fetch.
-func (k *knownKeys) pauses(now Instant) bool {
+func (k *knownKeys) pauses(now store.Instant) bool {
 	if k.usable(now) {
 		return since(k.tried, now, keySetPause)
 	}
@@ -137,7 +138,7 @@ func (k *knownKeys) pauses(now Instant) bool {
 }
 
 // since reports whether at was less than d ago. An instant that is to come, since a clock stepped back, was not.
-func since(at, now Instant, d time.Duration) bool { return at <= now && now < at.Add(d) }
+func since(at, now store.Instant, d time.Duration) bool { return at <= now && now < at.Add(d) }
 
 // A keySetError tells why there is no key set to use: nobody can say whether an assertion is right, which
 // is no fault of its client.

@@ -6,21 +6,22 @@ import (
 	"time"
 
 	"github.com/seed62b93bad/passwordless/internal/canon"
+	"github.com/seed62b93bad/passwordless/store"
 )
 
 // The buckets by kind. Their names are keyed pseudonyms, or plain for what is
 // nobody's.
 const (
-	bucketSend      Kind = "send"         // messages to one person
-	bucketReserve   Kind = "send-reserve" // what one network may take of a person's reserve
-	bucketStart     Kind = "start"        // starts of one network
-	bucketGuess     Kind = "guess"        // verifies of one network
-	bucketLedger    Kind = "ledger"       // guesses at one person's codes: the ledger, and consecutive failures
-	bucketDevice    Kind = "device"       // failures of one device cookie
-	bucketFailures  Kind = "failures"     // failed verifies of all, striped
-	bucketSMSPrefix Kind = "sms-prefix"
-	bucketCountry   Kind = "sms-country" // striped
-	bucketSMS       Kind = "sms-all"     // striped
+	bucketSend      store.Kind = "send"         // messages to one person
+	bucketReserve   store.Kind = "send-reserve" // what one network may take of a person's reserve
+	bucketStart     store.Kind = "start"        // starts of one network
+	bucketGuess     store.Kind = "guess"        // verifies of one network
+	bucketLedger    store.Kind = "ledger"       // guesses at one person's codes: the ledger, and consecutive failures
+	bucketDevice    store.Kind = "device"       // failures of one device cookie
+	bucketFailures  store.Kind = "failures"     // failed verifies of all, striped
+	bucketSMSPrefix store.Kind = "sms-prefix"
+	bucketCountry   store.Kind = "sms-country" // striped
+	bucketSMS       store.Kind = "sms-all"     // striped
 )
 
 // A tier says how much of a person's send windows a request may use, so that a
@@ -40,21 +41,21 @@ func (t tier) reserve(l Limit) int64 { return int64(t) * int64(max(1, l.Count/4)
 // limits is a policy compiled to windows. Immutable; its windows are shared by
 // batches and never changed.
 type limits struct {
-	send      map[Channel][tiers][]Window
-	start     []Window
-	startMore []Window // what a cancelled challenge costs its initiator's network
-	guess     []Window
-	ledger    [2][]Window               // a guess of an unknown device, and of a known one
-	looks     [2][maxTries + 1][]Window // whether so many guesses are left, for an unknown device and a known one
-	backs     [maxTries + 1][]Window    // gives every consecutive failure back, and so many guesses
-	device    []Window
-	deviceAll []Window
-	failures  []Window
-	prefix    []Window
-	verified  []Window // what a verified number gives its prefix back
-	country   []Window
-	all       []Window
-	reserve   []Window
+	send      map[Channel][tiers][]store.Window
+	start     []store.Window
+	startMore []store.Window // what a cancelled challenge costs its initiator's network
+	guess     []store.Window
+	ledger    [2][]store.Window               // a guess of an unknown device, and of a known one
+	looks     [2][maxTries + 1][]store.Window // whether so many guesses are left, for an unknown device and a known one
+	backs     [maxTries + 1][]store.Window    // gives every consecutive failure back, and so many guesses
+	device    []store.Window
+	deviceAll []store.Window
+	failures  []store.Window
+	prefix    []store.Window
+	verified  []store.Window // what a verified number gives its prefix back
+	country   []store.Window
+	all       []store.Window
+	reserve   []store.Window
 	stripes   uint8
 	index     *macKey
 }
@@ -64,12 +65,13 @@ const maxTries = 10
 
 // Windows of the buckets that no policy changes.
 var (
-	ledgerWindow   = Window{Burst: ledgerBurst, Every: (year / ledgerYear).Truncate(time.Microsecond)}
-	failuresWindow = Window{Burst: maxFailures, Every: year}
-	deviceWindow   = Window{Burst: 10, Every: year}
+	ledgerWindow   = store.Window{Burst: ledgerBurst, Every: (year / ledgerYear).Truncate(time.Microsecond)}
+	failuresWindow = store.Window{Burst: maxFailures, Every: year}
+	deviceWindow   = store.Window{Burst: 10, Every: year}
 )
 
-func (w Window) cost(n int64) Window { w.Cost = n; return w }
+// costing returns the window with another cost.
+func costing(n int64, w store.Window) store.Window { w.Cost = n; return w }
 
 // verifiedWorth is how many sends one verified number pays for: below one right
 // code in so many, a prefix stops (SMS pumping).
@@ -77,33 +79,39 @@ const verifiedWorth = 5
 
 func newLimits(p Policy, index *macKey) *limits {
 	l := &limits{
-		guess:     []Window{p.Guesses.window(1, 0)},
-		ledger:    [2][]Window{{ledgerWindow.cost(1), failuresWindow.cost(1)}, {ledgerWindow, failuresWindow.cost(1)}},
-		device:    []Window{deviceWindow.cost(1)},
-		deviceAll: []Window{deviceWindow.cost(deviceWindow.Burst)},
-		prefix:    []Window{p.SMSPrefix.window(1, 0), p.SMSUnverified.window(1, 0)},
-		verified:  []Window{p.SMSPrefix.window(0, 0), p.SMSUnverified.window(min(verifiedWorth, int64(p.SMSUnverified.Count)), 0)},
-		reserve:   []Window{{Burst: 1, Every: day, Cost: 1}},
-		stripes:   stripesOf(p.GlobalFailures, p.SMSCountry, p.SMSGlobal),
-		index:     index,
+		guess: []store.Window{p.Guesses.window(1, 0)},
+		ledger: [2][]store.Window{
+			{costing(1, ledgerWindow), costing(1, failuresWindow)},
+			{ledgerWindow, costing(1, failuresWindow)},
+		},
+		device:    []store.Window{costing(1, deviceWindow)},
+		deviceAll: []store.Window{costing(deviceWindow.Burst, deviceWindow)},
+		prefix:    []store.Window{p.SMSPrefix.window(1, 0), p.SMSUnverified.window(1, 0)},
+		verified: []store.Window{
+			p.SMSPrefix.window(0, 0),
+			p.SMSUnverified.window(min(verifiedWorth, int64(p.SMSUnverified.Count)), 0),
+		},
+		reserve: []store.Window{{Burst: 1, Every: day, Cost: 1}},
+		stripes: stripesOf(p.GlobalFailures, p.SMSCountry, p.SMSGlobal),
+		index:   index,
 	}
-	l.send = map[Channel][tiers][]Window{Email: sendWindows(p.EmailSends), SMS: sendWindows(p.SMSSends)}
+	l.send = map[Channel][tiers][]store.Window{Email: sendWindows(p.EmailSends), SMS: sendWindows(p.SMSSends)}
 	for _, s := range p.Starts {
 		l.start = append(l.start, s.window(1, 0))
 		l.startMore = append(l.startMore, s.window(min(3, int64(s.Count)), 0))
 	}
 	for n := range int64(maxTries + 1) {
-		l.looks[0][n] = []Window{ledgerWindow.cost(n), failuresWindow.cost(n)}
-		l.looks[1][n] = []Window{ledgerWindow, failuresWindow.cost(n)}
-		l.backs[n] = []Window{ledgerWindow.cost(n), failuresWindow.cost(maxFailures)}
+		l.looks[0][n] = []store.Window{costing(n, ledgerWindow), costing(n, failuresWindow)}
+		l.looks[1][n] = []store.Window{ledgerWindow, costing(n, failuresWindow)}
+		l.backs[n] = []store.Window{costing(n, ledgerWindow), costing(maxFailures, failuresWindow)}
 	}
-	l.failures = []Window{l.striped(p.GlobalFailures)}
-	l.country = []Window{l.striped(p.SMSCountry)}
-	l.all = []Window{l.striped(p.SMSGlobal)}
+	l.failures = []store.Window{l.striped(p.GlobalFailures)}
+	l.country = []store.Window{l.striped(p.SMSCountry)}
+	l.all = []store.Window{l.striped(p.SMSGlobal)}
 	return l
 }
 
-func sendWindows(sends []Limit) (all [tiers][]Window) {
+func sendWindows(sends []Limit) (all [tiers][]store.Window) {
 	for t := range tiers {
 		for _, s := range sends {
 			all[t] = append(all[t], s.window(1, t.reserve(s)))
@@ -123,7 +131,7 @@ func stripesOf(limits ...Limit) uint8 {
 }
 
 // striped is the share of one stripe.
-func (l *limits) striped(limit Limit) Window {
+func (l *limits) striped(limit Limit) store.Window {
 	limit.Count = max(1, limit.Count/int(l.stripes))
 	return limit.window(1, 0)
 }
@@ -138,12 +146,12 @@ func countryStripe(number string, stripe uint8) string {
 	return strconv.Itoa(canon.CallingCode(number)) + "#" + allStripes[stripe%maxStripes]
 }
 
-func (l *limits) guesses(network name) Charge {
-	return Charge{Bucket: network.key(bucketGuess), Windows: l.guess}
+func (l *limits) guesses(network name) store.Charge {
+	return store.Charge{Bucket: network.key(bucketGuess), Windows: l.guess}
 }
 
-func (l *limits) nuisance(network name) Charge {
-	return Charge{Bucket: network.key(bucketStart), Windows: l.startMore}
+func (l *limits) nuisance(network name) store.Charge {
+	return store.Charge{Bucket: network.key(bucketStart), Windows: l.startMore}
 }
 
 // chargeGuess charges one evaluated guess. Long codes do not draw on the ledger; known
@@ -153,7 +161,7 @@ func (l *limits) nuisance(network name) Charge {
 // is only looked at, so that nothing is written to be undone.
 func (l *limits) chargeGuess(b *batch, c *challenge, g *guess, won bool) {
 	if !g.without.breaker {
-		b.charge(l.breaker(c.stripe).lookIf(won))
+		b.charge(lookIf(won, l.breaker(c.stripe)))
 	}
 	if c.format.base20 {
 		l.lookDevice(b, g)
@@ -161,11 +169,11 @@ func (l *limits) chargeGuess(b *batch, c *challenge, g *guess, won bool) {
 	}
 	known := g.known && !g.without.device
 	if known {
-		b.charge(l.deviceOf(g, l.device).lookIf(won))
+		b.charge(lookIf(won, l.deviceOf(g, l.device)))
 	}
-	ledger := Charge{Bucket: c.person.key(bucketLedger), Windows: l.ledger[boolByte(known)], Durable: true}
+	ledger := store.Charge{Bucket: c.person.key(bucketLedger), Windows: l.ledger[boolByte(known)], Durable: true}
 	if won {
-		b.charge(ledger.lookIf(true))
+		b.charge(lookIf(true, ledger))
 		return
 	}
 	if !known {
@@ -174,7 +182,8 @@ func (l *limits) chargeGuess(b *batch, c *challenge, g *guess, won bool) {
 	b.charge(ledger)
 }
 
-func (c Charge) lookIf(look bool) Charge {
+// lookIf returns the charge so that it only looks, or takes.
+func lookIf(look bool, c store.Charge) store.Charge {
 	c.Look = look
 	return c
 }
@@ -182,16 +191,16 @@ func (c Charge) lookIf(look bool) Charge {
 // lookDevice asks whether a known device has ended, where the guess itself costs it nothing.
 func (l *limits) lookDevice(b *batch, g *guess) {
 	if g.known && !g.without.device {
-		b.charge(l.deviceOf(g, l.device).lookIf(true))
+		b.charge(lookIf(true, l.deviceOf(g, l.device)))
 	}
 }
 
-func (l *limits) deviceOf(g *guess, windows []Window) Charge {
-	return Charge{Bucket: g.device.id.key(bucketDevice), Windows: windows, Durable: true}
+func (l *limits) deviceOf(g *guess, windows []store.Window) store.Charge {
+	return store.Charge{Bucket: g.device.id.key(bucketDevice), Windows: windows, Durable: true}
 }
 
-func (l *limits) breaker(stripe uint8) Charge {
-	return Charge{Bucket: Key{bucketFailures, allStripes[stripe%maxStripes]}, Windows: l.failures}
+func (l *limits) breaker(stripe uint8) store.Charge {
+	return store.Charge{Bucket: store.Key{Kind: bucketFailures, Name: allStripes[stripe%maxStripes]}, Windows: l.failures}
 }
 
 // giveBack returns what a challenge that ends in success was charged: the
@@ -203,32 +212,34 @@ func (l *limits) giveBack(b *batch, c *challenge, g *guess) {
 	if c.handled {
 		back = l.backs[min(c.drawn, maxTries)]
 	}
-	b.giveBack(Charge{Bucket: c.person.key(bucketLedger), Windows: back, Durable: true})
+	b.giveBack(store.Charge{Bucket: c.person.key(bucketLedger), Windows: back, Durable: true})
 	if g.known && !g.without.device {
 		b.giveBack(l.deviceOf(g, l.deviceAll))
 	}
 	if c.channel == SMS {
-		b.giveBack(Charge{Bucket: l.prefixOf(c.address).key(bucketSMSPrefix), Windows: l.verified, Durable: true})
+		b.giveBack(store.Charge{Bucket: l.prefixOf(c.address).key(bucketSMSPrefix), Windows: l.verified, Durable: true})
 	}
 }
 
 // chargeSend charges one message, sent or suppressed alike.
 func (l *limits) chargeSend(b *batch, c *challenge, network name, t tier) {
-	b.charge(Charge{Bucket: c.person.key(bucketSend), Windows: l.send[c.channel][t]})
-	b.charge(Charge{Bucket: network.key(bucketStart), Windows: l.start})
+	b.charge(store.Charge{Bucket: c.person.key(bucketSend), Windows: l.send[c.channel][t]})
+	b.charge(store.Charge{Bucket: network.key(bucketStart), Windows: l.start})
 	if t == tierReserve {
-		b.charge(Charge{Bucket: reserveName(c.person, network).key(bucketReserve), Windows: l.reserve})
+		b.charge(store.Charge{Bucket: reserveName(c.person, network).key(bucketReserve), Windows: l.reserve})
 	}
 	if c.channel == SMS {
-		b.charge(Charge{Bucket: l.prefixOf(c.address).key(bucketSMSPrefix), Windows: l.prefix, Durable: true})
-		b.charge(Charge{Bucket: Key{bucketCountry, countryStripe(c.address, c.stripe)}, Windows: l.country, Durable: true})
-		b.charge(Charge{Bucket: Key{bucketSMS, allStripes[c.stripe%maxStripes]}, Windows: l.all, Durable: true})
+		b.charge(store.Charge{Bucket: l.prefixOf(c.address).key(bucketSMSPrefix), Windows: l.prefix, Durable: true})
+		country := store.Key{Kind: bucketCountry, Name: countryStripe(c.address, c.stripe)}
+		b.charge(store.Charge{Bucket: country, Windows: l.country, Durable: true})
+		all := store.Key{Kind: bucketSMS, Name: allStripes[c.stripe%maxStripes]}
+		b.charge(store.Charge{Bucket: all, Windows: l.all, Durable: true})
 	}
 }
 
 // unsend gives back what a message cost that surely was not taken.
 // The network is not given its start back: asking is not free because the address is no good.
-func (l *limits) unsend(c *challenge, network name, t tier) Batch {
+func (l *limits) unsend(c *challenge, network name, t tier) store.Batch {
 	charged, b := newBatch(), newBatch()
 	l.chargeSend(charged, c, network, t)
 	for _, charge := range charged.Charges {
@@ -243,9 +254,9 @@ func (l *limits) unsend(c *challenge, network name, t tier) Batch {
 func (l *limits) look(b *batch, c *challenge, attempts int, g *guess) {
 	l.lookDevice(b, g)
 	known := g.known && !g.without.device
-	b.charge(Charge{Bucket: c.person.key(bucketLedger), Durable: true, Look: true,
+	b.charge(store.Charge{Bucket: c.person.key(bucketLedger), Durable: true, Look: true,
 		Windows: l.looks[boolByte(known)][min(attempts, maxTries)]})
-	b.charge(l.breaker(c.stripe).lookIf(true))
+	b.charge(lookIf(true, l.breaker(c.stripe)))
 }
 
 // reserveName joins a person and a network; both are keyed pseudonyms already.
@@ -258,11 +269,11 @@ func (l *limits) prefixOf(number string) name {
 
 // A batch collects what a decision commits, in the order that the contract wants.
 type batch struct {
-	Batch
+	store.Batch
 	room struct { // for what most decisions need, in one allocation
-		charges   [6]Charge
-		giveBacks [4]Charge
-		puts      [3]Put
+		charges   [6]store.Charge
+		giveBacks [4]store.Charge
+		puts      [3]store.Put
 	}
 }
 
@@ -272,13 +283,13 @@ func newBatch() *batch {
 	return b
 }
 
-func (b *batch) charge(c Charge)   { b.Charges = append(b.Charges, c) }
-func (b *batch) giveBack(c Charge) { b.GiveBacks = append(b.GiveBacks, c) }
-func (b *batch) put(p Put)         { b.Puts = append(b.Puts, p) }
+func (b *batch) charge(c store.Charge)   { b.Charges = append(b.Charges, c) }
+func (b *batch) giveBack(c store.Charge) { b.GiveBacks = append(b.GiveBacks, c) }
+func (b *batch) put(p store.Put)         { b.Puts = append(b.Puts, p) }
 
 // done sorts the charges by bucket, so that commits never wait for one another in a circle.
-func (b *batch) done() Batch {
-	byBucket := func(x, y Charge) int { return x.Bucket.Compare(y.Bucket) }
+func (b *batch) done() store.Batch {
+	byBucket := func(x, y store.Charge) int { return x.Bucket.Compare(y.Bucket) }
 	slices.SortFunc(b.Charges, byBucket)
 	slices.SortFunc(b.GiveBacks, byBucket)
 	return b.Batch

@@ -10,10 +10,11 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/seed62b93bad/passwordless"
+	"github.com/seed62b93bad/passwordless/store"
 )
 
 // start tries to begin a sign-in and returns the refusing limit's kind, if one refuses.
-func (w *world) tryStart(caller passwordless.Caller, ch passwordless.Channel, address string) (passwordless.Started, passwordless.Kind) {
+func (w *world) tryStart(caller passwordless.Caller, ch passwordless.Channel, address string) (passwordless.Started, store.Kind) {
 	w.t.Helper()
 	started, err := w.Start(w.t.Context(), passwordless.StartRequest{Client: "web", Channel: ch, Address: address, Caller: caller})
 	var limited *passwordless.LimitedError
@@ -247,7 +248,7 @@ func TestSpellingsShareABucket(t *testing.T) { // RL-3
 		_, kind := w.tryStart(pool(9), ch, all[0])
 		assert.Empty(t, kind, "a fresh network may use the reserve")
 		_, kind = w.tryStart(pool(10), ch, all[0])
-		assert.Equal(t, passwordless.Kind("send"), kind, "%s: a fourth and fifth message within ten minutes", ch)
+		assert.Equal(t, store.Kind("send"), kind, "%s: a fourth and fifth message within ten minutes", ch)
 	}
 }
 
@@ -274,7 +275,7 @@ func TestANetworkIsLimited(t *testing.T) { // RL-1, RL-2, RL-7
 		require.Empty(t, kind)
 	}
 	_, kind := w.tryStart(from("2001:db8:1:2:ffff::9"), passwordless.Email, "last@example.com")
-	assert.Equal(t, passwordless.Kind("start"), kind, "a /64 is one network")
+	assert.Equal(t, store.Kind("start"), kind, "a /64 is one network")
 	_, kind = w.tryStart(from("2001:db8:1:3::1"), passwordless.Email, "last@example.com")
 	assert.Empty(t, kind)
 
@@ -302,7 +303,7 @@ func TestLimitsAddUpOverServices(t *testing.T) { // RL-16
 		require.Empty(t, kind)
 	}
 	_, kind := w.tryStart(home, passwordless.Email, "last@example.com")
-	assert.Equal(t, passwordless.Kind("start"), kind)
+	assert.Equal(t, store.Kind("start"), kind)
 }
 
 func TestPumpingAPrefixStops(t *testing.T) { // RL-9, RL-10
@@ -313,7 +314,7 @@ func TestPumpingAPrefixStops(t *testing.T) { // RL-9, RL-10
 		if _, kind := w.tryStart(pool(i), passwordless.SMS, fmt.Sprintf("+46701%06d", i)); kind == "" {
 			sent++
 		} else {
-			require.Equal(t, passwordless.Kind("sms-prefix"), kind)
+			require.Equal(t, store.Kind("sms-prefix"), kind)
 		}
 	}
 	assert.InDelta(t, 30, sent, 1, "the breaker for numbers that nobody verifies")
@@ -371,7 +372,7 @@ func TestALimitedCallDoesNothingElse(t *testing.T) { // RL-8
 	w := newWorld(t, func(c *passwordless.Config) { c.Policy.Starts = []passwordless.Limit{{Count: 1, Per: time.Hour}} })
 	w.start(alice)
 	_, kind := w.tryStart(home, passwordless.Email, "x@example.com")
-	require.Equal(t, passwordless.Kind("start"), kind)
+	require.Equal(t, store.Kind("start"), kind)
 	assert.Len(t, w.outbox.messages(), 1)
 }
 

@@ -142,7 +142,7 @@ func (s *Service) openLink(ctx context.Context, t Secret) (n name, secret string
 	if err != nil {
 		return n, "", c, client, s.failed(ctx, "loading challenge", err)
 	}
-	if !recs[0].exists() {
+	if !recs[0].Exists() {
 		return n, "", c, client, refuse(ErrUnknownChallenge, 0)
 	}
 	if c, err = decodeChallenge(recs[0]); err != nil {

@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/seed62b93bad/passwordless"
+	"github.com/seed62b93bad/passwordless/store"
 )
 
 // startLink begins a sign-in by link and returns the tokens of both links.
@@ -120,5 +121,5 @@ func TestACancelledStartCostsItsNetwork(t *testing.T) {
 	_, err := w.Start(t.Context(), passwordless.StartRequest{Client: "web", Channel: passwordless.Email, Address: "x@example.com", Caller: home})
 	var limited *passwordless.LimitedError
 	require.ErrorAs(t, err, &limited, "one start and three for the nuisance")
-	assert.Equal(t, passwordless.Kind("start"), limited.Bucket.Kind)
+	assert.Equal(t, store.Kind("start"), limited.Bucket.Kind)
 }

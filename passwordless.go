@@ -42,6 +42,7 @@ import (
 	"time"
 
 	"github.com/seed62b93bad/passwordless/internal/canon"
+	"github.com/seed62b93bad/passwordless/store"
 )
 
 // A Clock tells the time.
@@ -294,7 +295,7 @@ func (s *Service) PageURL() string { return s.pageURL }
 func (s *Service) AppName(c Client) string { return orDefault(c.Name, s.tenants[c.Tenant].Name) }
 
 // now reads the clock.
-func (s *Service) now() Instant { return InstantOf(s.clock.Now()) }
+func (s *Service) now() store.Instant { return store.InstantOf(s.clock.Now()) }
 
 // bounded gives ctx a deadline if it has none.
 func (s *Service) bounded(ctx context.Context) (context.Context, context.CancelFunc) {
@@ -314,16 +315,16 @@ const commitTries = 3
 
 // commit commits a batch, and returns how full its buckets are then; nil if nobody told. One of unknown outcome is repeated:
 // the store finds its own versions if it was applied, and applies it if not. If no answer ever arrives, the record tells.
-func (s *Service) commit(ctx context.Context, now Instant, b Batch) (Levels, error) {
+func (s *Service) commit(ctx context.Context, now store.Instant, b store.Batch) (store.Levels, error) {
 	if len(b.Charges)+len(b.GiveBacks)+len(b.Puts)+len(b.Deletes) == 0 {
 		return nil, nil
 	}
-	var levels Levels
+	var levels store.Levels
 	var err error
 	for range commitTries {
 		levels, err = s.store.Commit(ctx, now, b)
-		if !errors.Is(err, ErrUncertain) || len(b.Puts) == 0 || ctx.Err() != nil {
-			return levels, b.explain(now, err)
+		if !errors.Is(err, store.ErrUncertain) || len(b.Puts) == 0 || ctx.Err() != nil {
+			return levels, toLimited(&b, now, err)
 		}
 	}
 	put := b.Puts[0].Record

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/seed62b93bad/passwordless/store"
 )
 
 // A Limit is Count at once, and one more each Per/Count after that (so at most
@@ -16,8 +18,9 @@ type Limit struct {
 	Per   time.Duration
 }
 
-func (l Limit) window(cost, extra int64) Window {
-	return Window{Burst: int64(l.Count) + extra, Every: (l.Per / time.Duration(l.Count)).Truncate(time.Microsecond), Cost: cost}
+func (l Limit) window(cost, extra int64) store.Window {
+	every := (l.Per / time.Duration(l.Count)).Truncate(time.Microsecond)
+	return store.Window{Burst: int64(l.Count) + extra, Every: every, Cost: cost}
 }
 
 func (l Limit) String() string { return fmt.Sprintf("%d per %v", l.Count, l.Per) }

@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/seed62b93bad/passwordless"
+	"github.com/seed62b93bad/passwordless/store"
 	"github.com/seed62b93bad/passwordless/store/storetest"
 )
 
@@ -182,7 +183,7 @@ func TestARefusalTellsTheLimitOfItsBucket(t *testing.T) { // RL-13
 	_, err := w.Start(t.Context(), byMail(pool(3), alice))
 	var limited *passwordless.LimitedError
 	require.ErrorAs(t, err, &limited)
-	assert.Equal(t, passwordless.Kind("send"), limited.Bucket.Kind)
+	assert.Equal(t, store.Kind("send"), limited.Bucket.Kind)
 	assert.Equal(t, time.Hour, limited.RetryAfter)
 	assert.Equal(t, w.left(2, 0, time.Hour), limited.Rate, "of what strangers may send, not of the reserve")
 	w.clock.advance(time.Hour)

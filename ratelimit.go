@@ -4,151 +4,18 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/seed62b93bad/passwordless/store"
 )
-
-// A Charge takes from a bucket, or only looks whether it could.
-//
-// A bucket holds one number a window: the instant, in Unix microseconds, at
-// which that window is full again. A missing bucket, like the number 0, is full.
-// Microseconds and the bounds below keep every granted number under 2^53 until the year
-// 2155, so that engines whose numbers are binary64 compute the same. The windows of one bucket are
-// always given in the same order; when a policy adds one, the stored bucket is
-// short and the missing numbers are 0, and a caller that does not know it yet leaves its
-// number as it is.
-type Charge struct {
-	Bucket  Key
-	Windows []Window // 1 to 8
-	// Durable buckets survive a crash of the engine like records do. The others may
-	// start afresh after one, so that a driver can keep them cheaper. It is a property
-	// of the bucket: every charge of one bucket says the same.
-	Durable bool
-	// Look refuses as taking would, but takes nothing. Nothing is written, not even a full bucket.
-	Look bool
-}
-
-// A Window is one limit of a bucket: Burst at once, one more each Every (the
-// generic cell rate algorithm).
-type Window struct {
-	Burst int64         // what a full window holds: 1 or more
-	Every time.Duration // whole microseconds, at least one; Burst*Every at most 100 years
-	Cost  int64         // what the charge takes, or the give-back returns: 0 to Burst
-}
-
-// maxSpan bounds Burst*Every, in microseconds.
-const maxSpan = int64(100 * 365 * 24 * time.Hour / time.Microsecond)
-
-// Take is the arithmetic of a charge. The state full holds for each window the
-// instant when it is full again, as stored; it may be shorter than Windows. Take
-// returns the next state, or, if a window has less than Cost left at now, the state
-// unchanged and a *LimitedError. A window is charged from the later of now and its
-// number:
-//
-//	next = max(full, now) + Cost*Every, refused if next - now > Burst*Every
-//
-// A window with Cost 0 is never refused and its number stays. When the charge only
-// looks, the next state is the state. Take allocates the next state; full is not
-// changed.
-func (c Charge) Take(now Instant, full []int64) ([]int64, error) {
-	return c.AppendTake(nil, now, full)
-}
-
-// AppendTake is Take into a slice of the caller's: it appends the next state to into.
-func (c Charge) AppendTake(into []int64, now Instant, full []int64) ([]int64, error) {
-	into, next := extend(into, c, full)
-	at := now.Micros()
-	var wait int64
-	for i, w := range c.Windows {
-		if w.Cost == 0 {
-			continue
-		}
-		every := w.Every.Microseconds()
-		taken := max(next[i], at) + w.Cost*every
-		wait = max(wait, taken-at-w.Burst*every)
-		if !c.Look {
-			next[i] = taken
-		}
-	}
-	if wait > 0 {
-		copy(next, full)
-		clear(next[len(full):])
-		return into, &LimitedError{Bucket: c.Bucket, RetryAfter: time.Duration(wait) * time.Microsecond}
-	}
-	return into, nil
-}
-
-// extend appends a copy of the state, as long as the windows need, and returns it too.
-func extend(into []int64, c Charge, full []int64) (all, state []int64) {
-	from := len(into)
-	into = append(into, full...)
-	for len(into)-from < len(c.Windows) {
-		into = append(into, 0)
-	}
-	return into, into[from:]
-}
-
-// Give is the arithmetic of a give-back: each number is moved back by Cost*Every.
-// It need not stop at now, since Take charges from the later of the two.
-// Give allocates its result; full is not changed.
-func (c Charge) Give(full []int64) []int64 { return c.AppendGive(nil, full) }
-
-// AppendGive is Give into a slice of the caller's: it appends the next state to into.
-func (c Charge) AppendGive(into, full []int64) []int64 {
-	into, next := extend(into, c, full)
-	for i, w := range c.Windows {
-		if w.Cost > 0 {
-			next[i] = max(0, next[i]-w.Cost*w.Every.Microseconds())
-		}
-	}
-	return into
-}
-
-// Left returns how many of cost 1 the bucket would still grant at now: the least
-// over its windows.
-func (c Charge) Left(now Instant, full []int64) int64 {
-	least := int64(-1)
-	for i, w := range c.Windows {
-		used := int64(0)
-		if i < len(full) {
-			used = max(0, full[i]-now.Micros())
-		}
-		every := w.Every.Microseconds()
-		left := max(0, (w.Burst*every-used)/every)
-		if least < 0 || left < least {
-			least = left
-		}
-	}
-	return least
-}
-
-func (c Charge) validate() error {
-	if err := c.Bucket.validate(); err != nil {
-		return err
-	}
-	if len(c.Windows) < 1 || len(c.Windows) > 8 {
-		return fmt.Errorf("%w: bucket with %d windows, want 1 to 8", ErrInvalidBatch, len(c.Windows))
-	}
-	for _, w := range c.Windows {
-		every := w.Every.Microseconds()
-		switch {
-		case w.Burst < 1 || every < 1 || w.Every%time.Microsecond != 0:
-			return fmt.Errorf("%w: window of %d each %v", ErrInvalidBatch, w.Burst, w.Every)
-		case w.Burst > maxSpan/every:
-			return fmt.Errorf("%w: window over 100 years", ErrInvalidBatch)
-		case w.Cost < 0 || w.Cost > w.Burst:
-			return fmt.Errorf("%w: cost %d of a window of %d", ErrInvalidBatch, w.Cost, w.Burst)
-		}
-	}
-	return nil
-}
 
 // A LimitedError says that a limit is used up. No write happened.
 type LimitedError struct {
 	// Bucket is the bucket that refused. Its name is a keyed pseudonym.
-	Bucket Key
+	Bucket store.Key
 	// RetryAfter is how long until the same charge would be granted, if nothing
 	// else is charged meanwhile. It tells of this bucket: another one may refuse then.
 	RetryAfter time.Duration
-	// Rate tells the same in other words. The Service fills it in; a Store need not.
+	// Rate tells the same for X-RateLimit headers: the limit of the window that refused, and when to come back.
 	Rate RateLimit
 }
 
@@ -165,29 +32,20 @@ func (e *LimitedError) orBefore(earlier *LimitedError) *LimitedError {
 	return e
 }
 
-// explain adds to a refusal how much the bucket that refused holds.
-func (b *Batch) explain(now Instant, err error) error {
-	var limited *LimitedError
-	if !errors.As(err, &limited) {
+// toLimited turns the refusal of a store, if err is one, into a *LimitedError that tells how much the
+// window that refused holds.
+func toLimited(b *store.Batch, now store.Instant, err error) error {
+	var refused *store.LimitedError
+	if !errors.As(err, &refused) {
 		return err
 	}
-	full := *limited
+	l := &LimitedError{Bucket: refused.Bucket, RetryAfter: refused.RetryAfter}
 	for _, c := range b.Charges {
-		if c.Bucket == full.Bucket {
-			full.Rate = RateLimit{Limit: c.refusing(full.RetryAfter).Burst, Reset: now.Add(full.RetryAfter).Time()}
+		if c.Bucket == refused.Bucket && uint(refused.Window) < uint(len(c.Windows)) {
+			l.Rate = RateLimit{Limit: c.Windows[refused.Window].Burst, Reset: now.Add(refused.RetryAfter).Time()}
 		}
 	}
-	return &full
-}
-
-// refusing is the shortest window by which one can wait so long, which is probably the one that refused: the store does not tell.
-func (c *Charge) refusing(wait time.Duration) Window {
-	for _, w := range c.Windows {
-		if time.Duration(w.Cost)*w.Every >= wait {
-			return w
-		}
-	}
-	return c.Windows[0]
+	return l
 }
 
 // A RateLimit tells what the caller has left of a limit, after the call that returned it: fit for
@@ -198,8 +56,8 @@ type RateLimit struct {
 	Reset     time.Time // when it is full again, or, of a refusal, when to try again, if nothing else is charged meanwhile
 }
 
-// rate finds the bucket of a kind among what was charged, and tells of its tightest window.
-func (b *Batch) rate(kind Kind, now Instant, levels Levels) (r RateLimit) {
+// rate finds the bucket of a kind among the charges of a batch that was committed, and tells of its tightest window.
+func rate(b *store.Batch, kind store.Kind, now store.Instant, levels store.Levels) (r RateLimit) {
 	for i, c := range b.Charges {
 		if c.Bucket.Kind != kind || i >= len(levels) {
 			continue
@@ -209,9 +67,9 @@ func (b *Batch) rate(kind Kind, now Instant, levels Levels) (r RateLimit) {
 				break
 			}
 			full := levels[i][w : w+1]
-			left := Charge{Windows: c.Windows[w : w+1]}.Left(now, full)
+			left := store.Charge{Windows: c.Windows[w : w+1]}.Left(now, full)
 			if r.Limit == 0 || left < r.Remaining {
-				r = RateLimit{window.Burst, left, Instant(max(full[0], now.Micros()) * 1000).Time()}
+				r = RateLimit{window.Burst, left, store.Instant(max(full[0], now.Micros()) * 1000).Time()}
 			}
 		}
 	}

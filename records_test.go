@@ -22,6 +22,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/seed62b93bad/passwordless"
+	"github.com/seed62b93bad/passwordless/store"
 )
 
 func TestNewRefusesWhatItCouldNotServe(t *testing.T) { // OP-1: at construction, not at the first sign-in, and never by a panic
@@ -55,13 +56,13 @@ func TestNewRefusesWhatItCouldNotServe(t *testing.T) { // OP-1: at construction,
 
 // A registrar is a Store that knows what was ever written under each version.
 type registrar struct {
-	passwordless.Store
+	store.Store
 	mu    sync.Mutex // guards seen and twice
-	seen  map[passwordless.Version]string
-	twice []passwordless.Key
+	seen  map[store.Version]string
+	twice []store.Key
 }
 
-func (r *registrar) Commit(ctx context.Context, now passwordless.Instant, b passwordless.Batch) (passwordless.Levels, error) {
+func (r *registrar) Commit(ctx context.Context, now store.Instant, b store.Batch) (store.Levels, error) {
 	r.mu.Lock()
 	for _, p := range b.Puts {
 		what := fmt.Sprint(p, b.Charges, b.GiveBacks, b.Deletes)
@@ -75,7 +76,7 @@ func (r *registrar) Commit(ctx context.Context, now passwordless.Instant, b pass
 }
 
 func TestEveryTryWritesAVersionOfItsOwn(t *testing.T) { // or a store would take a second try for a lost answer to the first
-	r := &registrar{seen: map[passwordless.Version]string{}}
+	r := &registrar{seen: map[store.Version]string{}}
 	w := newWorld(t, func(c *passwordless.Config) { r.Store, c.Store = c.Store, r })
 	l := w.signIn(alice, offline)
 	w.clock.advance(time.Hour)
@@ -97,20 +98,20 @@ func TestEveryTryWritesAVersionOfItsOwn(t *testing.T) { // or a store would take
 // A forger is a Store whose records of one kind say what forge makes of them. Frozen, it
 // answers commits, but for charges, and writes nothing.
 type forger struct {
-	passwordless.Store
-	kind   passwordless.Kind
+	store.Store
+	kind   store.Kind
 	forge  func(body []byte) []byte // nil: nothing is forged; must not change its argument
 	frozen bool
 }
 
-func (f *forger) Commit(ctx context.Context, now passwordless.Instant, b passwordless.Batch) (passwordless.Levels, error) {
+func (f *forger) Commit(ctx context.Context, now store.Instant, b store.Batch) (store.Levels, error) {
 	if !f.frozen {
 		return f.Store.Commit(ctx, now, b)
 	}
 	if err := b.Validate(); err != nil {
 		return nil, err
 	}
-	var conflict passwordless.ConflictError
+	var conflict store.ConflictError
 	for _, p := range b.Puts {
 		recs, err := f.Store.Load(ctx, now, p.Record.Key)
 		if err != nil {
@@ -126,19 +127,19 @@ func (f *forger) Commit(ctx context.Context, now passwordless.Instant, b passwor
 	return nil, nil
 }
 
-func (f *forger) Load(ctx context.Context, now passwordless.Instant, keys ...passwordless.Key) ([]passwordless.Record, error) {
+func (f *forger) Load(ctx context.Context, now store.Instant, keys ...store.Key) ([]store.Record, error) {
 	recs, err := f.Store.Load(ctx, now, keys...)
 	return f.forged(recs), err
 }
 
-func (f *forger) List(ctx context.Context, now passwordless.Instant, kind passwordless.Kind, owner string, limit int, cursor string) ([]passwordless.Record, string, error) {
+func (f *forger) List(ctx context.Context, now store.Instant, kind store.Kind, owner string, limit int, cursor string) ([]store.Record, string, error) {
 	recs, next, err := f.Store.List(ctx, now, kind, owner, limit, cursor)
 	return f.forged(recs), next, err
 }
 
-func (f *forger) forged(recs []passwordless.Record) []passwordless.Record {
+func (f *forger) forged(recs []store.Record) []store.Record {
 	for i, rec := range recs {
-		if f.forge != nil && rec.Key.Kind == f.kind && rec.Version != (passwordless.Version{}) {
+		if f.forge != nil && rec.Key.Kind == f.kind && rec.Version != (store.Version{}) {
 			recs[i].Body = f.forge(rec.Body)
 		}
 	}
@@ -156,7 +157,7 @@ type forgery struct {
 }
 
 // kinds are the records of a forgery.
-var kinds = []passwordless.Kind{"challenge", "cooldown", "session", "code", "epoch", "user", "identifier"}
+var kinds = []store.Kind{"challenge", "cooldown", "session", "code", "epoch", "user", "identifier"}
 
 // newForgery makes a forgery with an application's users, or, if they are nil, the built-in directory.
 func newForgery(t testing.TB, users passwordless.Users) *forgery {
@@ -185,7 +186,7 @@ func (f *forgery) request() passwordless.StartRequest {
 }
 
 // body returns the body of the last record of a kind that a round of calls reads.
-func (f *forgery) body(t testing.TB, kind passwordless.Kind) (body []byte) {
+func (f *forgery) body(t testing.TB, kind store.Kind) (body []byte) {
 	t.Helper()
 	f.kind, f.forge = kind, func(b []byte) []byte { body = b; return b }
 	f.everyCall(t)
@@ -368,7 +369,7 @@ func TestAChangedRecordSignsNobodyElseIn(t *testing.T) { // VF-12, BD-3
 }
 
 // changeEachByte makes every call with each byte of a kind of record changed in a few ways.
-func (f *forgery) changeEachByte(t *testing.T, kind passwordless.Kind) {
+func (f *forgery) changeEachByte(t *testing.T, kind store.Kind) {
 	t.Helper()
 	whole := f.body(t, kind)
 	for at := range whole {
@@ -392,7 +393,7 @@ func fieldText(all ...string) (b []byte) {
 }
 
 func fieldTime(at time.Time) []byte {
-	return binary.AppendVarint(nil, int64(passwordless.InstantOf(at)))
+	return binary.AppendVarint(nil, int64(store.InstantOf(at)))
 }
 
 func TestAStoreDoesNotChangeACode(t *testing.T) { // TK-13, BD-3, TK-10: what a code says is part of its secret
@@ -473,7 +474,7 @@ func FuzzRecords(f *testing.F) {
 		f.Add(string(kind), bytes.Repeat([]byte{0xff}, 200))
 	}
 	f.Fuzz(func(t *testing.T, kind string, body []byte) {
-		forged.kind, forged.forge = passwordless.Kind(kind), func([]byte) []byte { return body }
+		forged.kind, forged.forge = store.Kind(kind), func([]byte) []byte { return body }
 		forged.everyCall(t)
 		forged.outbox.all = nil
 	})

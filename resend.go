@@ -3,6 +3,8 @@ package passwordless
 import (
 	"context"
 	"time"
+
+	"github.com/seed62b93bad/passwordless/store"
 )
 
 // A ResendRequest asks to send a challenge's message again.
@@ -36,7 +38,7 @@ func (s *Service) Resend(ctx context.Context, req ResendRequest) (Started, error
 		return Started{}, err
 	}
 	in := &resend{policy: &s.policy, current: s.ring.current}
-	a.decide = func(c challenge, rec Record, n name, now Instant, g *guess, l *limits) (Batch, verdict) {
+	a.decide = func(c challenge, rec store.Record, n name, now store.Instant, g *guess, l *limits) (store.Batch, verdict) {
 		if g.known && !g.without.device {
 			g.tier = tierKnown
 		} else if g.tier == tierKnown {
@@ -44,7 +46,7 @@ func (s *Service) Resend(ctx context.Context, req ResendRequest) (Started, error
 		}
 		return decideResend(c, rec, n, now, g, in, l)
 	}
-	a.ease = func(kind Kind) bool {
+	a.ease = func(kind store.Kind) bool {
 		switch {
 		case (kind == bucketLedger || kind == bucketFailures) && !in.long:
 			in.long = true
@@ -77,7 +79,9 @@ type resend struct {
 
 // decideResend judges a request to send again. The expiry counts from the first message. If guesses at
 // short codes have been used up meanwhile, the message carries a longer one.
-func decideResend(c challenge, rec Record, n name, now Instant, g *guess, in *resend, l *limits) (Batch, verdict) {
+func decideResend(
+	c challenge, rec store.Record, n name, now store.Instant, g *guess, in *resend, l *limits,
+) (store.Batch, verdict) {
 	b := newBatch()
 	if st := c.live(now, g.client); st != open {
 		v := dead(b, c, st, false, rec, n, now, g)
@@ -85,10 +89,10 @@ func decideResend(c challenge, rec Record, n name, now Instant, g *guess, in *re
 		return b.done(), v
 	}
 	if c.resends >= c.maxResends {
-		return Batch{}, verdict{err: refuse(ErrNoResends, 0), next: c}
+		return store.Batch{}, verdict{err: refuse(ErrNoResends, 0), next: c}
 	}
 	if wait := c.sent.Add(cooldown(in.policy.ResendCooldown, c.resends)) - now; wait > 0 {
-		return Batch{}, verdict{err: &ChallengeError{Reason: ErrTooSoon, RetryAfter: time.Duration(wait)}, next: c}
+		return store.Batch{}, verdict{err: &ChallengeError{Reason: ErrTooSoon, RetryAfter: time.Duration(wait)}, next: c}
 	}
 	c.resends++
 	c.sent = now

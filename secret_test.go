@@ -20,6 +20,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/seed62b93bad/passwordless"
+	"github.com/seed62b93bad/passwordless/store"
 )
 
 func TestSecretsDoNotPrint(t *testing.T) { // SK-7, PR-2
@@ -75,12 +76,12 @@ func clip(text string, at int) string { return text[max(0, at-60):min(len(text),
 
 // A spy is a Store that remembers everything that was ever written.
 type spy struct {
-	passwordless.Store
+	store.Store
 	mu   sync.Mutex // guards dump
 	dump bytes.Buffer
 }
 
-func (s *spy) Commit(ctx context.Context, now passwordless.Instant, b passwordless.Batch) (passwordless.Levels, error) {
+func (s *spy) Commit(ctx context.Context, now store.Instant, b store.Batch) (store.Levels, error) {
 	s.mu.Lock()
 	for _, p := range b.Puts {
 		fmt.Fprintf(&s.dump, "%s|%s|%s|%s\n", p.Record.Key.Kind, p.Record.Key.Name, p.Record.Owner, p.Record.Body)
@@ -93,11 +94,11 @@ func (s *spy) Commit(ctx context.Context, now passwordless.Instant, b passwordle
 }
 
 func TestADumpOfTheStoreOpensNothing(t *testing.T) { // SK-1, SK-2
-	store := &spy{}
+	st := &spy{}
 	var events bytes.Buffer
 	w := newWorld(t, func(c *passwordless.Config) {
-		store.Store = c.Store
-		c.Store = store
+		st.Store = c.Store
+		c.Store = st
 		c.Events = func(_ context.Context, e passwordless.Event) { fmt.Fprintf(&events, "%+v\n", e) }
 	})
 	ctx := t.Context()
@@ -113,7 +114,7 @@ func TestADumpOfTheStoreOpensNothing(t *testing.T) { // SK-1, SK-2
 	refreshed, err := w.Refresh(ctx, passwordless.RefreshRequest{Client: "web", Token: l.Tokens.Refresh})
 	require.NoError(t, err)
 
-	dump := store.dump.String()
+	dump := st.dump.String()
 	for name, secret := range map[string]passwordless.Secret{
 		"handle": started.Handle, "browser": started.Browser, "link": link, "cancel": cancel, "device": l.Device, "code": code,
 		"session": l.Session.Token, "refresh": l.Tokens.Refresh, "next refresh": refreshed.Refresh, "access": l.Tokens.Access, "id": l.Tokens.ID,

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
+
+	"github.com/seed62b93bad/passwordless/store"
 )
 
 // A Grant says what a login should give besides the proof. The zero value gives
@@ -106,7 +108,7 @@ func (t Tokens) Format(f fmt.State, verb rune) {
 }
 
 // loadEpoch loads a user's epoch.
-func (s *Service) loadEpoch(ctx context.Context, now Instant, tenant, userID string) (*epoch, error) {
+func (s *Service) loadEpoch(ctx context.Context, now store.Instant, tenant, userID string) (*epoch, error) {
 	recs, err := s.store.Load(ctx, now, s.userName(tenant, userID).key(kindEpoch))
 	if err != nil {
 		return nil, s.failed(ctx, "loading epoch", err)
@@ -154,15 +156,15 @@ func (s *Service) grants(a *attempt, c *challenge, u User) (g granted) {
 }
 
 // puts are the records of what was granted.
-func (g *granted) puts(p SessionPolicy) (puts []Put) {
+func (g *granted) puts(p SessionPolicy) (puts []store.Put) {
 	if g.session != nil {
-		puts = append(puts, g.session.put(g.sessionAt, g.owner, p, newVersion(), Version{}))
+		puts = append(puts, g.session.put(g.sessionAt, g.owner, p, newVersion(), store.Version{}))
 	}
 	if g.refresh != nil {
-		puts = append(puts, g.refresh.put(g.refreshAt, g.owner, p, newVersion(), Version{}))
+		puts = append(puts, g.refresh.put(g.refreshAt, g.owner, p, newVersion(), store.Version{}))
 	}
 	if g.code != nil {
-		puts = append(puts, g.code.put(g.codeAt, newVersion(), Version{}))
+		puts = append(puts, g.code.put(g.codeAt, newVersion(), store.Version{}))
 	}
 	return puts
 }
@@ -177,7 +179,7 @@ func (t *TokenRequest) subject(l Login) string {
 // grantLater commits the grant of a login that needed the directory first.
 func (s *Service) grantLater(ctx context.Context, a *attempt, c *challenge, l *Login) error {
 	a.granted = s.grants(a, c, l.User)
-	if _, err := s.commit(ctx, a.now, Batch{Puts: a.granted.puts(s.policy.Session)}); err != nil {
+	if _, err := s.commit(ctx, a.now, store.Batch{Puts: a.granted.puts(s.policy.Session)}); err != nil {
 		return s.failed(ctx, "granting", err)
 	}
 	return nil
@@ -220,13 +222,15 @@ func (f *family) session(n name, p SessionPolicy) *Session {
 }
 
 // loadFamily loads what a token names, with its owner's epoch, in one trip.
-func (s *Service) loadFamily(ctx context.Context, p presentedToken) (rec Record, f family, e epoch, now Instant, err error) {
+func (s *Service) loadFamily(
+	ctx context.Context, p presentedToken,
+) (rec store.Record, f family, e epoch, now store.Instant, err error) {
 	now = s.now()
 	recs, err := s.store.Load(ctx, now, p.name.key(kindSession), p.owner.key(kindEpoch))
 	if err != nil {
 		return rec, f, e, now, s.failed(ctx, "loading session", err)
 	}
-	if !recs[0].exists() {
+	if !recs[0].Exists() {
 		return rec, f, e, now, ErrInvalidToken
 	}
 	if f, err = decodeFamily(recs[0]); err != nil {
@@ -269,23 +273,23 @@ func (s *Service) Session(ctx context.Context, t Secret) (Session, error) {
 	if now > f.used.Add(s.policy.Session.Idle/10) {
 		f.used = now
 		// Losing this race or this write only records the use later.
-		_, _ = s.commit(ctx, now, Batch{Puts: []Put{f.put(p.name, p.owner, s.policy.Session, newVersion(), rec.Version)}})
+		_, _ = s.commit(ctx, now, store.Batch{Puts: []store.Put{f.put(p.name, p.owner, s.policy.Session, newVersion(), rec.Version)}})
 	}
 	return *f.session(p.name, s.policy.Session), nil
 }
 
 // bury writes the end of a family whose time is over, so that a clock that steps back revives
 // nothing. If that fails, the next call will see the end again.
-func (s *Service) bury(ctx context.Context, rec Record, f family, p presentedToken, now Instant) {
+func (s *Service) bury(ctx context.Context, rec store.Record, f family, p presentedToken, now store.Instant) {
 	if f.revoked || now < f.expires(s.policy.Session) {
 		return
 	}
 	f.revoked = true
-	_, _ = s.commit(ctx, now, Batch{Puts: []Put{f.put(p.name, p.owner, s.policy.Session, newVersion(), rec.Version)}})
+	_, _ = s.commit(ctx, now, store.Batch{Puts: []store.Put{f.put(p.name, p.owner, s.policy.Session, newVersion(), rec.Version)}})
 }
 
 // newVersion draws a version.
-func newVersion() (v Version) {
+func newVersion() (v store.Version) {
 	rand.Read(v[:])
 	return v
 }
@@ -348,7 +352,7 @@ func (s *Service) refresh(ctx context.Context, client Client, p presentedToken, 
 	if write {
 		put := next.put(p.name, p.owner, s.policy.Session, newVersion(), rec.Version)
 		put.Any = insists && next.revoked
-		if err := s.change(ctx, now, "refreshing", Batch{Puts: []Put{put}}); err != nil {
+		if err := s.change(ctx, now, "refreshing", store.Batch{Puts: []store.Put{put}}); err != nil {
 			return Tokens{}, err
 		}
 	}
@@ -376,7 +380,7 @@ func (f *family) narrow(scopes []string) ([]string, error) {
 	return scopes, nil
 }
 
-func (s *Service) refreshed(client Client, f family, p presentedToken, now Instant, scopes []string) (Tokens, error) {
+func (s *Service) refreshed(client Client, f family, p presentedToken, now store.Instant, scopes []string) (Tokens, error) {
 	access, life, err := s.signAccess(client, accessClaims{subject: f.subject, audience: f.audience, scopes: scopes,
 		at: f.at, now: now, channel: f.channel, method: f.method})
 	if err != nil {
@@ -391,12 +395,12 @@ func (s *Service) refreshed(client Client, f family, p presentedToken, now Insta
 
 // renewedClaims are the claims of an ID token that a refresh issues: those that tell who signed in and when, which
 // stay the same, and no nonce (OpenID Connect Core, 12.2).
-func (s *Service) renewedClaims(client Client, f family, now Instant, life time.Duration) jwt.MapClaims {
+func (s *Service) renewedClaims(client Client, f family, now store.Instant, life time.Duration) jwt.MapClaims {
 	return jwt.MapClaims{"iss": s.issuer, "sub": f.subject, "aud": client.ID, "iat": seconds(now), "exp": seconds(now.Add(life)),
 		"auth_time": seconds(f.at), "amr": amr(f.channel, f.method)}
 }
 
-func (f *family) event(n name, now Instant, verdict error) Event {
+func (f *family) event(n name, now store.Instant, verdict error) Event {
 	e := Event{Type: EventTokenCreated, At: now.Time(), Tenant: f.tenant, Client: f.client, UserID: f.userID,
 		Channel: f.channel, Challenge: string(n)}
 	switch {
@@ -449,7 +453,7 @@ func (s *Service) revoke(ctx context.Context, n name, mine func(*family) bool) e
 		if err != nil {
 			return s.failed(ctx, "loading session", err)
 		}
-		if !recs[0].exists() {
+		if !recs[0].Exists() {
 			return nil
 		}
 		f, err := decodeFamily(recs[0])
@@ -459,7 +463,7 @@ func (s *Service) revoke(ctx context.Context, n name, mine func(*family) bool) e
 		f.revoked = true
 		put := f.put(n, s.userName(f.tenant, f.userID), s.policy.Session, newVersion(), recs[0].Version)
 		put.Any = try >= insist
-		if err := s.change(ctx, now, "revoking", Batch{Puts: []Put{put}}); err != nil {
+		if err := s.change(ctx, now, "revoking", store.Batch{Puts: []store.Put{put}}); err != nil {
 			return err
 		}
 		s.emit(ctx, Event{Type: EventRevoked, At: now.Time(), Tenant: f.tenant, Client: f.client, UserID: f.userID, Challenge: string(n)})
@@ -497,7 +501,7 @@ func (s *Service) bumpEpoch(ctx context.Context, tenant, userID string) (e epoch
 			return err
 		}
 		e = e.next(now)
-		return s.change(ctx, now, "revoking", Batch{Puts: []Put{e.put(owner, recs[0].Version)}})
+		return s.change(ctx, now, "revoking", store.Batch{Puts: []store.Put{e.put(owner, recs[0].Version)}})
 	})
 	return e, err
 }
@@ -510,7 +514,7 @@ const insist = 3
 // how often it was called before.
 func whileConflicting(f func(try int) error) error {
 	for try := range casTries {
-		if err := f(try); !errors.Is(err, ErrConflict) {
+		if err := f(try); !errors.Is(err, store.ErrConflict) {
 			return err
 		}
 	}
@@ -518,15 +522,15 @@ func whileConflicting(f func(try int) error) error {
 }
 
 // change commits a conditional change. A conflict is not reported: it is tried again.
-func (s *Service) change(ctx context.Context, now Instant, what string, b Batch) error {
+func (s *Service) change(ctx context.Context, now store.Instant, what string, b store.Batch) error {
 	_, err := s.commit(ctx, now, b)
-	if err == nil || errors.Is(err, ErrConflict) {
+	if err == nil || errors.Is(err, store.ErrConflict) {
 		return err
 	}
 	return s.failed(ctx, what, err)
 }
 
-func revokedEvent(tenant, userID string, now Instant) Event {
+func revokedEvent(tenant, userID string, now store.Instant) Event {
 	return Event{Type: EventRevoked, At: now.Time(), Tenant: tenant, UserID: userID, Reason: "everywhere"}
 }
 

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/seed62b93bad/passwordless/internal/canon"
+	"github.com/seed62b93bad/passwordless/store"
 )
 
 // A SendMode says what a message carries.
@@ -142,12 +143,12 @@ func (s *Service) Start(ctx context.Context, req StartRequest) (Started, error) 
 		return Started{}, err
 	}
 	for range s.tries(in.client) {
-		in.fresh = [2]Version{newVersion(), newVersion()}
+		in.fresh = [2]store.Version{newVersion(), newVersion()}
 		b, c := decideStart(in, s.limits)
 		levels, err := s.commit(ctx, in.now, b)
 		if err == nil {
 			started := in.started(c)
-			started.Rate = b.rate(bucketStart, in.now, levels)
+			started.Rate = rate(&b, bucketStart, in.now, levels)
 			return started, s.sendStarted(ctx, in, c)
 		}
 		if again, err := s.startAgain(ctx, in, err); !again {
@@ -163,16 +164,16 @@ type start struct {
 	StartRequest
 	client      Client
 	id          Identifier
-	now         Instant
+	now         store.Instant
 	key         *macKey
 	seed        digest
-	fresh       [2]Version // of the challenge and its cooldown
+	fresh       [2]store.Version // of the challenge and its cooldown
 	person      name
 	network     name
 	name        name   // of the challenge's record
 	handle      []byte // nil if Handleless
 	cooldown    name   // "" if a repeated start is not answered like the first
-	cooldownWas Version
+	cooldownWas store.Version
 	browser     Secret
 	device      device
 	known       bool
@@ -275,10 +276,10 @@ func (s *Service) suppresses(ctx context.Context, in *start) (bool, error) {
 	return u.Status == UserBlocked, nil
 }
 
-const kindCooldown Kind = "cooldown"
+const kindCooldown store.Kind = "cooldown"
 
 // decideStart makes the challenge, its cooldown and its charges.
-func decideStart(in *start, l *limits) (Batch, challenge) {
+func decideStart(in *start, l *limits) (store.Batch, challenge) {
 	attempts := orDefault(in.client.MaxAttempts, in.policy.MaxAttempts)
 	c := challenge{
 		state: open, tenant: in.client.Tenant, client: in.client.ID,
@@ -315,7 +316,7 @@ func (in *start) life() time.Duration {
 }
 
 // find returns the handle, if any, and the record name of the challenge made with a seed.
-func (in *start) find(key *macKey, at Instant, seed *digest, s *Service) ([]byte, name) {
+func (in *start) find(key *macKey, at store.Instant, seed *digest, s *Service) ([]byte, name) {
 	if in.Handleless {
 		return nil, s.slotName(in.client, in.person)
 	}
@@ -323,21 +324,21 @@ func (in *start) find(key *macKey, at Instant, seed *digest, s *Service) ([]byte
 	return handle, handleName(handle)
 }
 
-func (in *start) putChallenge(c *challenge) Put {
-	p := c.put(in.name, in.now, in.fresh[0], Version{})
+func (in *start) putChallenge(c *challenge) store.Put {
+	p := c.put(in.name, in.now, in.fresh[0], store.Version{})
 	p.Any = in.Handleless
 	return p
 }
 
 // putCooldown remembers the start for as long as a repeated one is answered with it.
-func (in *start) putCooldown(c *challenge) Put {
+func (in *start) putCooldown(c *challenge) store.Put {
 	w := writer{make([]byte, 0, 96)}
 	w.fixed([]byte{bodyFormat})
 	w.text(c.keyID)
 	w.fixed(c.seed[:])
 	w.at(c.started)
 	w.at(c.expires)
-	return Put{Was: in.cooldownWas, Record: Record{
+	return store.Put{Was: in.cooldownWas, Record: store.Record{
 		Key: in.cooldown.key(kindCooldown), Version: in.fresh[1], Expires: in.now.Add(in.policy.StartCooldown), Body: w.b}}
 }
 
@@ -354,7 +355,7 @@ func (s *Service) startAgain(ctx context.Context, in *start, err error) (bool, e
 	switch {
 	case errors.As(err, &limited):
 		return s.easeStart(ctx, in, limited)
-	case errors.Is(err, ErrConflict):
+	case errors.Is(err, store.ErrConflict):
 		return s.cooled(ctx, in)
 	}
 	return false, s.failed(ctx, "starting", err)
@@ -389,8 +390,8 @@ func (s *Service) cooled(ctx context.Context, in *start) (again bool, err error)
 		return false, s.failed(ctx, "loading cooldown", err)
 	}
 	rec := recs[0]
-	if !rec.exists() {
-		in.cooldownWas = Version{}
+	if !rec.Exists() {
+		in.cooldownWas = store.Version{}
 		return true, nil
 	}
 	r, err := openBody(rec)
@@ -422,7 +423,7 @@ func (s *Service) alive(ctx context.Context, in *start, n name, seed digest) (bo
 	if err != nil {
 		return false, s.failed(ctx, "loading challenge", err)
 	}
-	if !recs[0].exists() {
+	if !recs[0].Exists() {
 		return false, nil
 	}
 	c, err := decodeChallenge(recs[0])
@@ -457,7 +458,7 @@ type delivery struct {
 	network   name // that the message was charged to
 	tier      tier
 	cooldown  name // that a failure ends; "" for none
-	now       Instant
+	now       store.Instant
 }
 
 // deliver renders the message and hands it to the sender, or, if it is suppressed, does the

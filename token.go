@@ -22,6 +22,8 @@ import (
 
 	"github.com/golang-jwt/jwt/v5"
 	"github.com/google/uuid"
+
+	"github.com/seed62b93bad/passwordless/store"
 )
 
 // A SigningKey signs tokens. Its algorithm follows from its type: *ecdsa.PrivateKey on
@@ -216,7 +218,7 @@ func (s *Service) signClaims(client Client, typ string, claims jwt.MapClaims) (S
 type accessClaims struct {
 	subject, audience string
 	scopes            []string
-	at, now           Instant
+	at, now           store.Instant
 	channel           Channel
 	method            Method
 }
@@ -240,9 +242,9 @@ func (s *Service) signAccess(client Client, c accessClaims) (Secret, time.Durati
 }
 
 // sign makes the access token of a login, and the ID token if it was asked for.
-func (s *Service) sign(client Client, t *TokenRequest, l Login, now Instant) (*Tokens, error) {
+func (s *Service) sign(client Client, t *TokenRequest, l Login, now store.Instant) (*Tokens, error) {
 	access, life, err := s.signAccess(client, accessClaims{subject: t.subject(l), audience: t.Audience,
-		scopes: t.Scopes, at: InstantOf(l.At), now: now, channel: l.Identifier.Channel, method: l.Method})
+		scopes: t.Scopes, at: store.InstantOf(l.At), now: now, channel: l.Identifier.Channel, method: l.Method})
 	if err != nil {
 		return nil, err
 	}
@@ -254,7 +256,7 @@ func (s *Service) sign(client Client, t *TokenRequest, l Login, now Instant) (*T
 }
 
 // idClaims are the claims of an ID token (OpenID Connect Core, 2 and 5.4).
-func (s *Service) idClaims(client Client, t *TokenRequest, l Login, now Instant, life time.Duration) jwt.MapClaims {
+func (s *Service) idClaims(client Client, t *TokenRequest, l Login, now store.Instant, life time.Duration) jwt.MapClaims {
 	claims := jwt.MapClaims{}
 	if t.Claims != nil {
 		maps.Copy(claims, t.Claims(l, t.Scopes))
@@ -269,7 +271,7 @@ func (s *Service) idClaims(client Client, t *TokenRequest, l Login, now Instant,
 		claims["phone_number"], claims["phone_number_verified"] = l.User.Phone, l.User.PhoneVerified
 	}
 	claims["iss"], claims["sub"], claims["aud"] = s.issuer, t.subject(l), client.ID
-	claims["iat"], claims["exp"], claims["auth_time"] = seconds(now), seconds(now.Add(life)), seconds(InstantOf(l.At))
+	claims["iat"], claims["exp"], claims["auth_time"] = seconds(now), seconds(now.Add(life)), seconds(store.InstantOf(l.At))
 	claims["amr"] = amr(l.Identifier.Channel, l.Method)
 	if t.Nonce != "" {
 		claims["nonce"] = t.Nonce
@@ -277,7 +279,7 @@ func (s *Service) idClaims(client Client, t *TokenRequest, l Login, now Instant,
 	return claims
 }
 
-func seconds(i Instant) int64 { return int64(i) / int64(time.Second) }
+func seconds(i store.Instant) int64 { return int64(i) / int64(time.Second) }
 
 // amr tells how the person proved who they are: "otp" for a typed code and "sms" for a text
 // message (RFC 8176); "email" is ours, since none is registered. One factor never says "mfa".

@@ -6,6 +6,8 @@ import (
 	"crypto/sha256"
 	"errors"
 	"time"
+
+	"github.com/seed62b93bad/passwordless/store"
 )
 
 // A VerifyRequest presents a code.
@@ -115,7 +117,7 @@ func (s *Service) presented(client Client, req VerifyRequest) (name, error) {
 }
 
 // A decision judges a loaded challenge: see the functions in challenge.go.
-type decision func(challenge, Record, name, Instant, *guess, *limits) (Batch, verdict)
+type decision func(challenge, store.Record, name, store.Instant, *guess, *limits) (store.Batch, verdict)
 
 // An attempt is one request about one challenge on its way through the machine.
 type attempt struct {
@@ -126,10 +128,10 @@ type attempt struct {
 	method Method // by which a right secret signs in; "" if it does not
 	decide decision
 	// ease is told which bucket refused and tells whether to try again without it.
-	ease   func(Kind) bool
+	ease   func(store.Kind) bool
 	heeded bool      // the challenge was loaded again after a revocation was seen
 	last   challenge // as the last verdict left it
-	now    Instant
+	now    store.Instant
 	seed   digest // of what a login grants
 	// granted is what was committed last.
 	granted granted
@@ -154,7 +156,7 @@ func (s *Service) attempt(n name, client Client, caller Caller, grant Grant, dec
 }
 
 // easy lets an attempt go on without a bucket that must not refuse a right secret.
-func (a *attempt) easy(kind Kind) bool {
+func (a *attempt) easy(kind store.Kind) bool {
 	switch {
 	case a.ease != nil && a.ease(kind):
 	case kind == bucketFailures && !a.without.breaker:
@@ -214,7 +216,7 @@ func (s *Service) run(ctx context.Context, a *attempt) (Login, error) {
 		if v.event != "" && v.event != EventLogin {
 			s.emit(ctx, v.next.event(v.event, a.name, a.now, reason(v.err)))
 		}
-		a.rate = b.rate(bucketGuess, a.now, levels)
+		a.rate = rate(&b, bucketGuess, a.now, levels)
 		if v.err != nil || !grants {
 			return Login{}, rated(v.err, a.rate)
 		}
@@ -257,18 +259,18 @@ func reason(err error) string {
 
 // loadChallenge loads what the attempt names, and reads the clock. An unknown name
 // reads as a challenge in no state, so that it takes the same way and costs the same.
-func (s *Service) loadChallenge(ctx context.Context, a *attempt) (Record, challenge, error) {
+func (s *Service) loadChallenge(ctx context.Context, a *attempt) (store.Record, challenge, error) {
 	a.now = s.now()
 	recs, err := s.store.Load(ctx, a.now, a.name.key(kindChallenge))
 	if err != nil {
-		return Record{}, challenge{}, s.failed(ctx, "loading challenge", err)
+		return store.Record{}, challenge{}, s.failed(ctx, "loading challenge", err)
 	}
-	if !recs[0].exists() {
+	if !recs[0].Exists() {
 		return recs[0], challenge{}, nil
 	}
 	c, err := decodeChallenge(recs[0], a.client.ID, s.ring.current.id)
 	if err != nil {
-		return Record{}, c, err
+		return store.Record{}, c, err
 	}
 	a.now = max(a.now, c.touched)
 	a.key = s.ring.byID[c.keyID]
@@ -315,7 +317,7 @@ func (s *Service) find(ctx context.Context, a *attempt, c *challenge, f found) (
 func (s *Service) runAgain(ctx context.Context, a *attempt, err error) (bool, error) {
 	var limited *LimitedError
 	switch {
-	case errors.Is(err, ErrConflict):
+	case errors.Is(err, store.ErrConflict):
 		return true, nil
 	case !errors.As(err, &limited):
 		return false, s.failed(ctx, "verifying", err)
@@ -424,13 +426,13 @@ var (
 
 func validUserID(id string) bool { return len(id) >= 1 && len(id) <= 64 }
 
-func (c *challenge) event(t EventType, n name, at Instant, reason string) Event {
+func (c *challenge) event(t EventType, n name, at store.Instant, reason string) Event {
 	return Event{Type: t, At: at.Time(), Tenant: c.tenant, Client: c.client, Person: string(c.person),
 		Challenge: string(n), Channel: c.channel, Reason: reason}
 }
 
 func (l *Login) event(t EventType, c *challenge, n name) Event {
-	e := c.event(t, n, InstantOf(l.At), "")
+	e := c.event(t, n, store.InstantOf(l.At), "")
 	e.UserID = l.User.ID
 	return e
 }

@@ -20,6 +20,7 @@ import (
 
 	"github.com/seed62b93bad/passwordless"
 	"github.com/seed62b93bad/passwordless/page"
+	"github.com/seed62b93bad/passwordless/store"
 	"github.com/seed62b93bad/passwordless/store/memstore"
 )
 
@@ -77,7 +78,7 @@ func (c *clock) move(d time.Duration) {
 
 // A faulty store fails or panics on demand.
 type faulty struct {
-	passwordless.Store
+	store.Store
 	mu    sync.Mutex // guards fault
 	fault func() error
 }
@@ -97,14 +98,14 @@ func (f *faulty) trip() error {
 	return f.fault()
 }
 
-func (f *faulty) Load(ctx context.Context, now passwordless.Instant, keys ...passwordless.Key) ([]passwordless.Record, error) {
+func (f *faulty) Load(ctx context.Context, now store.Instant, keys ...store.Key) ([]store.Record, error) {
 	if err := f.trip(); err != nil {
 		return nil, err
 	}
 	return f.Store.Load(ctx, now, keys...)
 }
 
-func (f *faulty) Commit(ctx context.Context, now passwordless.Instant, b passwordless.Batch) (passwordless.Levels, error) {
+func (f *faulty) Commit(ctx context.Context, now store.Instant, b store.Batch) (store.Levels, error) {
 	if err := f.trip(); err != nil {
 		return nil, err
 	}

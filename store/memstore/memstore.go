@@ -1,4 +1,4 @@
-// Package memstore is a [passwordless.Store] in the memory of one process: for
+// Package memstore is a [store.Store] in the memory of one process: for
 // tests, and for an application of a single process whose sign-ins and limits may
 // start afresh with it.
 package memstore
@@ -9,10 +9,10 @@ import (
 	"slices"
 	"sync"
 
-	"github.com/seed62b93bad/passwordless"
+	"github.com/seed62b93bad/passwordless/store"
 )
 
-var _ passwordless.Store = (*Store)(nil)
+var _ store.Store = (*Store)(nil)
 
 // A Store holds everything in maps. It grows until Sweep is called, which the
 // application schedules. The methods are safe for concurrent use.
@@ -22,8 +22,8 @@ var _ passwordless.Store = (*Store)(nil)
 // but for the logarithm of it in the schedule.
 type Store struct {
 	mu       sync.Mutex // guards all below, and all that they point to
-	records  map[passwordless.Key]*record
-	buckets  map[passwordless.Key]*bucket
+	records  map[store.Key]*record
+	buckets  map[store.Key]*bucket
 	owners   map[ownerKey]*owned
 	sequence uint64 // of the last record that entered owners
 	schedule schedule
@@ -32,8 +32,8 @@ type Store struct {
 // New returns an empty Store.
 func New() *Store {
 	return &Store{
-		records: make(map[passwordless.Key]*record),
-		buckets: make(map[passwordless.Key]*bucket),
+		records: make(map[store.Key]*record),
+		buckets: make(map[store.Key]*bucket),
 		owners:  make(map[ownerKey]*owned),
 	}
 }
@@ -41,7 +41,7 @@ func New() *Store {
 // A record is a stored Record; its end is Expires.
 type record struct {
 	entry
-	version  passwordless.Version
+	version  store.Version
 	owner    string
 	body     []byte
 	sequence uint64 // its place among the records of its owner
@@ -64,11 +64,11 @@ func (b *bucket) state() []int64 {
 }
 
 // Load returns one record per key, in the order of keys.
-func (s *Store) Load(ctx context.Context, now passwordless.Instant, keys ...passwordless.Key) ([]passwordless.Record, error) {
+func (s *Store) Load(ctx context.Context, now store.Instant, keys ...store.Key) ([]store.Record, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("memstore: load: %w", err)
 	}
-	loaded := make([]passwordless.Record, len(keys))
+	loaded := make([]store.Record, len(keys))
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for i, k := range keys {
@@ -81,7 +81,7 @@ func (s *Store) Load(ctx context.Context, now passwordless.Instant, keys ...pass
 }
 
 // live returns the record under k, or nil if it is absent or expired at now.
-func (s *Store) live(k passwordless.Key, now passwordless.Instant) *record {
+func (s *Store) live(k store.Key, now store.Instant) *record {
 	if r := s.records[k]; r != nil && now < r.end {
 		return r
 	}
@@ -89,8 +89,8 @@ func (s *Store) live(k passwordless.Key, now passwordless.Instant) *record {
 }
 
 // copy returns r for a caller to keep.
-func (r *record) copy() passwordless.Record {
-	return passwordless.Record{
+func (r *record) copy() store.Record {
+	return store.Record{
 		Key:     r.key,
 		Version: r.version,
 		Expires: r.end,
@@ -101,7 +101,7 @@ func (r *record) copy() passwordless.Record {
 
 // Commit applies the batch, all or nothing: it checks everything before it
 // changes anything.
-func (s *Store) Commit(ctx context.Context, now passwordless.Instant, b passwordless.Batch) (passwordless.Levels, error) {
+func (s *Store) Commit(ctx context.Context, now store.Instant, b store.Batch) (store.Levels, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("memstore: commit: %w", err)
 	}
@@ -125,7 +125,7 @@ func (s *Store) Commit(ctx context.Context, now passwordless.Instant, b password
 }
 
 // applied tells whether a put finds its own version.
-func (s *Store) applied(puts []passwordless.Put) bool {
+func (s *Store) applied(puts []store.Put) bool {
 	for i := range puts {
 		if r := s.records[puts[i].Record.Key]; r != nil && r.version == puts[i].Record.Version {
 			return true
@@ -135,8 +135,8 @@ func (s *Store) applied(puts []passwordless.Put) bool {
 }
 
 // levels returns how full the buckets are, without charging them.
-func (s *Store) levels(charges []passwordless.Charge) passwordless.Levels {
-	levels := make(passwordless.Levels, len(charges))
+func (s *Store) levels(charges []store.Charge) store.Levels {
+	levels := make(store.Levels, len(charges))
 	for i, c := range charges {
 		state := s.buckets[c.Bucket].state()
 		levels[i] = make([]int64, max(len(c.Windows), len(state)))
@@ -146,7 +146,7 @@ func (s *Store) levels(charges []passwordless.Charge) passwordless.Levels {
 }
 
 // take returns the next states of the charged buckets, or the first refusal.
-func (s *Store) take(now passwordless.Instant, charges []passwordless.Charge) (passwordless.Levels, error) {
+func (s *Store) take(now store.Instant, charges []store.Charge) (store.Levels, error) {
 	if len(charges) == 0 {
 		return nil, nil
 	}
@@ -154,7 +154,7 @@ func (s *Store) take(now passwordless.Instant, charges []passwordless.Charge) (p
 		levels [6][]int64
 		states [16]int64
 	})
-	levels, states := append(passwordless.Levels(room.levels[:0]), make([][]int64, len(charges))...), room.states[:0]
+	levels, states := append(store.Levels(room.levels[:0]), make([][]int64, len(charges))...), room.states[:0]
 	for i, c := range charges {
 		from := len(states)
 		var err error
@@ -167,14 +167,14 @@ func (s *Store) take(now passwordless.Instant, charges []passwordless.Charge) (p
 }
 
 // demand returns a *ConflictError unless all records are as the puts want them.
-func (s *Store) demand(now passwordless.Instant, puts []passwordless.Put) error {
-	var conflicts []passwordless.Key
+func (s *Store) demand(now store.Instant, puts []store.Put) error {
+	var conflicts []store.Key
 	for i := range puts {
 		p := &puts[i]
 		if p.Any {
 			continue
 		}
-		var version passwordless.Version
+		var version store.Version
 		if r := s.live(p.Record.Key, now); r != nil {
 			version = r.version
 		}
@@ -183,14 +183,14 @@ func (s *Store) demand(now passwordless.Instant, puts []passwordless.Put) error 
 		}
 	}
 	if conflicts != nil {
-		return &passwordless.ConflictError{Keys: conflicts}
+		return &store.ConflictError{Keys: conflicts}
 	}
 	return nil
 }
 
 // write does what a batch that passed all checks asks for. Levels are the next
 // states of its charges.
-func (s *Store) write(b passwordless.Batch, levels passwordless.Levels) {
+func (s *Store) write(b store.Batch, levels store.Levels) {
 	for i, c := range b.Charges {
 		if !c.Look {
 			s.fill(c.Bucket, levels[i])
@@ -213,7 +213,7 @@ func (s *Store) write(b passwordless.Batch, levels passwordless.Levels) {
 }
 
 // fill stores the state of a bucket.
-func (s *Store) fill(k passwordless.Key, state []int64) {
+func (s *Store) fill(k store.Key, state []int64) {
 	b := s.buckets[k]
 	if b == nil {
 		b = &bucket{entry: entry{key: k, bucket: true}}
@@ -224,7 +224,7 @@ func (s *Store) fill(k passwordless.Key, state []int64) {
 }
 
 // put stores a copy of p, in place of what was there.
-func (s *Store) put(p *passwordless.Record) {
+func (s *Store) put(p *store.Record) {
 	r := s.records[p.Key]
 	if r == nil {
 		r = &record{entry: entry{key: p.Key}, owner: p.Owner}

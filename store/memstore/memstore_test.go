@@ -6,15 +6,15 @@ import (
 	"testing"
 	"time"
 
-	"github.com/seed62b93bad/passwordless"
+	"github.com/seed62b93bad/passwordless/store"
 	"github.com/seed62b93bad/passwordless/store/memstore"
 	"github.com/seed62b93bad/passwordless/store/storetest"
 )
 
-const now = passwordless.Instant(1e18)
+const now = store.Instant(1e18)
 
 // open returns one instance twice, since memory cannot be shared otherwise.
-func open(testing.TB) (a, b passwordless.Store) {
+func open(testing.TB) (a, b store.Store) {
 	s := memstore.New()
 	return s, s
 }
@@ -41,24 +41,24 @@ func TestReplacedRecordsDoNotPileUp(t *testing.T) {
 // churn replaces one record, makes and deletes another, and charges one bucket, n
 // times. The owner of both records changes each time.
 func churn(t *testing.T, s *memstore.Store, n int) {
-	window := passwordless.Window{Burst: 1e6, Every: time.Second, Cost: 1}
+	window := store.Window{Burst: 1e6, Every: time.Second, Cost: 1}
 	for i := range n {
-		put := func(name string) passwordless.Put {
-			r := passwordless.Record{Key: passwordless.Key{Kind: "test", Name: name}, Body: make([]byte, 100)}
+		put := func(name string) store.Put {
+			r := store.Record{Key: store.Key{Kind: "test", Name: name}, Body: make([]byte, 100)}
 			binary.BigEndian.PutUint64(r.Version[:], uint64(i+1))
 			r.Expires = now.Add(time.Duration(i%7) * time.Minute)
 			r.Owner = string(binary.BigEndian.AppendUint64(nil, uint64(i)))
-			return passwordless.Put{Record: r, Any: true}
+			return store.Put{Record: r, Any: true}
 		}
-		commit(t, s, passwordless.Batch{
-			Puts:    []passwordless.Put{put("replaced"), put("deleted")},
-			Charges: []passwordless.Charge{{Bucket: passwordless.Key{Kind: "test", Name: "bucket"}, Windows: []passwordless.Window{window}}},
+		commit(t, s, store.Batch{
+			Puts:    []store.Put{put("replaced"), put("deleted")},
+			Charges: []store.Charge{{Bucket: store.Key{Kind: "test", Name: "bucket"}, Windows: []store.Window{window}}},
 		})
-		commit(t, s, passwordless.Batch{Deletes: []passwordless.Key{{Kind: "test", Name: "deleted"}}})
+		commit(t, s, store.Batch{Deletes: []store.Key{{Kind: "test", Name: "deleted"}}})
 	}
 }
 
-func commit(t *testing.T, s *memstore.Store, b passwordless.Batch) {
+func commit(t *testing.T, s *memstore.Store, b store.Batch) {
 	if _, err := s.Commit(t.Context(), now, b); err != nil {
 		t.Fatal(err)
 	}

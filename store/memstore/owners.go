@@ -7,11 +7,11 @@ import (
 	"slices"
 	"strconv"
 
-	"github.com/seed62b93bad/passwordless"
+	"github.com/seed62b93bad/passwordless/store"
 )
 
 type ownerKey struct {
-	kind  passwordless.Kind
+	kind  store.Kind
 	owner string
 }
 
@@ -75,7 +75,7 @@ func (s *Store) disown(r *record) {
 // List returns the records of an owner in the order in which they came to it.
 // Records without an owner are not listed. A cursor is the place of the last
 // record of the page before.
-func (s *Store) List(ctx context.Context, now passwordless.Instant, kind passwordless.Kind, owner string, limit int, cursor string) ([]passwordless.Record, string, error) {
+func (s *Store) List(ctx context.Context, now store.Instant, kind store.Kind, owner string, limit int, cursor string) ([]store.Record, string, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, "", fmt.Errorf("memstore: list: %w", err)
 	}
@@ -97,8 +97,8 @@ func (s *Store) List(ctx context.Context, now passwordless.Instant, kind passwor
 }
 
 // page returns at most limit live records beyond the place last.
-func (o *owned) page(now passwordless.Instant, limit int, last uint64) ([]passwordless.Record, string) {
-	var page []passwordless.Record
+func (o *owned) page(now store.Instant, limit int, last uint64) ([]store.Record, string) {
+	var page []store.Record
 	for _, p := range o.list[o.after(last):] {
 		if p.record == nil || now >= p.record.end {
 			continue

@@ -7,26 +7,26 @@ import (
 	"math"
 	"slices"
 
-	"github.com/seed62b93bad/passwordless"
+	"github.com/seed62b93bad/passwordless/store"
 )
 
 // An entry is what a record and a bucket have in common: Sweep may remove them
 // from their end on.
 type entry struct {
-	key    passwordless.Key
+	key    store.Key
 	bucket bool
-	end    passwordless.Instant
-	due    passwordless.Instant // when Sweep looks at it: at end, or earlier
-	place  int                  // in the schedule, counted from 1; 0 before it entered
+	end    store.Instant
+	due    store.Instant // when Sweep looks at it: at end, or earlier
+	place  int           // in the schedule, counted from 1; 0 before it entered
 }
 
 // fullAt returns when a bucket of that state is full.
-func fullAt(state []int64) passwordless.Instant {
+func fullAt(state []int64) store.Instant {
 	last := slices.Max(state)
 	if last > math.MaxInt64/1000 {
-		return passwordless.Never
+		return store.Never
 	}
-	return passwordless.Instant(last * 1000)
+	return store.Instant(last * 1000)
 }
 
 // A schedule is a heap by due of all records and buckets, each of them once. An
@@ -35,7 +35,7 @@ func fullAt(state []int64) passwordless.Instant {
 type schedule []*entry
 
 // set enters e, or moves it, so that it is due at end or earlier.
-func (q *schedule) set(e *entry, end passwordless.Instant) {
+func (q *schedule) set(e *entry, end store.Instant) {
 	e.end = end
 	switch {
 	case e.place == 0:
@@ -82,7 +82,7 @@ const sweepStep = 64
 
 // Sweep removes records that were expired, and buckets that were full, at now.
 // It lets commits pass every few entries.
-func (s *Store) Sweep(ctx context.Context, now passwordless.Instant, limit int) (int, error) {
+func (s *Store) Sweep(ctx context.Context, now store.Instant, limit int) (int, error) {
 	removed := 0
 	for {
 		if err := ctx.Err(); err != nil {
@@ -98,7 +98,7 @@ func (s *Store) Sweep(ctx context.Context, now passwordless.Instant, limit int) 
 
 // sweep looks at up to n entries that are due. It returns how many of them it
 // removed, and whether more may be due.
-func (s *Store) sweep(now passwordless.Instant, n int) (removed int, more bool) {
+func (s *Store) sweep(now store.Instant, n int) (removed int, more bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for range n {

@@ -6,14 +6,14 @@ import (
 	"slices"
 	"strconv"
 
-	"github.com/seed62b93bad/passwordless"
+	"github.com/seed62b93bad/passwordless/store"
 )
 
 // separator stands between kind and name in the key column. No kind contains it.
 const separator = '/'
 
 // column returns k as the key column has it.
-func column(k passwordless.Key) string {
+func column(k store.Key) string {
 	return string(k.Kind) + string(separator) + k.Name
 }
 
@@ -72,7 +72,7 @@ func (a *array) open() {
 func (a *array) close() { a.buf = append(a.buf, '}') }
 
 // arguments returns a batch in the order of the function's parameters.
-func arguments(prefix string, now passwordless.Instant, b passwordless.Batch) []any {
+func arguments(prefix string, now store.Instant, b store.Batch) []any {
 	charged, charges := charges(b.Charges)
 	givenBack, gives := giveBacks(b.GiveBacks)
 	puts, expires := puts(b.Puts)
@@ -83,7 +83,7 @@ func arguments(prefix string, now passwordless.Instant, b passwordless.Batch) []
 	return []any{int64(now), locks(prefix, b), charged, charges, givenBack, gives, puts, expires, deletes.text()}
 }
 
-func charges(all []passwordless.Charge) (keys, numbers string) {
+func charges(all []store.Charge) (keys, numbers string) {
 	var k, n array
 	for _, c := range all {
 		k.bytes(column(c.Bucket))
@@ -99,7 +99,7 @@ func charges(all []passwordless.Charge) (keys, numbers string) {
 	return k.text(), n.text()
 }
 
-func giveBacks(all []passwordless.Charge) (keys, numbers string) {
+func giveBacks(all []store.Charge) (keys, numbers string) {
 	var k, n array
 	for _, c := range all {
 		k.bytes(column(c.Bucket))
@@ -112,7 +112,7 @@ func giveBacks(all []passwordless.Charge) (keys, numbers string) {
 	return k.text(), n.text()
 }
 
-func puts(all []passwordless.Put) (rows, expires string) {
+func puts(all []store.Put) (rows, expires string) {
 	var r, e array
 	for _, p := range all {
 		r.open()
@@ -121,7 +121,7 @@ func puts(all []passwordless.Put) (rows, expires string) {
 		switch {
 		case p.Any:
 			r.null()
-		case p.Was == passwordless.Version{}:
+		case p.Was == store.Version{}:
 			r.bytes("")
 		default:
 			r.bytes(string(p.Was[:]))
@@ -142,7 +142,7 @@ type lock struct {
 // locks returns the locks of all keys of a batch, each once and in ascending order. A
 // bucket that is only looked at is locked against changes, not against other looks, which
 // the lowest bit tells.
-func locks(prefix string, b passwordless.Batch) string {
+func locks(prefix string, b store.Batch) string {
 	all := make([]lock, 0, len(b.Charges)+len(b.GiveBacks)+len(b.Puts)+len(b.Deletes))
 	for _, c := range b.Charges {
 		all = append(all, lock{lockID('b', prefix, column(c.Bucket)), c.Look})

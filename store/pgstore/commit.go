@@ -8,12 +8,12 @@ import (
 	"strings"
 	"time"
 
-	"github.com/seed62b93bad/passwordless"
+	"github.com/seed62b93bad/passwordless/store"
 )
 
 // Commit applies the batch, all or nothing, by one call of the function in
 // schema/0002_functions.sql.
-func (s *Store) Commit(ctx context.Context, now passwordless.Instant, b passwordless.Batch) (passwordless.Levels, error) {
+func (s *Store) Commit(ctx context.Context, now store.Instant, b store.Batch) (store.Levels, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("pgstore: commit: %w", err)
 	}
@@ -77,7 +77,7 @@ func pause(ctx context.Context, attempt int) bool {
 }
 
 // outcome turns the answer of the function into that of Commit.
-func outcome(answer string, b passwordless.Batch) (passwordless.Levels, error) {
+func outcome(answer string, b store.Batch) (store.Levels, error) {
 	word, rest, _ := strings.Cut(answer, " ")
 	words := strings.Fields(rest)
 	switch {
@@ -94,23 +94,23 @@ func outcome(answer string, b passwordless.Batch) (passwordless.Levels, error) {
 // unreadable is for an answer that this program does not understand. A newer
 // function may have written.
 func unreadable() error {
-	return fmt.Errorf("pgstore: commit: read the function's answer: %w", passwordless.ErrUncertain)
+	return fmt.Errorf("pgstore: commit: read the function's answer: %w", store.ErrUncertain)
 }
 
-func limited(charge, wait string, charges []passwordless.Charge) error {
+func limited(charge, wait string, charges []store.Charge) error {
 	i, errPlace := strconv.Atoi(charge)
 	micros, errWait := strconv.ParseInt(wait, 10, 64)
 	if errPlace != nil || errWait != nil || i < 1 || i > len(charges) {
 		return unreadable()
 	}
-	return &passwordless.LimitedError{
+	return &store.LimitedError{
 		Bucket:     charges[i-1].Bucket,
 		RetryAfter: time.Duration(micros) * time.Microsecond,
 	}
 }
 
-func conflict(words []string, puts []passwordless.Put) error {
-	e := new(passwordless.ConflictError)
+func conflict(words []string, puts []store.Put) error {
+	e := new(store.ConflictError)
 	for _, word := range words {
 		i, err := strconv.Atoi(word)
 		if err != nil || i < 1 || i > len(puts) {
@@ -122,11 +122,11 @@ func conflict(words []string, puts []passwordless.Put) error {
 }
 
 // levels reads the states of the charged buckets.
-func levels(words []string) (passwordless.Levels, error) {
+func levels(words []string) (store.Levels, error) {
 	if len(words) == 0 {
 		return nil, nil
 	}
-	levels := make(passwordless.Levels, len(words))
+	levels := make(store.Levels, len(words))
 	for i, word := range words {
 		for number := range strings.SplitSeq(strings.Trim(word, "{}"), ",") {
 			n, err := strconv.ParseInt(number, 10, 64)

@@ -8,7 +8,7 @@ import (
 	"strings"
 	"syscall"
 
-	"github.com/seed62b93bad/passwordless"
+	"github.com/seed62b93bad/passwordless/store"
 )
 
 // A storeError is an error of the database. Its text does not repeat the server's, which
@@ -37,12 +37,12 @@ func unavailable(ctx context.Context, verb string, cause error) error {
 	if err := ctx.Err(); err != nil {
 		return &storeError{verb, []error{err}, cause}
 	}
-	return &storeError{verb, []error{passwordless.ErrUnavailable}, cause}
+	return &storeError{verb, []error{store.ErrUnavailable}, cause}
 }
 
 // uncertain returns the error of a Commit that may have been applied.
 func uncertain(ctx context.Context, cause error) error {
-	is := []error{passwordless.ErrUncertain}
+	is := []error{store.ErrUncertain}
 	if err := ctx.Err(); err != nil {
 		is = append(is, err)
 	}

@@ -1,4 +1,4 @@
-// Package pgstore is a [passwordless.Store] on PostgreSQL 13 or later.
+// Package pgstore is a [store.Store] on PostgreSQL 13 or later.
 //
 // It is written on database/sql and imports no adapter: bring pgx (its package stdlib)
 // or lib/pq. With lib/pq add binary_parameters=yes to the connection string, which
@@ -66,11 +66,11 @@ import (
 	"io/fs"
 	"strings"
 
-	"github.com/seed62b93bad/passwordless"
+	"github.com/seed62b93bad/passwordless/store"
 	"github.com/seed62b93bad/passwordless/store/internal/sqlmigrate"
 )
 
-var _ passwordless.Store = (*Store)(nil)
+var _ store.Store = (*Store)(nil)
 
 //go:embed schema
 var schemaFiles embed.FS
@@ -105,7 +105,7 @@ type Store struct {
 
 type sweep struct {
 	statement string
-	unit      passwordless.Instant // of the table's instants, in nanoseconds
+	unit      store.Instant // of the table's instants, in nanoseconds
 }
 
 // New returns a Store on db, which stays the caller's. It does not connect; Migrate
@@ -134,7 +134,7 @@ func New(db *sql.DB, opts Options) (*Store, error) {
 const fullAt = "(SELECT max(n) FROM unnest(full_at) AS n)"
 
 // sweep returns how to sweep a table whose rows expire at the expression.
-func (s *Store) sweep(table, expires string, unit passwordless.Instant) sweep {
+func (s *Store) sweep(table, expires string, unit store.Instant) sweep {
 	names := strings.NewReplacer("{{table}}", s.prefix+table, "{{expires}}", expires)
 	return sweep{names.Replace(sweepSQL), unit}
 }
@@ -161,7 +161,7 @@ func Migrate(ctx context.Context, db *sql.DB, opts Options) error {
 }
 
 // Load returns one record per key, in the order of keys.
-func (s *Store) Load(ctx context.Context, now passwordless.Instant, keys ...passwordless.Key) ([]passwordless.Record, error) {
+func (s *Store) Load(ctx context.Context, now store.Instant, keys ...store.Key) ([]store.Record, error) {
 	var list array
 	for _, k := range keys {
 		list.bytes(column(k))
@@ -170,7 +170,7 @@ func (s *Store) Load(ctx context.Context, now passwordless.Instant, keys ...pass
 	if err != nil {
 		return nil, unavailable(ctx, "load", err)
 	}
-	loaded := make([]passwordless.Record, len(keys))
+	loaded := make([]store.Record, len(keys))
 	for _, row := range rows {
 		loaded[row.place-1] = row.record
 	}
@@ -183,19 +183,19 @@ func (s *Store) Load(ctx context.Context, now passwordless.Instant, keys ...pass
 // List returns the records of an owner in the order of their names. Records without
 // an owner are not listed. A cursor is the name, in hex, of the last record of the
 // page before.
-func (s *Store) List(ctx context.Context, now passwordless.Instant, kind passwordless.Kind, owner string, limit int, cursor string) ([]passwordless.Record, string, error) {
+func (s *Store) List(ctx context.Context, now store.Instant, kind store.Kind, owner string, limit int, cursor string) ([]store.Record, string, error) {
 	last, err := hex.DecodeString(cursor)
 	if err != nil {
 		return nil, "", errors.New("pgstore: list: not a cursor of this store")
 	}
-	from, to := column(passwordless.Key{Kind: kind, Name: string(last)}), string(kind)+string(separator+1)
+	from, to := column(store.Key{Kind: kind, Name: string(last)}), string(kind)+string(separator+1)
 	rows, err := s.query(ctx, s.list, []byte(owner), []byte(from), []byte(to), int64(now), limit+1)
 	if err != nil {
 		return nil, "", unavailable(ctx, "list", err)
 	}
-	var page []passwordless.Record
+	var page []store.Record
 	for _, row := range rows[:min(limit, len(rows))] {
-		row.record.Key = passwordless.Key{Kind: kind, Name: row.key[len(kind)+1:]}
+		row.record.Key = store.Key{Kind: kind, Name: row.key[len(kind)+1:]}
 		page = append(page, row.record)
 	}
 	if len(rows) <= limit {
@@ -208,7 +208,7 @@ func (s *Store) List(ctx context.Context, now passwordless.Instant, kind passwor
 type row struct {
 	place  int    // of its key among those asked for, counted from 1; of Load
 	key    string // of List
-	record passwordless.Record
+	record store.Record
 }
 
 // query selects rows. It tries again when the connection fails: a server that was
@@ -247,7 +247,7 @@ const sweepBatch = 256
 
 // Sweep removes records that were expired, and buckets that were full, at now, in
 // small transactions. It skips rows that a commit is changing.
-func (s *Store) Sweep(ctx context.Context, now passwordless.Instant, limit int) (int, error) {
+func (s *Store) Sweep(ctx context.Context, now store.Instant, limit int) (int, error) {
 	removed := 0
 	for _, sweep := range s.sweeps {
 		for more := true; more && removed < limit; {

@@ -4,24 +4,24 @@ import (
 	"testing"
 	"time"
 
-	"github.com/seed62b93bad/passwordless"
+	"github.com/seed62b93bad/passwordless/store"
 )
 
 // BenchmarkCommit measures what the driver itself takes, without server and client.
 func BenchmarkCommit(b *testing.B) {
 	s := open(b, &fake{replies: []any{[]any{"ok", string(make([]byte, 24)), string(make([]byte, 24))}}})
-	window := passwordless.Window{Burst: 10, Every: time.Second, Cost: 1}
-	windows := []passwordless.Window{window, window, window}
+	window := store.Window{Burst: 10, Every: time.Second, Cost: 1}
+	windows := []store.Window{window, window, window}
 	name := "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-	batch := passwordless.Batch{
-		Charges: []passwordless.Charge{
-			{Bucket: passwordless.Key{Kind: "network", Name: name}, Windows: windows},
-			{Bucket: passwordless.Key{Kind: "person", Name: name}, Windows: windows},
+	batch := store.Batch{
+		Charges: []store.Charge{
+			{Bucket: store.Key{Kind: "network", Name: name}, Windows: windows},
+			{Bucket: store.Key{Kind: "person", Name: name}, Windows: windows},
 		},
 	}
-	for _, kind := range []passwordless.Kind{"challenge", "slot"} {
-		batch.Puts = append(batch.Puts, passwordless.Put{Record: passwordless.Record{
-			Key: passwordless.Key{Kind: kind, Name: name}, Version: passwordless.Version{1}, Expires: 1e18, Body: make([]byte, 300),
+	for _, kind := range []store.Kind{"challenge", "slot"} {
+		batch.Puts = append(batch.Puts, store.Put{Record: store.Record{
+			Key: store.Key{Kind: kind, Name: name}, Version: store.Version{1}, Expires: 1e18, Body: make([]byte, 300),
 		}})
 	}
 	b.ReportAllocs()

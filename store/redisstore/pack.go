@@ -9,34 +9,34 @@ import (
 	"strings"
 	"time"
 
-	"github.com/seed62b93bad/passwordless"
+	"github.com/seed62b93bad/passwordless/store"
 )
 
 // Kinds and the prefix have no colon, so no two things share a key.
 
-func (s *Store) record(k passwordless.Key) string {
+func (s *Store) record(k store.Key) string {
 	return s.prefix + "r:" + string(k.Kind) + ":" + k.Name
 }
 
-func (s *Store) bucket(k passwordless.Key) string {
+func (s *Store) bucket(k store.Key) string {
 	return s.prefix + "b:" + string(k.Kind) + ":" + k.Name
 }
 
-func (s *Store) owned(kind passwordless.Kind, owner string) string {
+func (s *Store) owned(kind store.Kind, owner string) string {
 	return s.prefix + "o:" + string(kind) + ":" + owner
 }
 
 // digits returns i as 19 decimal digits, which compare as i does: a number of Lua,
 // being binary64, would round it. Before 1970 nothing has expired, nor at 1970 - 1ns.
-func digits(i passwordless.Instant) string {
+func digits(i store.Instant) string {
 	n := strconv.FormatInt(int64(max(0, i)), 10)
 	return "0000000000000000000"[len(n):] + n
 }
 
 // recordTTL returns after how many milliseconds Redis may remove a record: a day after
 // it expired, as seen from now. Those that never expire have none.
-func recordTTL(now, expires passwordless.Instant) string {
-	if expires == passwordless.Never {
+func recordTTL(now, expires store.Instant) string {
+	if expires == store.Never {
 		return ""
 	}
 	return millis(time.Duration(max(0, expires-max(0, now))), 1)
@@ -45,7 +45,7 @@ func recordTTL(now, expires passwordless.Instant) string {
 // bucketTTL returns after how many milliseconds Redis may remove a bucket. Once it was
 // charged it is full at the latest after its longest window. A window that was not may be
 // full later if it was charged by a clock ahead of this one: hence not one day, but two.
-func bucketTTL(c passwordless.Charge) string {
+func bucketTTL(c store.Charge) string {
 	var longest time.Duration
 	for _, w := range c.Windows {
 		longest = max(longest, time.Duration(w.Burst)*w.Every)
@@ -60,7 +60,7 @@ func millis(d time.Duration, days int64) string {
 
 // packRecord returns r as the scripts know it: version, expiry, length of the owner,
 // then the owner and the body.
-func packRecord(r *passwordless.Record) string {
+func packRecord(r *store.Record) string {
 	var b strings.Builder
 	b.Grow(recordHead + len(r.Owner) + len(r.Body))
 	b.Write(r.Version[:])
@@ -77,30 +77,30 @@ const recordHead = 16 + 19 + 1
 var errReply = errors.New("reply of an unknown form")
 
 // unpackRecord undoes packRecord. The body is a copy.
-func unpackRecord(k passwordless.Key, packed string) (passwordless.Record, error) {
+func unpackRecord(k store.Key, packed string) (store.Record, error) {
 	if len(packed) < recordHead {
-		return passwordless.Record{}, errReply
+		return store.Record{}, errReply
 	}
 	expires, err := strconv.ParseInt(packed[16:35], 10, 64)
 	body := recordHead + int(packed[35])
 	if err != nil || len(packed) < body {
-		return passwordless.Record{}, errReply
+		return store.Record{}, errReply
 	}
-	r := passwordless.Record{Key: k, Expires: passwordless.Instant(expires), Owner: packed[recordHead:body], Body: []byte(packed[body:])}
+	r := store.Record{Key: k, Expires: store.Instant(expires), Owner: packed[recordHead:body], Body: []byte(packed[body:])}
 	copy(r.Version[:], packed)
 	return r, nil
 }
 
 // unpackPage returns the records of the reply of list.lua, whose keys all begin with
 // prefix.
-func unpackPage(prefix string, kind passwordless.Kind, reply []any) ([]passwordless.Record, error) {
-	var page []passwordless.Record
+func unpackPage(prefix string, kind store.Kind, reply []any) ([]store.Record, error) {
+	var page []store.Record
 	for pair := range slices.Chunk(reply, 2) {
 		name, ok := strings.CutPrefix(text(pair[0]), prefix)
 		if !ok || len(pair) < 2 {
 			return nil, errReply
 		}
-		r, err := unpackRecord(passwordless.Key{Kind: kind, Name: name}, text(pair[1]))
+		r, err := unpackRecord(store.Key{Kind: kind, Name: name}, text(pair[1]))
 		if err != nil {
 			return nil, err
 		}
@@ -129,7 +129,7 @@ func unpackNumbers(packed string, n int) []int64 {
 }
 
 // packBatch returns the keys and arguments of commit.lua.
-func (s *Store) packBatch(now passwordless.Instant, b passwordless.Batch) (keys []string, args []any) {
+func (s *Store) packBatch(now store.Instant, b store.Batch) (keys []string, args []any) {
 	keys = make([]string, 0, len(b.Charges)+len(b.GiveBacks)+len(b.Puts)+len(b.Deletes))
 	args = make([]any, 0, 4+2*len(b.Charges)+2*len(b.GiveBacks)+3*len(b.Puts))
 	args = append(args, digits(now), strconv.Itoa(len(b.Charges)), strconv.Itoa(len(b.GiveBacks)), strconv.Itoa(len(b.Puts)))
@@ -150,7 +150,7 @@ func (s *Store) packBatch(now passwordless.Instant, b passwordless.Batch) (keys 
 	return keys, args
 }
 
-func packCharge(c passwordless.Charge) string {
+func packCharge(c store.Charge) string {
 	numbers := make([]int64, 1, 17)
 	if c.Look {
 		numbers[0] = 1
@@ -162,7 +162,7 @@ func packCharge(c passwordless.Charge) string {
 	return packNumbers(numbers)
 }
 
-func packGiveBack(c passwordless.Charge) string {
+func packGiveBack(c store.Charge) string {
 	numbers := make([]int64, 0, 8)
 	for _, w := range c.Windows {
 		numbers = append(numbers, w.Cost*w.Every.Microseconds())
@@ -171,7 +171,7 @@ func packGiveBack(c passwordless.Charge) string {
 }
 
 // demanded returns the version that p demands, "" for any.
-func demanded(p *passwordless.Put) string {
+func demanded(p *store.Put) string {
 	if p.Any {
 		return ""
 	}
@@ -179,7 +179,7 @@ func demanded(p *passwordless.Put) string {
 }
 
 // unpackOutcome returns what commit.lua tells of b.
-func unpackOutcome(b passwordless.Batch, reply []any) (passwordless.Levels, error) {
+func unpackOutcome(b store.Batch, reply []any) (store.Levels, error) {
 	if len(reply) == 0 {
 		return nil, errReply
 	}
@@ -191,19 +191,19 @@ func unpackOutcome(b passwordless.Batch, reply []any) (passwordless.Levels, erro
 	case "limited":
 		if len(rest) == 2 && within(rest[0], len(b.Charges)) {
 			wait := time.Duration(number(rest[1])) * time.Microsecond
-			return nil, &passwordless.LimitedError{Bucket: b.Charges[number(rest[0])].Bucket, RetryAfter: wait}
+			return nil, &store.LimitedError{Bucket: b.Charges[number(rest[0])].Bucket, RetryAfter: wait}
 		}
 	case "conflict":
 		if keys := conflicts(b.Puts, rest); len(keys) > 0 {
-			return nil, &passwordless.ConflictError{Keys: keys}
+			return nil, &store.ConflictError{Keys: keys}
 		}
 	}
 	return nil, errReply
 }
 
 // conflicts returns the keys of the puts of these numbers, nil if there is no such put.
-func conflicts(puts []passwordless.Put, numbers []any) []passwordless.Key {
-	keys := make([]passwordless.Key, len(numbers))
+func conflicts(puts []store.Put, numbers []any) []store.Key {
+	keys := make([]store.Key, len(numbers))
 	for i, n := range numbers {
 		if !within(n, len(puts)) {
 			return nil
@@ -213,11 +213,11 @@ func conflicts(puts []passwordless.Put, numbers []any) []passwordless.Key {
 	return keys
 }
 
-func unpackLevels(charges []passwordless.Charge, states []any) passwordless.Levels {
+func unpackLevels(charges []store.Charge, states []any) store.Levels {
 	if len(charges) == 0 {
 		return nil
 	}
-	levels := make(passwordless.Levels, len(charges))
+	levels := make(store.Levels, len(charges))
 	for i, c := range charges {
 		levels[i] = unpackNumbers(text(states[i]), len(c.Windows))
 	}

@@ -1,4 +1,4 @@
-// Package redisstore is a [passwordless.Store] in Redis 7 or later, or Valkey. It
+// Package redisstore is a [store.Store] in Redis 7 or later, or Valkey. It
 // imports no client: give it a function that prepares a Lua script with yours. With
 // github.com/redis/go-redis/v9:
 //
@@ -53,7 +53,7 @@ import (
 	"strings"
 	"sync/atomic"
 
-	"github.com/seed62b93bad/passwordless"
+	"github.com/seed62b93bad/passwordless/store"
 )
 
 var (
@@ -77,7 +77,7 @@ var (
 // a []byte, an integer an int64, an array a []any, and a missing value nil.
 //
 // The text of an error, or of one that it wraps, begins with the error reply, if there
-// was one. An error that matches [passwordless.ErrUnavailable] promises that the script
+// was one. An error that matches [store.ErrUnavailable] promises that the script
 // did not run; so does that of a [net.Dialer].
 type Script func(ctx context.Context, keys []string, args ...any) (any, error)
 
@@ -103,7 +103,7 @@ type Store struct {
 	cursor atomic.Uint64 // of SCAN: where the next Sweep begins
 }
 
-var _ passwordless.Store = (*Store)(nil)
+var _ store.Store = (*Store)(nil)
 
 // New returns a Store once [Store.Check] is content with the server. It calls prepare a
 // few times, before it returns.

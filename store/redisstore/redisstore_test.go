@@ -12,7 +12,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/seed62b93bad/passwordless"
+	"github.com/seed62b93bad/passwordless/store"
 	"github.com/seed62b93bad/passwordless/store/redisstore"
 )
 
@@ -50,8 +50,8 @@ func open(t testing.TB, f *fake) *redisstore.Store {
 	return s
 }
 
-var batch = passwordless.Batch{Puts: []passwordless.Put{{Record: passwordless.Record{
-	Key: passwordless.Key{Kind: "kind", Name: "name"}, Version: passwordless.Version{1}, Expires: passwordless.Never,
+var batch = store.Batch{Puts: []store.Put{{Record: store.Record{
+	Key: store.Key{Kind: "kind", Name: "name"}, Version: store.Version{1}, Expires: store.Never,
 }}}}
 
 func TestNewTellsAllThatIsWrong(t *testing.T) {
@@ -109,20 +109,20 @@ func TestCommitTellsWhetherItMayHaveBeenApplied(t *testing.T) {
 		err  error
 		want error
 	}{
-		{"nobody listens", dial, passwordless.ErrUnavailable},
-		{"nobody listens, wrapped", fmt.Errorf("pool: %w", dial), passwordless.ErrUnavailable},
-		{"the Script promises", fmt.Errorf("pool exhausted: %w", passwordless.ErrUnavailable), passwordless.ErrUnavailable},
-		{"still loading", errors.New("LOADING Redis is loading the dataset in memory"), passwordless.ErrUnavailable},
-		{"wrapped reply", fmt.Errorf("node 1: %w", errors.New("LOADING Redis is loading the dataset in memory")), passwordless.ErrUnavailable},
-		{"a replica", errors.New("READONLY You can't write against a read only replica."), passwordless.ErrUnavailable},
-		{"out of memory before", errors.New("OOM command not allowed when used memory > 'maxmemory'."), passwordless.ErrUnavailable},
-		{"out of memory within", errors.New("OOM command not allowed when used memory > 'maxmemory'. script: 1f, on @user_script:9."), passwordless.ErrUncertain},
-		{"failed within", errors.New("WRONGTYPE Operation against a key holding the wrong kind of value script: 1f, on @user_script:9."), passwordless.ErrUncertain},
-		{"a word in the middle", errors.New("something LOADING "), passwordless.ErrUncertain},
-		{"connection lost", io.EOF, passwordless.ErrUncertain},
-		{"connection reset", &net.OpError{Op: "read", Err: syscall.ECONNRESET}, passwordless.ErrUncertain},
-		{"time out of the client", &net.OpError{Op: "read", Err: os.ErrDeadlineExceeded}, passwordless.ErrUncertain},
-		{"unknown", errors.New("client: unknown"), passwordless.ErrUncertain},
+		{"nobody listens", dial, store.ErrUnavailable},
+		{"nobody listens, wrapped", fmt.Errorf("pool: %w", dial), store.ErrUnavailable},
+		{"the Script promises", fmt.Errorf("pool exhausted: %w", store.ErrUnavailable), store.ErrUnavailable},
+		{"still loading", errors.New("LOADING Redis is loading the dataset in memory"), store.ErrUnavailable},
+		{"wrapped reply", fmt.Errorf("node 1: %w", errors.New("LOADING Redis is loading the dataset in memory")), store.ErrUnavailable},
+		{"a replica", errors.New("READONLY You can't write against a read only replica."), store.ErrUnavailable},
+		{"out of memory before", errors.New("OOM command not allowed when used memory > 'maxmemory'."), store.ErrUnavailable},
+		{"out of memory within", errors.New("OOM command not allowed when used memory > 'maxmemory'. script: 1f, on @user_script:9."), store.ErrUncertain},
+		{"failed within", errors.New("WRONGTYPE Operation against a key holding the wrong kind of value script: 1f, on @user_script:9."), store.ErrUncertain},
+		{"a word in the middle", errors.New("something LOADING "), store.ErrUncertain},
+		{"connection lost", io.EOF, store.ErrUncertain},
+		{"connection reset", &net.OpError{Op: "read", Err: syscall.ECONNRESET}, store.ErrUncertain},
+		{"time out of the client", &net.OpError{Op: "read", Err: os.ErrDeadlineExceeded}, store.ErrUncertain},
+		{"unknown", errors.New("client: unknown"), store.ErrUncertain},
 	} {
 		t.Run(row.rule, func(t *testing.T) {
 			f := &fake{replies: []any{row.err}}
@@ -131,11 +131,11 @@ func TestCommitTellsWhetherItMayHaveBeenApplied(t *testing.T) {
 			if !errors.Is(err, row.want) || !errors.Is(err, row.err) {
 				t.Errorf("Commit: %v, want %v and its cause", err, row.want)
 			}
-			if again := f.ran > 1; again != (row.want == passwordless.ErrUnavailable) {
+			if again := f.ran > 1; again != (row.want == store.ErrUnavailable) {
 				t.Errorf("Commit ran its script %d times", f.ran)
 			}
-			if _, err := s.Load(t.Context(), 1, batch.Puts[0].Record.Key); !errors.Is(err, passwordless.ErrUnavailable) {
-				t.Errorf("Load: %v, want %v", err, passwordless.ErrUnavailable)
+			if _, err := s.Load(t.Context(), 1, batch.Puts[0].Record.Key); !errors.Is(err, store.ErrUnavailable) {
+				t.Errorf("Load: %v, want %v", err, store.ErrUnavailable)
 			}
 		})
 	}
@@ -154,7 +154,7 @@ func TestContextThatEndedBefore(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	_, err := s.Commit(ctx, 1, batch)
-	if !errors.Is(err, context.Canceled) || errors.Is(err, passwordless.ErrUncertain) || f.ran != 0 {
+	if !errors.Is(err, context.Canceled) || errors.Is(err, store.ErrUncertain) || f.ran != 0 {
 		t.Errorf("Commit: %v after %d scripts, want %v and none", err, f.ran, context.Canceled)
 	}
 }
@@ -173,10 +173,10 @@ func TestContextThatEndsMeanwhile(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond) // ends in the pause of a retry, or in that for the context
 			defer cancel()
 			_, err := s.Commit(ctx, 1, batch)
-			if !errors.Is(err, context.DeadlineExceeded) || errors.Is(err, passwordless.ErrUncertain) != row.uncertain {
+			if !errors.Is(err, context.DeadlineExceeded) || errors.Is(err, store.ErrUncertain) != row.uncertain {
 				t.Errorf("Commit: %v, want %v, uncertain: %v", err, context.DeadlineExceeded, row.uncertain)
 			}
-			if _, err := s.Load(ctx, 1); !errors.Is(err, context.DeadlineExceeded) || errors.Is(err, passwordless.ErrUncertain) {
+			if _, err := s.Load(ctx, 1); !errors.Is(err, context.DeadlineExceeded) || errors.Is(err, store.ErrUncertain) {
 				t.Errorf("Load: %v, want %v", err, context.DeadlineExceeded)
 			}
 		})
@@ -184,7 +184,7 @@ func TestContextThatEndsMeanwhile(t *testing.T) {
 }
 
 func TestRepliesOfAnUnknownForm(t *testing.T) {
-	key := passwordless.Key{Kind: "kind", Name: "name"}
+	key := store.Key{Kind: "kind", Name: "name"}
 	for _, reply := range []any{
 		nil, "ok", int64(1), []any{}, []any{nil}, []any{"no"}, []any{"ok", "more"},
 		[]any{"limited"}, []any{"limited", int64(0), int64(1)}, []any{"limited", int64(-1), int64(1)},
@@ -194,20 +194,20 @@ func TestRepliesOfAnUnknownForm(t *testing.T) {
 	} {
 		t.Run(fmt.Sprint(reply), func(t *testing.T) {
 			s := open(t, &fake{replies: []any{reply}})
-			if _, err := s.Commit(t.Context(), 1, batch); !errors.Is(err, passwordless.ErrUncertain) {
-				t.Errorf("Commit: %v, want %v", err, passwordless.ErrUncertain)
+			if _, err := s.Commit(t.Context(), 1, batch); !errors.Is(err, store.ErrUncertain) {
+				t.Errorf("Commit: %v, want %v", err, store.ErrUncertain)
 			}
-			if _, err := s.Load(t.Context(), 1, key, key, key); !errors.Is(err, passwordless.ErrUnavailable) {
-				t.Errorf("Load: %v, want %v", err, passwordless.ErrUnavailable)
+			if _, err := s.Load(t.Context(), 1, key, key, key); !errors.Is(err, store.ErrUnavailable) {
+				t.Errorf("Load: %v, want %v", err, store.ErrUnavailable)
 			}
-			if _, err := s.Sweep(t.Context(), 1, 1); !errors.Is(err, passwordless.ErrUnavailable) {
-				t.Errorf("Sweep: %v, want %v", err, passwordless.ErrUnavailable)
+			if _, err := s.Sweep(t.Context(), 1, 1); !errors.Is(err, store.ErrUnavailable) {
+				t.Errorf("Sweep: %v, want %v", err, store.ErrUnavailable)
 			}
 			if list, ok := reply.([]any); ok && len(list) == 0 {
 				return // an empty page
 			}
-			if _, _, err := s.List(t.Context(), 1, "kind", "owner", 1, ""); !errors.Is(err, passwordless.ErrUnavailable) {
-				t.Errorf("List: %v, want %v", err, passwordless.ErrUnavailable)
+			if _, _, err := s.List(t.Context(), 1, "kind", "owner", 1, ""); !errors.Is(err, store.ErrUnavailable) {
+				t.Errorf("List: %v, want %v", err, store.ErrUnavailable)
 			}
 		})
 	}

@@ -9,7 +9,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/seed62b93bad/passwordless"
+	"github.com/seed62b93bad/passwordless/store"
 )
 
 const (
@@ -41,7 +41,7 @@ func (s *Store) run(ctx context.Context, verb string, uncertain error, script Sc
 
 // read runs a script of which it does not matter whether it ran.
 func (s *Store) read(ctx context.Context, verb string, script Script, keys []string, args ...any) ([]any, error) {
-	return s.run(ctx, verb, passwordless.ErrUnavailable, script, keys, args...)
+	return s.run(ctx, verb, store.ErrUnavailable, script, keys, args...)
 }
 
 // failed returns the error of a verb, which matches both what it means to the caller
@@ -54,7 +54,7 @@ func failed(verb string, meaning, cause error) error {
 func explain(ctx context.Context, verb string, uncertain, err error) error {
 	meaning := uncertain
 	if didNotRun(err) {
-		meaning = passwordless.ErrUnavailable
+		meaning = store.ErrUnavailable
 	}
 	if _, limited := ctx.Deadline(); limited && timedOut(err) {
 		// A connection with the deadline of ctx can time out just before ctx does.
@@ -63,7 +63,7 @@ func explain(ctx context.Context, verb string, uncertain, err error) error {
 	switch ended := ctx.Err(); {
 	case ended == nil:
 		return failed(verb, meaning, err)
-	case errors.Is(meaning, passwordless.ErrUnavailable):
+	case errors.Is(meaning, store.ErrUnavailable):
 		return fmt.Errorf("redisstore: %s: %w", verb, ended)
 	default:
 		return failed(verb, meaning, ended)
@@ -85,7 +85,7 @@ func pause(ctx context.Context, d time.Duration) bool {
 // didNotRun tells whether the error of a Script proves that the script did not run.
 func didNotRun(err error) bool {
 	var network *net.OpError
-	if errors.Is(err, passwordless.ErrUnavailable) || errors.As(err, &network) && network.Op == "dial" {
+	if errors.Is(err, store.ErrUnavailable) || errors.As(err, &network) && network.Op == "dial" {
 		return true
 	}
 	for ; err != nil; err = errors.Unwrap(err) {

@@ -6,12 +6,12 @@ import (
 	"errors"
 	"strconv"
 
-	"github.com/seed62b93bad/passwordless"
+	"github.com/seed62b93bad/passwordless/store"
 )
 
 // Load returns one record per key, in the order of keys, all as they were at one
 // instant.
-func (s *Store) Load(ctx context.Context, now passwordless.Instant, keys ...passwordless.Key) ([]passwordless.Record, error) {
+func (s *Store) Load(ctx context.Context, now store.Instant, keys ...store.Key) ([]store.Record, error) {
 	names := make([]string, len(keys))
 	for i, k := range keys {
 		names[i] = s.record(k)
@@ -21,9 +21,9 @@ func (s *Store) Load(ctx context.Context, now passwordless.Instant, keys ...pass
 		return nil, err
 	}
 	if len(reply) != len(keys) {
-		return nil, failed("load", passwordless.ErrUnavailable, errReply)
+		return nil, failed("load", store.ErrUnavailable, errReply)
 	}
-	records := make([]passwordless.Record, len(keys))
+	records := make([]store.Record, len(keys))
 	for i, k := range keys {
 		records[i].Key = k
 		if reply[i] == nil {
@@ -31,7 +31,7 @@ func (s *Store) Load(ctx context.Context, now passwordless.Instant, keys ...pass
 		}
 		r, err := unpackRecord(k, text(reply[i]))
 		if err != nil {
-			return nil, failed("load", passwordless.ErrUnavailable, err)
+			return nil, failed("load", store.ErrUnavailable, err)
 		}
 		if now < r.Expires {
 			records[i] = r
@@ -41,38 +41,38 @@ func (s *Store) Load(ctx context.Context, now passwordless.Instant, keys ...pass
 }
 
 // Commit applies the batch, all or nothing.
-func (s *Store) Commit(ctx context.Context, now passwordless.Instant, b passwordless.Batch) (passwordless.Levels, error) {
+func (s *Store) Commit(ctx context.Context, now store.Instant, b store.Batch) (store.Levels, error) {
 	if err := b.Validate(); err != nil {
 		return nil, err
 	}
 	keys, args := s.packBatch(now, b)
-	reply, err := s.run(ctx, "commit", passwordless.ErrUncertain, s.commit, keys, args...)
+	reply, err := s.run(ctx, "commit", store.ErrUncertain, s.commit, keys, args...)
 	if err != nil {
 		return nil, err
 	}
 	levels, err := unpackOutcome(b, reply)
 	if errors.Is(err, errReply) {
-		return nil, failed("commit", passwordless.ErrUncertain, err)
+		return nil, failed("commit", store.ErrUncertain, err)
 	}
 	return levels, err
 }
 
 // List returns records of an owner in the order of their names. Records without an
 // owner are not listed. A cursor is the name of the last record of the page before.
-func (s *Store) List(ctx context.Context, now passwordless.Instant, kind passwordless.Kind, owner string, limit int, cursor string) ([]passwordless.Record, string, error) {
+func (s *Store) List(ctx context.Context, now store.Instant, kind store.Kind, owner string, limit int, cursor string) ([]store.Record, string, error) {
 	after, err := base64.RawURLEncoding.DecodeString(cursor)
 	if err != nil {
 		return nil, "", errors.New("redisstore: list: not a cursor of this store")
 	}
-	first := s.record(passwordless.Key{Kind: kind, Name: string(after)})
+	first := s.record(store.Key{Kind: kind, Name: string(after)})
 	reply, err := s.read(ctx, "list", s.list, []string{s.owned(kind, owner)},
 		digits(now), owner, strconv.Itoa(limit+1), first)
 	if err != nil {
 		return nil, "", err
 	}
-	page, err := unpackPage(s.record(passwordless.Key{Kind: kind}), kind, reply)
+	page, err := unpackPage(s.record(store.Key{Kind: kind}), kind, reply)
 	if err != nil {
-		return nil, "", failed("list", passwordless.ErrUnavailable, err)
+		return nil, "", failed("list", store.ErrUnavailable, err)
 	}
 	if len(page) <= limit {
 		return page, "", nil
@@ -89,7 +89,7 @@ const sweepStep = 500
 // on where the last Sweep of s ended; unless it reaches the limit, it looks at every key
 // of the database, in many short scripts. With an error it returns how many it removed
 // until then.
-func (s *Store) Sweep(ctx context.Context, now passwordless.Instant, limit int) (int, error) {
+func (s *Store) Sweep(ctx context.Context, now store.Instant, limit int) (int, error) {
 	cursor, removed := s.cursor.Load(), 0
 	for whole := cursor == 0; ; {
 		reply, err := s.read(ctx, "sweep", s.sweep, nil, digits(now), strconv.FormatUint(cursor, 10),
@@ -98,7 +98,7 @@ func (s *Store) Sweep(ctx context.Context, now passwordless.Instant, limit int) 
 			return removed, err
 		}
 		if len(reply) != 2 || !within(reply[0], limit-removed+1) {
-			return removed, failed("sweep", passwordless.ErrUnavailable, errReply)
+			return removed, failed("sweep", store.ErrUnavailable, errReply)
 		}
 		removed += int(number(reply[0]))
 		cursor, _ = strconv.ParseUint(text(reply[1]), 10, 64) // at worst 0, the beginning

@@ -8,12 +8,12 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/seed62b93bad/passwordless"
+	"github.com/seed62b93bad/passwordless/store"
 )
 
 // Commit applies the batch, all or nothing, in one transaction of the only writer: it
 // checks everything, then writes.
-func (s *Store) Commit(ctx context.Context, now passwordless.Instant, b passwordless.Batch) (levels passwordless.Levels, err error) {
+func (s *Store) Commit(ctx context.Context, now store.Instant, b store.Batch) (levels store.Levels, err error) {
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("sqlitestore: commit: %w", err)
 	}
@@ -31,7 +31,7 @@ func (s *Store) Commit(ctx context.Context, now passwordless.Instant, b password
 }
 
 // apply does the steps of the contract in their order. An error undoes them.
-func (s *Store) apply(tx *sql.Tx, now passwordless.Instant, b passwordless.Batch) (passwordless.Levels, error) {
+func (s *Store) apply(tx *sql.Tx, now store.Instant, b store.Batch) (store.Levels, error) {
 	applied, conflicts, err := s.check(tx, now, b.Puts)
 	if err != nil {
 		return nil, err
@@ -44,22 +44,22 @@ func (s *Store) apply(tx *sql.Tx, now passwordless.Instant, b passwordless.Batch
 		return nil, err
 	}
 	if conflicts != nil {
-		return nil, &passwordless.ConflictError{Keys: conflicts}
+		return nil, &store.ConflictError{Keys: conflicts}
 	}
 	return levels, s.store(tx, b, levels)
 }
 
 // check tells whether a put finds its own version, and the keys whose records are not as
 // the puts demand.
-func (s *Store) check(tx *sql.Tx, now passwordless.Instant, puts []passwordless.Put) (applied bool, conflicts []passwordless.Key, err error) {
+func (s *Store) check(tx *sql.Tx, now store.Instant, puts []store.Put) (applied bool, conflicts []store.Key, err error) {
 	for _, p := range puts {
 		var found []byte
-		var expires passwordless.Instant
+		var expires store.Instant
 		err := tx.Stmt(s.commit.version).QueryRow(column(p.Record.Key)).Scan(&found, &expires)
 		if err != nil && !errors.Is(err, sql.ErrNoRows) {
 			return false, nil, err
 		}
-		var was, live passwordless.Version
+		var was, live store.Version
 		copy(was[:], found)
 		if was == p.Record.Version {
 			return true, nil, nil
@@ -75,8 +75,8 @@ func (s *Store) check(tx *sql.Tx, now passwordless.Instant, puts []passwordless.
 }
 
 // levels returns the states of the buckets, without charging them.
-func (s *Store) levels(tx *sql.Tx, charges []passwordless.Charge) (passwordless.Levels, error) {
-	levels := make(passwordless.Levels, len(charges))
+func (s *Store) levels(tx *sql.Tx, charges []store.Charge) (store.Levels, error) {
+	levels := make(store.Levels, len(charges))
 	for i, c := range charges {
 		state, err := s.state(tx, c.Bucket)
 		if err != nil {
@@ -88,8 +88,8 @@ func (s *Store) levels(tx *sql.Tx, charges []passwordless.Charge) (passwordless.
 }
 
 // take returns the next states of the charged buckets, or the first refusal.
-func (s *Store) take(tx *sql.Tx, now passwordless.Instant, charges []passwordless.Charge) (passwordless.Levels, error) {
-	var levels passwordless.Levels
+func (s *Store) take(tx *sql.Tx, now store.Instant, charges []store.Charge) (store.Levels, error) {
+	var levels store.Levels
 	for _, c := range charges {
 		state, err := s.state(tx, c.Bucket)
 		if err != nil {
@@ -105,7 +105,7 @@ func (s *Store) take(tx *sql.Tx, now passwordless.Instant, charges []passwordles
 }
 
 // state returns the numbers of a bucket, nil if it is not there.
-func (s *Store) state(tx *sql.Tx, bucket passwordless.Key) ([]int64, error) {
+func (s *Store) state(tx *sql.Tx, bucket store.Key) ([]int64, error) {
 	var stored []byte
 	err := tx.Stmt(s.commit.bucket).QueryRow(column(bucket)).Scan(&stored)
 	if err != nil && !errors.Is(err, sql.ErrNoRows) {
@@ -119,7 +119,7 @@ func (s *Store) state(tx *sql.Tx, bucket passwordless.Key) ([]int64, error) {
 }
 
 // store writes a batch that passed all checks. Levels are the next states of its charges.
-func (s *Store) store(tx *sql.Tx, b passwordless.Batch, levels passwordless.Levels) error {
+func (s *Store) store(tx *sql.Tx, b store.Batch, levels store.Levels) error {
 	for i, c := range b.Charges {
 		if c.Look {
 			continue
@@ -156,7 +156,7 @@ func (s *Store) store(tx *sql.Tx, b passwordless.Batch, levels passwordless.Leve
 func blob(b string) []byte { return append([]byte{}, b...) }
 
 // fill stores the state of a bucket.
-func (s *Store) fill(tx *sql.Tx, bucket passwordless.Key, state []int64) error {
+func (s *Store) fill(tx *sql.Tx, bucket store.Key, state []int64) error {
 	var stored []byte
 	for _, n := range state {
 		stored = binary.BigEndian.AppendUint64(stored, uint64(n))
@@ -184,9 +184,9 @@ func (s *Store) write(ctx context.Context, verb string, f func(*sql.Tx) error) e
 			break
 		}
 	}
-	var limited *passwordless.LimitedError
+	var limited *store.LimitedError
 	switch {
-	case err == nil, errors.As(err, &limited), errors.Is(err, passwordless.ErrConflict), errors.Is(err, passwordless.ErrUncertain):
+	case err == nil, errors.As(err, &limited), errors.Is(err, store.ErrConflict), errors.Is(err, store.ErrUncertain):
 		return err
 	}
 	return unavailable(ctx, verb, err)

@@ -8,7 +8,7 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/seed62b93bad/passwordless"
+	"github.com/seed62b93bad/passwordless/store"
 )
 
 // unavailable returns the error of a verb that wrote nothing. SQLite's messages name
@@ -17,7 +17,7 @@ func unavailable(ctx context.Context, verb string, err error) error {
 	if ended := ctx.Err(); ended != nil {
 		return fmt.Errorf("sqlitestore: %s: %w (%w)", verb, ended, err)
 	}
-	return fmt.Errorf("sqlitestore: %s: %w: %w", verb, passwordless.ErrUnavailable, err)
+	return fmt.Errorf("sqlitestore: %s: %w: %w", verb, store.ErrUnavailable, err)
 }
 
 // commitFailed returns the error of a COMMIT, nil if there was none. An SQLite that is
@@ -31,7 +31,7 @@ func commitFailed(conn *sql.Conn, err error) error {
 	if busy(err) {
 		return err
 	}
-	return fmt.Errorf("sqlitestore: commit: %w: %w", passwordless.ErrUncertain, err)
+	return fmt.Errorf("sqlitestore: commit: %w: %w", store.ErrUncertain, err)
 }
 
 // giveUp closes conn instead of giving it back to the pool.

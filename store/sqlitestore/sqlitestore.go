@@ -1,4 +1,4 @@
-// Package sqlitestore is a [passwordless.Store] in an SQLite file, for the processes of
+// Package sqlitestore is a [store.Store] in an SQLite file, for the processes of
 // one machine.
 //
 // It is written on database/sql and imports no driver. With modernc.org/sqlite:
@@ -52,11 +52,11 @@ import (
 	"net/url"
 	"strings"
 
-	"github.com/seed62b93bad/passwordless"
+	"github.com/seed62b93bad/passwordless/store"
 	"github.com/seed62b93bad/passwordless/store/internal/sqlmigrate"
 )
 
-var _ passwordless.Store = (*Store)(nil)
+var _ store.Store = (*Store)(nil)
 
 //go:embed schema sql
 var files embed.FS
@@ -94,7 +94,7 @@ type statements struct{ lock, version, bucket, fill, put, delete *sql.Stmt }
 // A sweep is how one table is swept.
 type sweep struct {
 	postpone, remove *sql.Stmt
-	unit             passwordless.Instant // of the table's instants, in nanoseconds
+	unit             store.Instant // of the table's instants, in nanoseconds
 }
 
 // New returns a Store on db, which stays the caller's, and whose tables Migrate has made.
@@ -146,7 +146,7 @@ func (p *preparer) prepare(text string) *sql.Stmt {
 	return statement
 }
 
-func (p *preparer) sweep(table string, unit passwordless.Instant) sweep {
+func (p *preparer) sweep(table string, unit store.Instant) sweep {
 	of := func(text string) string { return strings.ReplaceAll(text, "{{table}}", p.prefix+table) }
 	return sweep{p.prepare(of(p.text("postpone"))), p.prepare(of(p.text("remove"))), unit}
 }
@@ -174,7 +174,7 @@ func Migrate(ctx context.Context, db *sql.DB, opts Options) error {
 const separator = '/'
 
 // column returns k as the key column has it.
-func column(k passwordless.Key) []byte {
+func column(k store.Key) []byte {
 	b := make([]byte, 0, len(k.Kind)+1+len(k.Name))
 	b = append(b, k.Kind...)
 	b = append(b, separator)
@@ -182,17 +182,17 @@ func column(k passwordless.Key) []byte {
 }
 
 // Load returns one record per key, in the order of keys.
-func (s *Store) Load(ctx context.Context, now passwordless.Instant, keys ...passwordless.Key) ([]passwordless.Record, error) {
+func (s *Store) Load(ctx context.Context, now store.Instant, keys ...store.Key) ([]store.Record, error) {
 	rows, err := s.query(ctx, now, keys)
 	if err != nil {
 		return nil, unavailable(ctx, "load", err)
 	}
-	found := make(map[string]passwordless.Record, len(keys))
-	err = scan(rows, func(key []byte, r passwordless.Record) { found[string(key)] = r })
+	found := make(map[string]store.Record, len(keys))
+	err = scan(rows, func(key []byte, r store.Record) { found[string(key)] = r })
 	if err != nil {
 		return nil, unavailable(ctx, "load", err)
 	}
-	loaded := make([]passwordless.Record, len(keys))
+	loaded := make([]store.Record, len(keys))
 	for i, k := range keys {
 		loaded[i] = found[string(column(k))]
 		loaded[i].Key = k
@@ -202,7 +202,7 @@ func (s *Store) Load(ctx context.Context, now passwordless.Instant, keys ...pass
 }
 
 // query selects the records under the keys, by a prepared statement if they are few.
-func (s *Store) query(ctx context.Context, now passwordless.Instant, keys []passwordless.Key) (*sql.Rows, error) {
+func (s *Store) query(ctx context.Context, now store.Instant, keys []store.Key) (*sql.Rows, error) {
 	args := make([]any, 1, 5)
 	args[0] = int64(now)
 	for _, k := range keys {
@@ -219,11 +219,11 @@ func (s *Store) query(ctx context.Context, now passwordless.Instant, keys []pass
 }
 
 // scan calls f with each row, and closes rows.
-func scan(rows *sql.Rows, f func(key []byte, r passwordless.Record)) error {
+func scan(rows *sql.Rows, f func(key []byte, r store.Record)) error {
 	defer rows.Close()
 	for rows.Next() {
 		var key, version []byte
-		var r passwordless.Record
+		var r store.Record
 		if err := rows.Scan(&key, &version, &r.Expires, &r.Owner, &r.Body); err != nil {
 			return err
 		}
@@ -236,19 +236,19 @@ func scan(rows *sql.Rows, f func(key []byte, r passwordless.Record)) error {
 // List returns the records of an owner in the order of their names. Records without
 // an owner are not listed. A cursor is the name, in hex, of the last record of the
 // page before.
-func (s *Store) List(ctx context.Context, now passwordless.Instant, kind passwordless.Kind, owner string, limit int, cursor string) ([]passwordless.Record, string, error) {
+func (s *Store) List(ctx context.Context, now store.Instant, kind store.Kind, owner string, limit int, cursor string) ([]store.Record, string, error) {
 	last, err := hex.DecodeString(cursor)
 	if err != nil {
 		return nil, "", errors.New("sqlitestore: list: not a cursor of this store")
 	}
-	from, to := column(passwordless.Key{Kind: kind, Name: string(last)}), append([]byte(kind), separator+1)
+	from, to := column(store.Key{Kind: kind, Name: string(last)}), append([]byte(kind), separator+1)
 	rows, err := s.list.QueryContext(ctx, []byte(owner), from, to, int64(now), limit+1)
 	if err != nil {
 		return nil, "", unavailable(ctx, "list", err)
 	}
-	var page []passwordless.Record
-	err = scan(rows, func(key []byte, r passwordless.Record) {
-		r.Key = passwordless.Key{Kind: kind, Name: string(key[len(kind)+1:])}
+	var page []store.Record
+	err = scan(rows, func(key []byte, r store.Record) {
+		r.Key = store.Key{Kind: kind, Name: string(key[len(kind)+1:])}
 		page = append(page, r)
 	})
 	if err != nil {
@@ -266,7 +266,7 @@ const sweepBatch = 256
 
 // Sweep removes records that were expired, and buckets that were full, at now, in small
 // transactions.
-func (s *Store) Sweep(ctx context.Context, now passwordless.Instant, limit int) (int, error) {
+func (s *Store) Sweep(ctx context.Context, now store.Instant, limit int) (int, error) {
 	removed := 0
 	for _, sweep := range s.sweeps {
 		for more := true; more && removed < limit; {
@@ -291,7 +291,7 @@ func (s *Store) Sweep(ctx context.Context, now passwordless.Instant, limit int) 
 }
 
 // affected executes a statement of Sweep and returns how many rows it changed.
-func affected(tx *sql.Tx, statement *sql.Stmt, now passwordless.Instant, batch int) (int64, error) {
+func affected(tx *sql.Tx, statement *sql.Stmt, now store.Instant, batch int) (int64, error) {
 	result, err := tx.Stmt(statement).Exec(int64(now), batch)
 	if err != nil {
 		return 0, err

@@ -3,7 +3,7 @@ package storetest
 import (
 	"fmt"
 
-	"github.com/seed62b93bad/passwordless"
+	"github.com/seed62b93bad/passwordless/store"
 )
 
 const allOrNothing = "Commit applies the batch, all or nothing"
@@ -30,7 +30,7 @@ var atomicity = []testCase{
 			w := newWorld(k)
 			for i, c := range w.batch().Charges {
 				b := w.batch()
-				b.Charges[i].Windows = []passwordless.Window{hourly(3, 0), hourly(1, 1)}
+				b.Charges[i].Windows = []store.Window{hourly(3, 0), hourly(1, 1)}
 				k.limited(t0, b, c.Bucket, hour)
 				w.unchanged(fmt.Sprint("a refusal of charge ", i))
 			}
@@ -62,8 +62,8 @@ var atomicity = []testCase{
 // it.
 type world struct {
 	k       *kit
-	records []passwordless.Record
-	buckets []passwordless.Charge
+	records []store.Record
+	buckets []store.Charge
 }
 
 func newWorld(k *kit) *world {
@@ -81,16 +81,16 @@ func newWorld(k *kit) *world {
 }
 
 // batch returns a batch that succeeds, with fresh versions.
-func (w *world) batch() passwordless.Batch {
-	b := passwordless.Batch{
-		Puts: []passwordless.Put{
+func (w *world) batch() store.Batch {
+	b := store.Batch{
+		Puts: []store.Put{
 			fresh(record("new 1", "new")),
 			over(w.records[3], record("replace 1", "new")),
 			anyway(record("any", "new")),
 			over(w.records[4], record("replace 2", "new")),
 			fresh(record("new 2", "new")),
 		},
-		Deletes: []passwordless.Key{key("delete 1"), key("delete 2"), key("never was")},
+		Deletes: []store.Key{key("delete 1"), key("delete 2"), key("never was")},
 	}
 	for i, c := range w.buckets {
 		if i < 3 {
@@ -131,8 +131,8 @@ func (w *world) applies() {
 	k.stands(t0, w.buckets[3], 0, k.after(0))
 }
 
-func keysOf(records []passwordless.Record) []passwordless.Key {
-	keys := make([]passwordless.Key, len(records))
+func keysOf(records []store.Record) []store.Key {
+	keys := make([]store.Key, len(records))
 	for i, r := range records {
 		keys[i] = r.Key
 	}
@@ -142,8 +142,8 @@ func keysOf(records []passwordless.Record) []passwordless.Key {
 // largeBatch commits 300 puts of which the last conflicts, and then does not.
 func largeBatch(k *kit) {
 	taken := k.put("299", "old")
-	var b passwordless.Batch
-	var want []passwordless.Record
+	var b store.Batch
+	var want []store.Record
 	for i := range 300 {
 		want = append(want, record(fmt.Sprint(i), "new"))
 		b.Puts = append(b.Puts, fresh(want[i]))

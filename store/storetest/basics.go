@@ -1,7 +1,7 @@
 package storetest
 
 import (
-	"github.com/seed62b93bad/passwordless"
+	"github.com/seed62b93bad/passwordless/store"
 )
 
 var basics = []testCase{
@@ -10,7 +10,7 @@ var basics = []testCase{
 		says: []string{"Load returns one record per key, in the order of keys", "Record is written as a whole."},
 		run: func(k *kit) {
 			one, two := record("one", "first body"), record("two", "second body")
-			two.Owner, two.Expires = "", passwordless.Never
+			two.Owner, two.Expires = "", store.Never
 			k.commit(t0, puts(fresh(one), fresh(two)))
 			k.holds(t0, one, two)
 			k.holds(t0, two, one)
@@ -21,7 +21,7 @@ var basics = []testCase{
 		says: []string{"A record that is absent or expired at now has the zero Version, its Key, and nothing else."},
 		run: func(k *kit) {
 			there := k.put("there", "body")
-			k.holds(t0, passwordless.Record{Key: key("before")}, there, passwordless.Record{Key: key("behind")})
+			k.holds(t0, store.Record{Key: key("before")}, there, store.Record{Key: key("behind")})
 		},
 	},
 	{
@@ -33,7 +33,7 @@ var basics = []testCase{
 		name: "repeated keys",
 		says: []string{"keys may repeat"},
 		run: func(k *kit) {
-			r, none := k.put("again", "body"), passwordless.Record{Key: key("none")}
+			r, none := k.put("again", "body"), store.Record{Key: key("none")}
 			k.holds(t0, r, none, r, none, r)
 		},
 	},
@@ -43,7 +43,7 @@ var basics = []testCase{
 		run: func(k *kit) {
 			long := k.put("key", "a long body with an owner and an expiry")
 			short := record("key", "short")
-			short.Owner, short.Expires = "someone else", passwordless.Never
+			short.Owner, short.Expires = "someone else", store.Never
 			k.commit(t0, puts(over(long, short)))
 			k.holds(t0, short)
 		},
@@ -53,7 +53,7 @@ var basics = []testCase{
 		says: []string{"deleting what is not there is not an error"},
 		run: func(k *kit) {
 			r, stays := k.put("goes", "body"), k.put("stays", "body")
-			gone := passwordless.Batch{Deletes: []passwordless.Key{r.Key, key("never was")}}
+			gone := store.Batch{Deletes: []store.Key{r.Key, key("never was")}}
 			k.commit(t0, gone)
 			k.lacks(t0, r.Key)
 			k.holds(t0, stays)
@@ -65,7 +65,7 @@ var basics = []testCase{
 		says: []string{"The zero Version demands that there is none, or only one expired at now."},
 		run: func(k *kit) {
 			old := k.put("key", "old")
-			k.commit(t0, passwordless.Batch{Deletes: []passwordless.Key{old.Key}})
+			k.commit(t0, store.Batch{Deletes: []store.Key{old.Key}})
 			k.holds(t0, k.put("key", "new"))
 		},
 	},
@@ -75,7 +75,7 @@ var basics = []testCase{
 		run: func(k *kit) {
 			old, next := k.put("old", "body"), record("new", "body")
 			b := puts(fresh(next))
-			b.Deletes = []passwordless.Key{old.Key}
+			b.Deletes = []store.Key{old.Key}
 			k.commit(t0, b)
 			k.holds(t0, next)
 			k.lacks(t0, old.Key)
@@ -84,7 +84,7 @@ var basics = []testCase{
 	{
 		name: "empty batch",
 		says: []string{"Commit applies the batch, all or nothing"},
-		run:  func(k *kit) { k.commit(t0, passwordless.Batch{}) },
+		run:  func(k *kit) { k.commit(t0, store.Batch{}) },
 	},
 	{
 		name: "records and buckets apart",
@@ -92,10 +92,10 @@ var basics = []testCase{
 		run: func(k *kit) {
 			r := record("same", "body")
 			b := puts(fresh(r))
-			b.Charges = []passwordless.Charge{charge("same", hourly(2, 1))}
+			b.Charges = []store.Charge{charge("same", hourly(2, 1))}
 			k.commit(t0, b)
 			k.holds(t0, r)
-			k.commit(t0, passwordless.Batch{Deletes: []passwordless.Key{r.Key}})
+			k.commit(t0, store.Batch{Deletes: []store.Key{r.Key}})
 			k.commit(t0, take(charge("same", hourly(2, 1))))
 			k.limited(t0, take(charge("same", hourly(2, 1))), key("same"), hour)
 		},

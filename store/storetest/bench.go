@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/seed62b93bad/passwordless"
+	"github.com/seed62b93bad/passwordless/store"
 )
 
 // Bench measures the store with the batches of a sign-in: a Load of one record; a
@@ -51,7 +51,7 @@ func benchParallel(b *testing.B, open Factory, work func(w *worker) error) {
 	const each = 8
 	workers := make([]*worker, each*runtime.GOMAXPROCS(0))
 	for i := range workers {
-		w, err := newWorker([]passwordless.Store{s1, s2}[i%2], uint64(i))
+		w, err := newWorker([]store.Store{s1, s2}[i%2], uint64(i))
 		if err != nil {
 			b.Fatal(err)
 		}
@@ -81,28 +81,28 @@ const (
 // each step, so that no bucket runs dry, and what has a name has expired when the
 // name's turn comes again.
 type worker struct {
-	store   passwordless.Store
-	now     passwordless.Instant
+	store   store.Store
+	now     store.Instant
 	id      uint64
 	step    uint64
 	name    string // of the challenge at hand
 	names   [people]string
-	puts    [2]passwordless.Put
-	charges [2]passwordless.Charge
-	guess   [1]passwordless.Charge
+	puts    [2]store.Put
+	charges [2]store.Charge
+	guess   [1]store.Charge
 	body    [300]byte
 }
 
 // newWorker returns a worker with some challenges waiting.
-func newWorker(s passwordless.Store, id uint64) (*worker, error) {
+func newWorker(s store.Store, id uint64) (*worker, error) {
 	w := &worker{store: s, now: t0, id: id}
 	for i := range w.names {
 		name := binary.BigEndian.AppendUint64(nil, id)
 		w.names[i] = string(binary.BigEndian.AppendUint64(name, uint64(i))) + "0123456789abcdef"
 	}
-	windows := []passwordless.Window{window(5, 10*time.Second, 1), window(50, 12*time.Second, 1), window(500, 14*time.Second, 1)}
+	windows := []store.Window{window(5, 10*time.Second, 1), window(50, 12*time.Second, 1), window(500, 14*time.Second, 1)}
 	w.charges[0].Windows, w.charges[1].Windows = windows, windows
-	w.guess[0] = passwordless.Charge{Windows: windows[2:], Durable: true}
+	w.guess[0] = store.Charge{Windows: windows[2:], Durable: true}
 	for range waiting {
 		if err := w.start(); err != nil {
 			return nil, err
@@ -115,10 +115,10 @@ func newWorker(s passwordless.Store, id uint64) (*worker, error) {
 func (w *worker) start() error {
 	w.name = w.names[w.step%people]
 	w.tick()
-	w.charges[0].Bucket = passwordless.Key{Kind: "network", Name: w.names[w.step%64]}
-	w.charges[1].Bucket = passwordless.Key{Kind: "person", Name: w.name}
-	w.puts[0] = passwordless.Put{Record: w.record("challenge", "")}
-	w.puts[1] = passwordless.Put{Record: w.record("slot", ""), Any: true}
+	w.charges[0].Bucket = store.Key{Kind: "network", Name: w.names[w.step%64]}
+	w.charges[1].Bucket = store.Key{Kind: "person", Name: w.name}
+	w.puts[0] = store.Put{Record: w.record("challenge", "")}
+	w.puts[1] = store.Put{Record: w.record("slot", ""), Any: true}
 	return w.commit(w.charges[:])
 }
 
@@ -150,10 +150,10 @@ func (w *worker) finish(session string) error {
 	if err != nil {
 		return err
 	}
-	w.guess[0].Bucket = passwordless.Key{Kind: "ledger", Name: w.name}
-	w.puts[0] = passwordless.Put{Record: w.record("challenge", ""), Was: was}
+	w.guess[0].Bucket = store.Key{Kind: "ledger", Name: w.name}
+	w.puts[0] = store.Put{Record: w.record("challenge", ""), Was: was}
 	w.puts[0].Record.Version[0]++
-	w.puts[1] = passwordless.Put{Record: w.record("session", w.name)}
+	w.puts[1] = store.Put{Record: w.record("session", w.name)}
 	w.puts[1].Record.Key.Name = session
 	return w.commit(w.guess[:])
 }
@@ -164,19 +164,19 @@ func (w *worker) tick() {
 }
 
 // challenge returns the version of a challenge.
-func (w *worker) challenge(name string) (passwordless.Version, error) {
-	got, err := w.store.Load(context.Background(), w.now, passwordless.Key{Kind: "challenge", Name: name})
+func (w *worker) challenge(name string) (store.Version, error) {
+	got, err := w.store.Load(context.Background(), w.now, store.Key{Kind: "challenge", Name: name})
 	if err != nil {
-		return passwordless.Version{}, err
+		return store.Version{}, err
 	}
 	return got[0].Version, nil
 }
 
 // record returns a record that lives ten minutes. Its version is cheaper than a
 // random one, and as fresh.
-func (w *worker) record(kind passwordless.Kind, owner string) passwordless.Record {
-	r := passwordless.Record{
-		Key:     passwordless.Key{Kind: kind, Name: w.name},
+func (w *worker) record(kind store.Kind, owner string) store.Record {
+	r := store.Record{
+		Key:     store.Key{Kind: kind, Name: w.name},
 		Expires: w.now.Add(10 * time.Minute),
 		Owner:   owner,
 		Body:    w.body[:],
@@ -186,7 +186,7 @@ func (w *worker) record(kind passwordless.Kind, owner string) passwordless.Recor
 	return r
 }
 
-func (w *worker) commit(charges []passwordless.Charge) error {
-	_, err := w.store.Commit(context.Background(), w.now, passwordless.Batch{Charges: charges, Puts: w.puts[:]})
+func (w *worker) commit(charges []store.Charge) error {
+	_, err := w.store.Commit(context.Background(), w.now, store.Batch{Charges: charges, Puts: w.puts[:]})
 	return err
 }

@@ -7,7 +7,7 @@ import (
 	"math/rand/v2"
 	"time"
 
-	"github.com/seed62b93bad/passwordless"
+	"github.com/seed62b93bad/passwordless/store"
 )
 
 const endedContext = "an error that wraps ctx.Err() when ctx ended"
@@ -44,7 +44,7 @@ func (k *kit) ended(ctx context.Context, want error) {
 	there.Owner, there.Expires = secret, t0
 	k.commit(t0-1, puts(fresh(there)))
 	b := puts(fresh(record("new", secret)))
-	b.Charges = []passwordless.Charge{c}
+	b.Charges = []store.Charge{c}
 
 	_, err := k.a.Load(ctx, t0, key("new"))
 	k.wraps("Load", err, want)
@@ -75,12 +75,12 @@ func cancelledMeanwhile(k *kit) {
 		one, two := record(fmt.Sprint(i, " one"), "body"), record(fmt.Sprint(i, " two"), "body")
 		c := charge(fmt.Sprint(i), hourly(9, 2))
 		b := puts(fresh(one), fresh(two))
-		b.Charges = []passwordless.Charge{c}
+		b.Charges = []store.Charge{c}
 
 		ctx, cancel := context.WithTimeout(k.ctx, rand.N(2*typical))
 		_, err := k.a.Commit(ctx, t0, b)
 		cancel()
-		if err != nil && !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, passwordless.ErrUncertain) {
+		if err != nil && !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, store.ErrUncertain) {
 			k.fatalf("Commit with a context that ended meanwhile: %v", err)
 		}
 		k.whole(one, two, err == nil)
@@ -92,13 +92,13 @@ func cancelledMeanwhile(k *kit) {
 
 // whole demands that both records are there, or, unless applied is true, neither.
 // It looks once, since an engine may still be at work for a caller who left.
-func (k *kit) whole(one, two passwordless.Record, applied bool) {
+func (k *kit) whole(one, two store.Record, applied bool) {
 	got := k.load(t0, one.Key, two.Key)
-	none := passwordless.Version{}
+	none := store.Version{}
 	if !applied && got[0].Version == none && got[1].Version == none {
 		return
 	}
-	for i, want := range []passwordless.Record{one, two} {
+	for i, want := range []store.Record{one, two} {
 		if diff := difference(got[i], want); diff != "" {
 			k.fatalf("of a commit with two records, one is not there: %s", diff)
 		}

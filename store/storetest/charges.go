@@ -5,7 +5,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/seed62b93bad/passwordless"
+	"github.com/seed62b93bad/passwordless/store"
 )
 
 const (
@@ -17,31 +17,31 @@ const (
 	freeWindow   = "A window with Cost 0 is never refused and its number stays."
 )
 
-func charge(name string, windows ...passwordless.Window) passwordless.Charge {
-	return passwordless.Charge{Bucket: key(name), Windows: windows}
+func charge(name string, windows ...store.Window) store.Charge {
+	return store.Charge{Bucket: key(name), Windows: windows}
 }
 
-func window(burst int64, every time.Duration, cost int64) passwordless.Window {
-	return passwordless.Window{Burst: burst, Every: every, Cost: cost}
+func window(burst int64, every time.Duration, cost int64) store.Window {
+	return store.Window{Burst: burst, Every: every, Cost: cost}
 }
 
 // hourly returns a window that regains one each hour.
-func hourly(burst, cost int64) passwordless.Window { return window(burst, hour, cost) }
+func hourly(burst, cost int64) store.Window { return window(burst, hour, cost) }
 
 // take returns a batch of charges.
-func take(c ...passwordless.Charge) passwordless.Batch { return passwordless.Batch{Charges: c} }
+func take(c ...store.Charge) store.Batch { return store.Batch{Charges: c} }
 
 // give returns a batch of give-backs.
-func give(c ...passwordless.Charge) passwordless.Batch { return passwordless.Batch{GiveBacks: c} }
+func give(c ...store.Charge) store.Batch { return store.Batch{GiveBacks: c} }
 
 // look returns c as one that only looks.
-func look(c passwordless.Charge) passwordless.Charge {
+func look(c store.Charge) store.Charge {
 	c.Look = true
 	return c
 }
 
 // stands demands the numbers of the bucket of c, and changes nothing.
-func (k *kit) stands(now passwordless.Instant, c passwordless.Charge, want ...int64) {
+func (k *kit) stands(now store.Instant, c store.Charge, want ...int64) {
 	c.Windows = slices.Clone(c.Windows)
 	for i := range c.Windows {
 		c.Windows[i].Cost = 0
@@ -50,7 +50,7 @@ func (k *kit) stands(now passwordless.Instant, c passwordless.Charge, want ...in
 }
 
 // isFull demands that the bucket of c is as if it was never charged.
-func (k *kit) isFull(now passwordless.Instant, c passwordless.Charge) {
+func (k *kit) isFull(now store.Instant, c store.Charge) {
 	k.stands(now, c, make([]int64, len(c.Windows))...)
 }
 
@@ -62,16 +62,16 @@ func (k *kit) levels(got []int64, want ...int64) {
 }
 
 // both runs f for a bucket that is durable and for one that is not.
-func both(f func(k *kit, c passwordless.Charge)) func(k *kit) {
+func both(f func(k *kit, c store.Charge)) func(k *kit) {
 	return func(k *kit) {
 		for _, durable := range []bool{false, true} {
-			f(k, passwordless.Charge{Bucket: key(fmt.Sprint("durable ", durable)), Durable: durable})
+			f(k, store.Charge{Bucket: key(fmt.Sprint("durable ", durable)), Durable: durable})
 		}
 	}
 }
 
 // with returns c with these windows.
-func with(c passwordless.Charge, windows ...passwordless.Window) passwordless.Charge {
+func with(c store.Charge, windows ...store.Window) store.Charge {
 	c.Windows = windows
 	return c
 }
@@ -80,7 +80,7 @@ var charges = []testCase{
 	{
 		name: "burst",
 		says: []string{"one limit of a bucket: Burst at once, one more each Every", takesLater, tellsLevels, retriesAfter},
-		run: both(func(k *kit, c passwordless.Charge) {
+		run: both(func(k *kit, c store.Charge) {
 			c = with(c, hourly(3, 1))
 			for i := range int64(3) {
 				k.levels(k.commit(t0, take(c))[0], t0.Micros()+(i+1)*hour.Microseconds())
@@ -93,10 +93,10 @@ var charges = []testCase{
 	{
 		name: "refill",
 		says: []string{takesLater, retriesAfter, "the instant, in Unix microseconds, at which that window is full again"},
-		run: both(func(k *kit, c passwordless.Charge) {
+		run: both(func(k *kit, c store.Charge) {
 			c = with(c, hourly(2, 1))
 			k.commit(t0, take(with(c, hourly(2, 2))))
-			at := passwordless.Instant(t0.Micros() * 1000) // the charge counts from the whole microsecond
+			at := store.Instant(t0.Micros() * 1000) // the charge counts from the whole microsecond
 			k.limited(at.Add(hour)-1, take(c), c.Bucket, time.Microsecond)
 			k.limited(at.Add(hour/2), take(c), c.Bucket, hour/2)
 			k.commit(at.Add(hour), take(c))
@@ -108,7 +108,7 @@ var charges = []testCase{
 	{
 		name: "clock steps back",
 		says: []string{callersInstant, takesLater},
-		run: both(func(k *kit, c passwordless.Charge) {
+		run: both(func(k *kit, c store.Charge) {
 			c = with(c, hourly(2, 1))
 			k.commit(t0, take(c))
 			k.limited(t0.Add(-2*hour), take(c), c.Bucket, 2*hour)
@@ -118,8 +118,8 @@ var charges = []testCase{
 	{
 		name: "long ago and far ahead",
 		says: []string{callersInstant},
-		run: both(func(k *kit, c passwordless.Charge) {
-			for _, now := range []passwordless.Instant{0, 1_000_000_007, 4_000_000_000_123_456_789} {
+		run: both(func(k *kit, c store.Charge) {
+			for _, now := range []store.Instant{0, 1_000_000_007, 4_000_000_000_123_456_789} {
 				c := with(c, hourly(2, 2))
 				c.Bucket = key(fmt.Sprint(c.Durable, now))
 				k.levels(k.commit(now, take(c))[0], now.Micros()+2*hour.Microseconds())
@@ -130,7 +130,7 @@ var charges = []testCase{
 	{
 		name: "several windows",
 		says: []string{"A bucket holds one number a window", takesLater, retriesAfter},
-		run: both(func(k *kit, c passwordless.Charge) {
+		run: both(func(k *kit, c store.Charge) {
 			c = with(c, window(2, time.Minute, 1), window(3, hour, 1), window(100, 24*hour, 7))
 			k.levels(k.commit(t0, take(c))[0], k.after(time.Minute), k.after(hour), k.after(7*24*hour))
 			k.commit(t0, take(c))
@@ -143,7 +143,7 @@ var charges = []testCase{
 	{
 		name: "costs of the windows are independent",
 		says: []string{"what the charge takes, or the give-back returns: 0 to Burst", freeWindow},
-		run: both(func(k *kit, c passwordless.Charge) {
+		run: both(func(k *kit, c store.Charge) {
 			k.levels(k.commit(t0, take(with(c, hourly(1, 1), hourly(5, 0))))[0], k.after(hour), 0)
 			k.levels(k.commit(t0, take(with(c, hourly(1, 0), hourly(5, 5))))[0], k.after(hour), k.after(5*hour))
 			k.levels(k.commit(t0, take(with(c, hourly(1, 0), hourly(5, 0))))[0], k.after(hour), k.after(5*hour))
@@ -155,7 +155,7 @@ var charges = []testCase{
 	{
 		name: "look",
 		says: []string{"Look refuses as taking would, but takes nothing.", "When the charge only looks, the next state is the state."},
-		run: both(func(k *kit, c passwordless.Charge) {
+		run: both(func(k *kit, c store.Charge) {
 			c = with(c, hourly(2, 2))
 			k.levels(k.commit(t0, take(look(c)))[0], 0)
 			k.isFull(t0, c)
@@ -180,12 +180,12 @@ var charges = []testCase{
 	{
 		name: "a policy adds a window",
 		says: []string{"when a policy adds one, the stored bucket is short and the missing numbers are 0"},
-		run: both(func(k *kit, c passwordless.Charge) {
+		run: both(func(k *kit, c store.Charge) {
 			k.commit(t0, take(with(c, hourly(2, 1))))
 			k.levels(k.commit(t0, take(look(with(c, hourly(2, 1), hourly(2, 1)))))[0], k.after(hour), 0)
 			k.levels(k.commit(t0, take(with(c, hourly(2, 1), hourly(2, 1))))[0], k.after(2*hour), k.after(hour))
 			k.limited(t0, take(with(c, hourly(9, 1), hourly(2, 2), hourly(1, 1))), c.Bucket, hour)
-			eight := slices.Repeat([]passwordless.Window{hourly(9, 1)}, 8)
+			eight := slices.Repeat([]store.Window{hourly(9, 1)}, 8)
 			k.levels(k.commit(t0, take(with(c, eight...)))[0], k.after(3*hour), k.after(2*hour), k.after(hour),
 				k.after(hour), k.after(hour), k.after(hour), k.after(hour), k.after(hour))
 		}),
@@ -193,7 +193,7 @@ var charges = []testCase{
 	{
 		name: "a caller that knows fewer windows",
 		says: []string{"it may be shorter than Windows. Take returns the next state", tellsLevels},
-		run: both(func(k *kit, c passwordless.Charge) {
+		run: both(func(k *kit, c store.Charge) {
 			k.commit(t0, take(with(c, hourly(5, 1), hourly(5, 2), hourly(5, 3))))
 			k.commit(t0, take(with(c, hourly(5, 1))))
 			k.commit(t0, give(with(c, hourly(5, 1))))
@@ -203,7 +203,7 @@ var charges = []testCase{
 	{
 		name: "a policy changes a window",
 		says: []string{takesLater},
-		run: both(func(k *kit, c passwordless.Charge) {
+		run: both(func(k *kit, c store.Charge) {
 			k.commit(t0, take(with(c, hourly(10, 10))))
 			k.limited(t0, take(with(c, window(2, time.Minute, 1))), c.Bucket, 10*hour-time.Minute)
 			k.commit(t0, take(with(c, window(30, hour, 20))))
@@ -222,9 +222,9 @@ func (k *kit) after(d time.Duration) int64 { return t0.Micros() + d.Microseconds
 
 // longWindows charges windows of 100 years, late in the year 2055, when a charge
 // upon a charge just stays under 2^53 microseconds.
-func longWindows(k *kit, c passwordless.Charge) {
+func longWindows(k *kit, c store.Charge) {
 	const year = 365 * 24 * hour
-	now := passwordless.Instant((1<<53 - 2*(100*year).Microseconds() - 1) * 1000)
+	now := store.Instant((1<<53 - 2*(100*year).Microseconds() - 1) * 1000)
 	full := now.Micros() + (100 * year).Microseconds()
 	c = with(c, window(100, year, 100), window((100*year).Microseconds(), time.Microsecond, (100*year).Microseconds()-1))
 	k.levels(k.commit(now, take(c))[0], full, full-1)

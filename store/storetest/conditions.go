@@ -3,7 +3,7 @@ package storetest
 import (
 	"fmt"
 
-	"github.com/seed62b93bad/passwordless"
+	"github.com/seed62b93bad/passwordless/store"
 )
 
 const (
@@ -50,7 +50,7 @@ var conditions = []testCase{
 		says: []string{"compared for equality only and never used twice"},
 		run: func(k *kit) {
 			old := k.put("key", "same body")
-			k.commit(t0, passwordless.Batch{Deletes: []passwordless.Key{old.Key}})
+			k.commit(t0, store.Batch{Deletes: []store.Key{old.Key}})
 			anew := k.put("key", "same body")
 			k.conflict(t0, puts(over(old, record("key", "same body"))), old.Key)
 			k.holds(t0, anew)
@@ -66,9 +66,9 @@ var conditions = []testCase{
 		says: []string{"Any writes whatever was there; Was is not looked at."},
 		run: func(k *kit) {
 			one, two, three := record("key", "one"), record("key", "two"), record("key", "three")
-			k.commit(t0, puts(passwordless.Put{Record: one, Any: true, Was: version()}))
+			k.commit(t0, puts(store.Put{Record: one, Any: true, Was: version()}))
 			k.holds(t0, one)
-			k.commit(t0, puts(passwordless.Put{Record: two, Any: true, Was: version()}))
+			k.commit(t0, puts(store.Put{Record: two, Any: true, Was: version()}))
 			k.commit(t0, puts(anyway(three)))
 			k.holds(t0, three)
 		},
@@ -85,11 +85,11 @@ var conditions = []testCase{
 			there, goes := k.put("there", "body"), k.put("goes", "body")
 			used := charge("used", hourly(9, 4))
 			k.commit(t0, take(used))
-			k.conflict(t0, passwordless.Batch{
-				Charges:   []passwordless.Charge{charge("unused", hourly(1, 1)), used},
-				GiveBacks: []passwordless.Charge{used},
-				Puts:      []passwordless.Put{fresh(record("new", "body")), fresh(record("there", "other")), anyway(record("any", ""))},
-				Deletes:   []passwordless.Key{goes.Key},
+			k.conflict(t0, store.Batch{
+				Charges:   []store.Charge{charge("unused", hourly(1, 1)), used},
+				GiveBacks: []store.Charge{used},
+				Puts:      []store.Put{fresh(record("new", "body")), fresh(record("there", "other")), anyway(record("any", ""))},
+				Deletes:   []store.Key{goes.Key},
 			}, there.Key)
 			k.holds(t0, there, goes)
 			k.lacks(t0, key("new"), key("any"))
@@ -106,7 +106,7 @@ var conditions = []testCase{
 			c := charge("bucket", hourly(1, 1))
 			k.commit(t0, take(c))
 			b := take(c)
-			b.Puts = []passwordless.Put{fresh(record("there", "other"))}
+			b.Puts = []store.Put{fresh(record("there", "other"))}
 			k.limited(t0, b, c.Bucket, hour)
 			k.holds(t0, there)
 		},
@@ -118,10 +118,10 @@ var conditions = []testCase{
 			r := record(secret, secret)
 			r.Owner = secret
 			b := puts(fresh(r))
-			b.Charges = []passwordless.Charge{charge(secret, hourly(1, 1))}
+			b.Charges = []store.Charge{charge(secret, hourly(1, 1))}
 			k.commit(t0, b)
 			b.Puts[0].Record.Version = version()
-			_ = k.refused(t0, passwordless.Batch{Puts: b.Puts}, passwordless.ErrConflict)
+			_ = k.refused(t0, store.Batch{Puts: b.Puts}, store.ErrConflict)
 			_, err := k.a.Commit(k.ctx, t0, b)
 			k.discreet(err)
 		},
@@ -132,7 +132,7 @@ var conditions = []testCase{
 // trim, pad, end or fold.
 func oddVersions(k *kit) {
 	last := k.put("key", "first")
-	for i, v := range []passwordless.Version{
+	for i, v := range []store.Version{
 		{15: 1}, {1}, {15: ' '}, {' '}, {0xff, 15: 0xff}, {'a'}, {'A'}, {'a', 1}, {'\'', '\\', '"'}, {0, 0xff}, {7: 1, 8: 1}, {6: 0x40, 8: 0x80},
 	} {
 		next := record("key", fmt.Sprint("write ", i))

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/seed62b93bad/passwordless"
+	"github.com/seed62b93bad/passwordless/store"
 )
 
 // A duo is what the cases of the group "service" work with: two Services of one
@@ -62,8 +63,8 @@ func newDuo(k *kit, change func(*passwordless.Policy)) *duo {
 		Clients: passwordless.ClientList{{ID: client, Public: true, FirstParty: true, RedirectURIs: []string{callback},
 			InsecureWithoutPKCE: true}},
 	}
-	for i, store := range [...]passwordless.Store{k.a, k.b} {
-		cfg.Store = store
+	for i, one := range [...]store.Store{k.a, k.b} {
+		cfg.Store = one
 		if d.services[i], err = passwordless.New(cfg); err != nil {
 			k.fatalf("%v", err)
 		}
@@ -86,7 +87,7 @@ func (d *duo) looked() int {
 // came. An error that no comment names is a failure.
 func (d *duo) at(n int, f func(i int, s *passwordless.Service) error) *counts {
 	answers := &counts{}
-	d.parallel(n, func(i int, _ passwordless.Store) error {
+	d.parallel(n, func(i int, _ store.Store) error {
 		err := f(i, d.services[i%2])
 		answer, named := answerOf(err)
 		answers.add(answer)

@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/seed62b93bad/passwordless"
+	"github.com/seed62b93bad/passwordless/store"
 )
 
 const survive = "When Commit has returned nil, the puts, deletes and durable charges survive a crash of the process"
@@ -15,9 +15,9 @@ var durability = []testCase{
 		says: []string{survive},
 		run: func(k *kit) {
 			stays, goes, never := k.put("stays", "body"), k.put("goes", "body"), record("never", "body")
-			never.Expires = passwordless.Never
+			never.Expires = store.Never
 			b := puts(fresh(never))
-			b.Deletes = []passwordless.Key{goes.Key}
+			b.Deletes = []store.Key{goes.Key}
 			k.commit(t0, b)
 			k.crashes()
 			k.holds(t0, stays, never)
@@ -47,7 +47,7 @@ var durability = []testCase{
 			r, c := record("key", "body"), charge("bucket", hourly(5, 1))
 			c.Durable = true
 			b := puts(fresh(r))
-			b.Charges = []passwordless.Charge{c}
+			b.Charges = []store.Charge{c}
 			k.commit(t0, b)
 			k.crashes()
 			k.again(t0, b)
@@ -60,7 +60,7 @@ var durability = []testCase{
 		says: []string{survive},
 		run: func(k *kit) {
 			n := k.short(100)
-			k.parallel(8, func(g int, s passwordless.Store) error {
+			k.parallel(8, func(g int, s store.Store) error {
 				for i := range n {
 					if _, err := s.Commit(k.ctx, t0, puts(fresh(record(fmt.Sprint(g, " ", i), "body")))); err != nil {
 						return err

@@ -5,7 +5,7 @@ import (
 	"math"
 	"time"
 
-	"github.com/seed62b93bad/passwordless"
+	"github.com/seed62b93bad/passwordless/store"
 )
 
 const (
@@ -30,7 +30,7 @@ var expiry = []testCase{
 		name: "nanoseconds apart",
 		says: []string{atEveryNow},
 		run: func(k *kit) {
-			var b passwordless.Batch
+			var b store.Batch
 			for i := range 300 {
 				r := record(fmt.Sprint(i), "")
 				r.Expires = t0.Add(time.Duration(7 * i))
@@ -71,7 +71,7 @@ var expiry = []testCase{
 		says: []string{"its Expires may be past, which leaves the key absent"},
 		run: func(k *kit) {
 			old := k.put("key", "old")
-			for i, past := range []passwordless.Instant{t0, t0 - 1, 1, 0} {
+			for i, past := range []store.Instant{t0, t0 - 1, 1, 0} {
 				gone := record(fmt.Sprint("fresh ", i), "gone")
 				gone.Expires = past
 				k.commit(t0, puts(fresh(gone)))
@@ -89,21 +89,21 @@ var expiry = []testCase{
 		says: []string{"Never is the expiry of a record that does not expire."},
 		run: func(k *kit) {
 			r := record("key", "body")
-			r.Expires = passwordless.Never
+			r.Expires = store.Never
 			last := record("last", "body")
-			last.Expires = passwordless.Never - 1
+			last.Expires = store.Never - 1
 			k.commit(t0, puts(fresh(r), fresh(last)))
-			k.holds(passwordless.Never-2, r, last)
-			k.holds(passwordless.Never-1, r)
-			k.lacks(passwordless.Never-1, last.Key)
-			k.conflict(passwordless.Never-1, puts(fresh(record("key", "other"))), r.Key)
+			k.holds(store.Never-2, r, last)
+			k.holds(store.Never-1, r)
+			k.lacks(store.Never-1, last.Key)
+			k.conflict(store.Never-1, puts(fresh(record("key", "other"))), r.Key)
 		},
 	},
 	{
 		name: "long ago",
 		says: []string{callersInstant},
 		run: func(k *kit) {
-			for _, now := range []passwordless.Instant{0, 1, 1_000_000_007, 900_000_000_123_456_789} {
+			for _, now := range []store.Instant{0, 1, 1_000_000_007, 900_000_000_123_456_789} {
 				k.livesAt(now)
 			}
 		},
@@ -112,7 +112,7 @@ var expiry = []testCase{
 		name: "far ahead",
 		says: []string{callersInstant},
 		run: func(k *kit) {
-			for _, now := range []passwordless.Instant{4_000_000_000_123_456_789, math.MaxInt64 - passwordless.Instant(time.Hour)} {
+			for _, now := range []store.Instant{4_000_000_000_123_456_789, math.MaxInt64 - store.Instant(time.Hour)} {
 				k.livesAt(now)
 			}
 		},
@@ -121,20 +121,20 @@ var expiry = []testCase{
 
 // expiredBefore demands that the first n of the puts are expired at now, and the
 // others not.
-func (k *kit) expiredBefore(now passwordless.Instant, all []passwordless.Put, n int) {
-	keys := make([]passwordless.Key, len(all))
+func (k *kit) expiredBefore(now store.Instant, all []store.Put, n int) {
+	keys := make([]store.Key, len(all))
 	for i, p := range all {
 		keys[i] = p.Record.Key
 	}
 	for i, r := range k.load(now, keys...) {
-		if absent := r.Version == (passwordless.Version{}); absent != (i < n) {
+		if absent := r.Version == (store.Version{}); absent != (i < n) {
 			k.fatalf("record that expires at %d: absent at %d: %v", all[i].Record.Expires, now, absent)
 		}
 	}
 }
 
 // livesAt demands that a record lives its minute at now, whatever the time is.
-func (k *kit) livesAt(now passwordless.Instant) {
+func (k *kit) livesAt(now store.Instant) {
 	r := record(fmt.Sprint("record at ", now), "body")
 	r.Expires = now.Add(time.Minute)
 	k.commit(now, puts(fresh(r)))

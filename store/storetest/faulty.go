@@ -6,7 +6,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/seed62b93bad/passwordless"
+	"github.com/seed62b93bad/passwordless/store"
 )
 
 // A Method of a Store.
@@ -32,13 +32,13 @@ func Fail(err error) Fault {
 
 // Unavailable does not make the call and returns ErrUnavailable, wrapped.
 func Unavailable() Fault {
-	return Fail(fmt.Errorf("storetest: engine is down: %w", passwordless.ErrUnavailable))
+	return Fail(fmt.Errorf("storetest: engine is down: %w", store.ErrUnavailable))
 }
 
 // LostRequest does not make the call and returns ErrUncertain, wrapped: a Commit
 // that did not arrive.
 func LostRequest() Fault {
-	return Fail(fmt.Errorf("storetest: request lost: %w", passwordless.ErrUncertain))
+	return Fail(fmt.Errorf("storetest: request lost: %w", store.ErrUncertain))
 }
 
 // LostAnswer makes the call and returns ErrUncertain, wrapped, whatever the answer
@@ -46,7 +46,7 @@ func LostRequest() Fault {
 func LostAnswer() Fault {
 	return func(_ context.Context, call func() error) error {
 		_ = call() // lost
-		return fmt.Errorf("storetest: answer lost: %w", passwordless.ErrUncertain)
+		return fmt.Errorf("storetest: answer lost: %w", store.ErrUncertain)
 	}
 }
 
@@ -83,7 +83,7 @@ type Trips struct {
 // and counts them. It is for tests of code that uses a Store. Its methods are safe
 // for concurrent use.
 type Faulty struct {
-	store passwordless.Store
+	store store.Store
 
 	mu     sync.Mutex // guards all below
 	trips  [Sweep + 1]int
@@ -91,10 +91,10 @@ type Faulty struct {
 	single [Sweep + 1]map[int]Fault
 }
 
-var _ passwordless.Store = (*Faulty)(nil)
+var _ store.Store = (*Faulty)(nil)
 
-// NewFaulty returns a Faulty in front of store, without faults.
-func NewFaulty(store passwordless.Store) *Faulty { return &Faulty{store: store} }
+// NewFaulty returns a Faulty in front of inner, without faults.
+func NewFaulty(inner store.Store) *Faulty { return &Faulty{store: inner} }
 
 // Spoil makes fault happen to the n-th call of m from now on; the next call is the
 // first. It replaces what was to happen to that call.
@@ -168,23 +168,23 @@ func through[T any](ctx context.Context, f *Faulty, m Method, call func() (T, er
 }
 
 // Load passes the call on, or spoils it.
-func (f *Faulty) Load(ctx context.Context, now passwordless.Instant, keys ...passwordless.Key) ([]passwordless.Record, error) {
-	return through(ctx, f, Load, func() ([]passwordless.Record, error) {
+func (f *Faulty) Load(ctx context.Context, now store.Instant, keys ...store.Key) ([]store.Record, error) {
+	return through(ctx, f, Load, func() ([]store.Record, error) {
 		return f.store.Load(ctx, now, keys...)
 	})
 }
 
 // Commit passes the call on, or spoils it.
-func (f *Faulty) Commit(ctx context.Context, now passwordless.Instant, b passwordless.Batch) (passwordless.Levels, error) {
-	return through(ctx, f, Commit, func() (passwordless.Levels, error) {
+func (f *Faulty) Commit(ctx context.Context, now store.Instant, b store.Batch) (store.Levels, error) {
+	return through(ctx, f, Commit, func() (store.Levels, error) {
 		return f.store.Commit(ctx, now, b)
 	})
 }
 
 // List passes the call on, or spoils it.
-func (f *Faulty) List(ctx context.Context, now passwordless.Instant, kind passwordless.Kind, owner string, limit int, cursor string) ([]passwordless.Record, string, error) {
+func (f *Faulty) List(ctx context.Context, now store.Instant, kind store.Kind, owner string, limit int, cursor string) ([]store.Record, string, error) {
 	type page struct {
-		records []passwordless.Record
+		records []store.Record
 		cursor  string
 	}
 	p, err := through(ctx, f, List, func() (page, error) {
@@ -195,7 +195,7 @@ func (f *Faulty) List(ctx context.Context, now passwordless.Instant, kind passwo
 }
 
 // Sweep passes the call on, or spoils it.
-func (f *Faulty) Sweep(ctx context.Context, now passwordless.Instant, limit int) (int, error) {
+func (f *Faulty) Sweep(ctx context.Context, now store.Instant, limit int) (int, error) {
 	return through(ctx, f, Sweep, func() (int, error) {
 		return f.store.Sweep(ctx, now, limit)
 	})

@@ -7,31 +7,31 @@ import (
 	"testing"
 	"time"
 
-	"github.com/seed62b93bad/passwordless"
+	"github.com/seed62b93bad/passwordless/store"
 	"github.com/seed62b93bad/passwordless/store/storetest"
 )
 
-const now = passwordless.Instant(1e18)
+const now = store.Instant(1e18)
 
-var key = passwordless.Key{Kind: "test", Name: "key"}
+var key = store.Key{Kind: "test", Name: "key"}
 
 // batch puts one record.
-func batch(version byte) passwordless.Batch {
-	r := passwordless.Record{Key: key, Version: passwordless.Version{version}, Expires: passwordless.Never}
-	return passwordless.Batch{Puts: []passwordless.Put{{Record: r}}}
+func batch(version byte) store.Batch {
+	r := store.Record{Key: key, Version: store.Version{version}, Expires: store.Never}
+	return store.Batch{Puts: []store.Put{{Record: r}}}
 }
 
 // isThere tells whether a record was committed, by a look past the Faulty.
-func isThere(t *testing.T, s passwordless.Store) bool {
+func isThere(t *testing.T, s store.Store) bool {
 	got, err := s.Load(t.Context(), now, key)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return got[0].Version != passwordless.Version{}
+	return got[0].Version != store.Version{}
 }
 
 func TestFaultyWithoutFaultsIsAStore(t *testing.T) {
-	storetest.Run(t, func(testing.TB) (a, b passwordless.Store) {
+	storetest.Run(t, func(testing.TB) (a, b store.Store) {
 		s := newSloppy("")
 		return storetest.NewFaulty(s), storetest.NewFaulty(s)
 	}, storetest.Skip{"durability": "memory does not survive the process"})
@@ -45,9 +45,9 @@ func TestFaults(t *testing.T) {
 		applied bool
 	}{
 		"fail does not commit":              {storetest.Fail(own), own, false},
-		"unavailable does not commit":       {storetest.Unavailable(), passwordless.ErrUnavailable, false},
-		"a lost request does not commit":    {storetest.LostRequest(), passwordless.ErrUncertain, false},
-		"a lost answer commits":             {storetest.LostAnswer(), passwordless.ErrUncertain, true},
+		"unavailable does not commit":       {storetest.Unavailable(), store.ErrUnavailable, false},
+		"a lost request does not commit":    {storetest.LostRequest(), store.ErrUncertain, false},
+		"a lost answer commits":             {storetest.LostAnswer(), store.ErrUncertain, true},
 		"hang ends with the context":        {storetest.Hang(), context.DeadlineExceeded, false},
 		"a short delay commits":             {storetest.Delay(time.Millisecond), nil, true},
 		"a long delay ends with its caller": {storetest.Delay(time.Hour), context.DeadlineExceeded, false},
@@ -90,7 +90,7 @@ func TestSpoilAllUntilHeal(t *testing.T) {
 	f := storetest.NewFaulty(newSloppy(""))
 	f.SpoilAll(storetest.List, storetest.Unavailable())
 	f.SpoilAll(storetest.Sweep, storetest.Unavailable())
-	for _, want := range []error{passwordless.ErrUnavailable, passwordless.ErrUnavailable, nil} {
+	for _, want := range []error{store.ErrUnavailable, store.ErrUnavailable, nil} {
 		_, _, err := f.List(t.Context(), now, "test", "owner", 1, "")
 		if !errors.Is(err, want) {
 			t.Errorf("List: %v, want %v", err, want)

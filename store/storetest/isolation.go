@@ -3,7 +3,7 @@ package storetest
 import (
 	"fmt"
 
-	"github.com/seed62b93bad/passwordless"
+	"github.com/seed62b93bad/passwordless/store"
 )
 
 const seesCommits = "Load sees every commit that returned before it began: it reads the primary, never a replica."
@@ -30,7 +30,7 @@ var isolation = []testCase{
 				r := k.put("key", "body")
 				k.holds(t0, r)
 				k.a, k.b = k.b, k.a
-				k.commit(t0, passwordless.Batch{Deletes: []passwordless.Key{r.Key}})
+				k.commit(t0, store.Batch{Deletes: []store.Key{r.Key}})
 				k.lacks(t0, r.Key)
 			}
 		},
@@ -51,7 +51,7 @@ var isolation = []testCase{
 	{
 		name: "buckets hold across instances",
 		says: []string{"Commits are serializable", takesLater},
-		run: both(func(k *kit, c passwordless.Charge) {
+		run: both(func(k *kit, c store.Charge) {
 			c = with(c, hourly(5, 1))
 			for i := range int64(5) {
 				k.levels(k.commit(t0, take(c))[0], t0.Micros()+(i+1)*hour.Microseconds())

@@ -12,12 +12,12 @@ import (
 	"testing"
 	"time"
 
-	"github.com/seed62b93bad/passwordless"
+	"github.com/seed62b93bad/passwordless/store"
 )
 
 // t0 is the usual now of the cases. It is not a whole number of microseconds, so
 // that a store that rounds is found out.
-const t0 = passwordless.Instant(2_000_000_000_123_456_789)
+const t0 = store.Instant(2_000_000_000_123_456_789)
 
 // caseTimeout ends the context of a case whose store hangs.
 const caseTimeout = 2 * time.Minute
@@ -30,7 +30,7 @@ type kit struct {
 	ctx   context.Context
 	open  Factory
 	crash Crash
-	a, b  passwordless.Store
+	a, b  store.Store
 
 	mu       sync.Mutex // guards failures
 	failures []string
@@ -84,18 +84,18 @@ func (k *kit) short(n int) int {
 }
 
 // version returns a fresh version.
-func version() (v passwordless.Version) {
+func version() (v store.Version) {
 	rand.Read(v[:])
 	return v
 }
 
-func key(name string) passwordless.Key {
-	return passwordless.Key{Kind: "test", Name: name}
+func key(name string) store.Key {
+	return store.Key{Kind: "test", Name: name}
 }
 
 // record returns one with a fresh version that expires an hour after t0.
-func record(name, body string) passwordless.Record {
-	return passwordless.Record{
+func record(name, body string) store.Record {
+	return store.Record{
 		Key:     key(name),
 		Version: version(),
 		Expires: t0.Add(time.Hour),
@@ -105,24 +105,24 @@ func record(name, body string) passwordless.Record {
 }
 
 // fresh returns a put of r that demands that there is none yet.
-func fresh(r passwordless.Record) passwordless.Put { return passwordless.Put{Record: r} }
+func fresh(r store.Record) store.Put { return store.Put{Record: r} }
 
 // over returns a put of r that demands the version of old.
-func over(old, r passwordless.Record) passwordless.Put {
-	return passwordless.Put{Record: r, Was: old.Version}
+func over(old, r store.Record) store.Put {
+	return store.Put{Record: r, Was: old.Version}
 }
 
 // anyway returns a put of r that demands nothing.
-func anyway(r passwordless.Record) passwordless.Put {
-	return passwordless.Put{Record: r, Any: true}
+func anyway(r store.Record) store.Put {
+	return store.Put{Record: r, Any: true}
 }
 
 // puts returns a batch of puts.
-func puts(p ...passwordless.Put) passwordless.Batch { return passwordless.Batch{Puts: p} }
+func puts(p ...store.Put) store.Batch { return store.Batch{Puts: p} }
 
 // commit commits b through the first instance at now; it must succeed and tell the
 // level of each window.
-func (k *kit) commit(now passwordless.Instant, b passwordless.Batch) passwordless.Levels {
+func (k *kit) commit(now store.Instant, b store.Batch) store.Levels {
 	levels, err := k.a.Commit(k.ctx, now, b)
 	if err != nil {
 		k.fatalf("Commit: %v, want success", err)
@@ -139,7 +139,7 @@ func (k *kit) commit(now passwordless.Instant, b passwordless.Batch) passwordles
 }
 
 // put commits a record under a key that has none, and returns it.
-func (k *kit) put(name, body string) passwordless.Record {
+func (k *kit) put(name, body string) store.Record {
 	r := record(name, body)
 	k.commit(t0, puts(fresh(r)))
 	return r
@@ -147,7 +147,7 @@ func (k *kit) put(name, body string) passwordless.Record {
 
 // refused commits b through the first instance at now; it must be refused with an
 // error that matches want and tells no secret.
-func (k *kit) refused(now passwordless.Instant, b passwordless.Batch, want error) error {
+func (k *kit) refused(now store.Instant, b store.Batch, want error) error {
 	_, err := k.a.Commit(k.ctx, now, b)
 	if !errors.Is(err, want) {
 		k.fatalf("Commit: %v, want an error that matches %q", text(err), want)
@@ -157,23 +157,23 @@ func (k *kit) refused(now passwordless.Instant, b passwordless.Batch, want error
 }
 
 // conflict commits b at now; it must conflict on exactly these keys.
-func (k *kit) conflict(now passwordless.Instant, b passwordless.Batch, want ...passwordless.Key) {
+func (k *kit) conflict(now store.Instant, b store.Batch, want ...store.Key) {
 	_, err := k.a.Commit(k.ctx, now, b)
-	var conflict *passwordless.ConflictError
+	var conflict *store.ConflictError
 	if !errors.As(err, &conflict) {
 		k.fatalf("Commit: %v, want a *ConflictError", text(err))
 	}
-	got := slices.SortedFunc(slices.Values(conflict.Keys), passwordless.Key.Compare)
-	slices.SortFunc(want, passwordless.Key.Compare)
+	got := slices.SortedFunc(slices.Values(conflict.Keys), store.Key.Compare)
+	slices.SortFunc(want, store.Key.Compare)
 	if !slices.Equal(got, want) {
 		k.fatalf("Commit: conflict on %v, want %v", got, want)
 	}
 }
 
 // limited commits b at now; the bucket must refuse with this RetryAfter.
-func (k *kit) limited(now passwordless.Instant, b passwordless.Batch, bucket passwordless.Key, after time.Duration) {
+func (k *kit) limited(now store.Instant, b store.Batch, bucket store.Key, after time.Duration) {
 	_, err := k.a.Commit(k.ctx, now, b)
-	var limited *passwordless.LimitedError
+	var limited *store.LimitedError
 	switch {
 	case !errors.As(err, &limited):
 		k.fatalf("Commit: %v, want a *LimitedError", text(err))
@@ -185,7 +185,7 @@ func (k *kit) limited(now passwordless.Instant, b passwordless.Batch, bucket pas
 }
 
 // load loads keys through the second instance at now.
-func (k *kit) load(now passwordless.Instant, keys ...passwordless.Key) []passwordless.Record {
+func (k *kit) load(now store.Instant, keys ...store.Key) []store.Record {
 	records, err := k.loadFrom(k.b, now, keys...)
 	if err != nil {
 		k.fatalf("%v", err)
@@ -194,7 +194,7 @@ func (k *kit) load(now passwordless.Instant, keys ...passwordless.Key) []passwor
 }
 
 // loadFrom loads keys through s. It may be called by several goroutines.
-func (k *kit) loadFrom(s passwordless.Store, now passwordless.Instant, keys ...passwordless.Key) ([]passwordless.Record, error) {
+func (k *kit) loadFrom(s store.Store, now store.Instant, keys ...store.Key) ([]store.Record, error) {
 	records, err := s.Load(k.ctx, now, keys...)
 	if err != nil {
 		return nil, fmt.Errorf("Load: %w, want success", err)
@@ -206,8 +206,8 @@ func (k *kit) loadFrom(s passwordless.Store, now passwordless.Instant, keys ...p
 }
 
 // holds demands that exactly these records are loaded under their keys at now.
-func (k *kit) holds(now passwordless.Instant, want ...passwordless.Record) {
-	keys := make([]passwordless.Key, len(want))
+func (k *kit) holds(now store.Instant, want ...store.Record) {
+	keys := make([]store.Key, len(want))
 	for i, r := range want {
 		keys[i] = r.Key
 	}
@@ -219,16 +219,16 @@ func (k *kit) holds(now passwordless.Instant, want ...passwordless.Record) {
 }
 
 // lacks demands that there is nothing under the keys at now.
-func (k *kit) lacks(now passwordless.Instant, keys ...passwordless.Key) {
+func (k *kit) lacks(now store.Instant, keys ...store.Key) {
 	for i, got := range k.load(now, keys...) {
-		if diff := difference(got, passwordless.Record{Key: keys[i]}); diff != "" {
+		if diff := difference(got, store.Record{Key: keys[i]}); diff != "" {
 			k.fatalf("Load of %v, which should be absent: %s", keys[i], diff)
 		}
 	}
 }
 
 // difference tells in what two records differ, or "".
-func difference(got, want passwordless.Record) string {
+func difference(got, want store.Record) string {
 	switch {
 	case got.Key != want.Key:
 		return fmt.Sprintf("key is %q %q, want %q %q", got.Key.Kind, got.Key.Name, want.Key.Kind, want.Key.Name)
@@ -262,7 +262,7 @@ func text(err error) string {
 
 // parallel calls f n times at once, with 0 to n-1 and the instances in turn, and
 // notes the errors that it returns.
-func (k *kit) parallel(n int, f func(i int, s passwordless.Store) error) {
+func (k *kit) parallel(n int, f func(i int, s store.Store) error) {
 	start := make(chan struct{})
 	var all sync.WaitGroup
 	for i := range n {

@@ -5,7 +5,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/seed62b93bad/passwordless"
+	"github.com/seed62b93bad/passwordless/store"
 )
 
 const (
@@ -90,7 +90,7 @@ var list = []testCase{
 			ends := all[1]
 			ends.Version, ends.Expires = version(), t0
 			b := puts(over(all[0], next), anyway(ends))
-			b.Deletes = []passwordless.Key{all[2].Key}
+			b.Deletes = []store.Key{all[2].Key}
 			k.commit(t0, b)
 			k.lists(t0, "owner", 10, next, all[3])
 			anew := record(all[1].Key.Name, "anew")
@@ -106,14 +106,14 @@ var list = []testCase{
 }
 
 // owned puts n records of "owner" and returns them. They expire a second apart.
-func (k *kit) owned(n int) []passwordless.Record {
-	all := make([]passwordless.Record, n)
+func (k *kit) owned(n int) []store.Record {
+	all := make([]store.Record, n)
 	for i := range all {
 		all[i] = record(fmt.Sprintf("owned %d", i), fmt.Sprint("body ", i))
 		all[i].Expires = t0.Add(time.Duration(i+1) * time.Second)
 	}
 	for some := range slices.Chunk(all, 250) {
-		var b passwordless.Batch
+		var b store.Batch
 		for _, r := range some {
 			b.Puts = append(b.Puts, fresh(r))
 		}
@@ -123,7 +123,7 @@ func (k *kit) owned(n int) []passwordless.Record {
 }
 
 // page lists one page through the second instance.
-func (k *kit) page(now passwordless.Instant, owner string, limit int, cursor string) ([]passwordless.Record, string) {
+func (k *kit) page(now store.Instant, owner string, limit int, cursor string) ([]store.Record, string) {
 	page, next, err := k.b.List(k.ctx, now, "test", owner, limit, cursor)
 	if err != nil {
 		k.fatalf("List: %v, want success", err)
@@ -135,8 +135,8 @@ func (k *kit) page(now passwordless.Instant, owner string, limit int, cursor str
 }
 
 // lists demands that all pages of the owner together are want.
-func (k *kit) lists(now passwordless.Instant, owner string, limit int, want ...passwordless.Record) {
-	var all []passwordless.Record
+func (k *kit) lists(now store.Instant, owner string, limit int, want ...store.Record) {
+	var all []store.Record
 	cursor := ""
 	for range len(want) + 10 {
 		page, next := k.page(now, owner, limit, cursor)
@@ -150,8 +150,8 @@ func (k *kit) lists(now passwordless.Instant, owner string, limit int, want ...p
 }
 
 // same demands that the two hold the same records, in any order.
-func (k *kit) same(got, want []passwordless.Record) {
-	byKey := func(a, b passwordless.Record) int { return a.Key.Compare(b.Key) }
+func (k *kit) same(got, want []store.Record) {
+	byKey := func(a, b store.Record) int { return a.Key.Compare(b.Key) }
 	got, want = slices.SortedFunc(slices.Values(got), byKey), slices.SortedFunc(slices.Values(want), byKey)
 	if len(got) != len(want) {
 		k.fatalf("List: %d records, want %d", len(got), len(want))
@@ -167,7 +167,7 @@ func (k *kit) same(got, want []passwordless.Record) {
 // leaves alone must appear exactly once.
 func writesBetweenPages(k *kit) {
 	all := k.owned(60)
-	seen := map[passwordless.Key]int{}
+	seen := map[store.Key]int{}
 	cursor := ""
 	for n := 0; n == 0 || cursor != ""; n++ {
 		if n > 100 {
@@ -182,7 +182,7 @@ func writesBetweenPages(k *kit) {
 			changed := all[3*n+1]
 			changed.Version = version()
 			b := puts(anyway(changed), fresh(record(fmt.Sprint("added ", n), "body")))
-			b.Deletes = []passwordless.Key{all[3*n].Key}
+			b.Deletes = []store.Key{all[3*n].Key}
 			k.commit(t0, b)
 		}
 	}

@@ -8,7 +8,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/seed62b93bad/passwordless"
+	"github.com/seed62b93bad/passwordless/store"
 )
 
 var model = []testCase{{
@@ -19,12 +19,12 @@ var model = []testCase{{
 
 // A reference holds the buckets that a store should hold, by Charge.Take and
 // Charge.Give alone.
-type reference map[passwordless.Key][]int64
+type reference map[store.Key][]int64
 
 // commit returns what Commit should return, and the reference after it.
-func (m reference) commit(now passwordless.Instant, b passwordless.Batch) (passwordless.Levels, reference, error) {
+func (m reference) commit(now store.Instant, b store.Batch) (store.Levels, reference, error) {
 	next := maps.Clone(m)
-	var levels passwordless.Levels
+	var levels store.Levels
 	for _, c := range b.Charges {
 		state, err := c.Take(now, m[c.Bucket])
 		if err != nil {
@@ -48,7 +48,7 @@ func randomCharges(k *kit) {
 	buckets, state, now := randomBuckets(random), reference{}, t0
 	for i := range k.short(1000) {
 		b := randomBatch(random, buckets)
-		var want passwordless.Levels
+		var want store.Levels
 		var refusal error
 		want, state, refusal = state.commit(now, b)
 		if diff := k.compare(now, b, want, refusal); diff != "" {
@@ -62,14 +62,14 @@ func randomCharges(k *kit) {
 }
 
 // compare commits b and tells in what the answer differs, or "".
-func (k *kit) compare(now passwordless.Instant, b passwordless.Batch, want passwordless.Levels, refusal error) string {
+func (k *kit) compare(now store.Instant, b store.Batch, want store.Levels, refusal error) string {
 	s := k.a
 	if now%2 == 0 {
 		s = k.b
 	}
 	got, err := s.Commit(k.ctx, now, b)
 	if refusal != nil {
-		var limited, wanted *passwordless.LimitedError
+		var limited, wanted *store.LimitedError
 		errors.As(refusal, &wanted)
 		if !errors.As(err, &limited) || *limited != *wanted {
 			return fmt.Sprintf("got %+v (%v), want %+v", limited, err, *wanted)
@@ -88,8 +88,8 @@ func (k *kit) compare(now passwordless.Instant, b passwordless.Batch, want passw
 }
 
 // randomBuckets returns six buckets, in order, as charges without costs.
-func randomBuckets(random *rand.Rand) []passwordless.Charge {
-	buckets := make([]passwordless.Charge, 6)
+func randomBuckets(random *rand.Rand) []store.Charge {
+	buckets := make([]store.Charge, 6)
 	for i := range buckets {
 		buckets[i] = charge(fmt.Sprint("bucket ", i))
 		buckets[i].Durable = i%2 == 0
@@ -102,7 +102,7 @@ func randomBuckets(random *rand.Rand) []passwordless.Charge {
 }
 
 // randomBatch charges and gives back to some of the buckets.
-func randomBatch(random *rand.Rand, buckets []passwordless.Charge) (b passwordless.Batch) {
+func randomBatch(random *rand.Rand, buckets []store.Charge) (b store.Batch) {
 	for _, bucket := range buckets {
 		switch random.IntN(6) {
 		case 0, 1, 2:
@@ -121,7 +121,7 @@ func randomBatch(random *rand.Rand, buckets []passwordless.Charge) (b passwordle
 
 // randomCosts returns the charge with random costs, and now and then with fewer
 // windows.
-func randomCosts(random *rand.Rand, c passwordless.Charge) passwordless.Charge {
+func randomCosts(random *rand.Rand, c store.Charge) store.Charge {
 	n := len(c.Windows)
 	if random.IntN(8) == 0 {
 		n = 1 + random.IntN(n)

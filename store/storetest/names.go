@@ -6,7 +6,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/seed62b93bad/passwordless"
+	"github.com/seed62b93bad/passwordless/store"
 )
 
 // hostile are names that some engine, driver or careless query would take for
@@ -83,8 +83,8 @@ func everyByte() []string {
 
 // distinct puts a record under each name in one batch and finds each again.
 func (k *kit) distinct(names []string) {
-	var b passwordless.Batch
-	var want []passwordless.Record
+	var b store.Batch
+	var want []store.Record
 	for i, name := range names {
 		r := record(name, fmt.Sprint("body ", i))
 		b.Puts = append(b.Puts, fresh(r))
@@ -92,14 +92,14 @@ func (k *kit) distinct(names []string) {
 	}
 	k.commit(t0, b)
 	k.holds(t0, want...)
-	k.commit(t0, passwordless.Batch{Deletes: []passwordless.Key{want[0].Key}})
+	k.commit(t0, store.Batch{Deletes: []store.Key{want[0].Key}})
 	k.lacks(t0, want[0].Key)
 	k.holds(t0, want[1:]...)
 }
 
 // distinctBuckets charges a bucket of each name in one batch, each differently.
 func (k *kit) distinctBuckets(names []string) {
-	var b passwordless.Batch
+	var b store.Batch
 	for i, name := range slices.Sorted(slices.Values(names)) {
 		c := charge(name, hourly(1000, int64(i+1)))
 		c.Durable = i%2 == 0
@@ -107,7 +107,7 @@ func (k *kit) distinctBuckets(names []string) {
 	}
 	k.commit(t0, b)
 	for i, c := range b.Charges {
-		c.Windows = []passwordless.Window{hourly(1000, 1)}
+		c.Windows = []store.Window{hourly(1000, 1)}
 		b.Charges[i] = c
 	}
 	for i, level := range k.commit(t0, b) {
@@ -119,7 +119,7 @@ func (k *kit) distinctBuckets(names []string) {
 
 // distinctOwners lists the one record of each owner.
 func (k *kit) distinctOwners(owners []string) {
-	var b passwordless.Batch
+	var b store.Batch
 	for i, owner := range owners {
 		r := record(fmt.Sprint("record ", i), "body")
 		r.Owner = owner
@@ -134,15 +134,15 @@ func (k *kit) distinctOwners(owners []string) {
 
 // kindsApart puts records whose kind and name, joined, would be the same.
 func kindsApart(k *kit) {
-	keys := []passwordless.Key{
+	keys := []store.Key{
 		{Kind: "a", Name: "bc"}, {Kind: "ab", Name: "c"},
 		{Kind: "a", Name: "-b"}, {Kind: "a-", Name: "b"}, {Kind: "a-", Name: "-b"}, {Kind: "a--", Name: "b"},
 		{Kind: "a", Name: ":b"}, {Kind: "a", Name: "/b"}, {Kind: "a", Name: "\x00b"},
 		{Kind: "-", Name: "-"}, {Kind: "--", Name: "-"}, {Kind: "-", Name: "--"},
 		{Kind: "sixteen-letters-", Name: "x"}, {Kind: "sixteen-letters", Name: "-x"}, {Kind: "sixteen-letters", Name: "x"},
 	}
-	var b passwordless.Batch
-	var want []passwordless.Record
+	var b store.Batch
+	var want []store.Record
 	for i, key := range keys {
 		r := record("", fmt.Sprint("body ", i))
 		r.Key = key
@@ -155,12 +155,12 @@ func kindsApart(k *kit) {
 
 // bodies puts bodies of all bytes, none, one and MaxBody.
 func bodies(k *kit) {
-	all := make([]byte, passwordless.MaxBody)
+	all := make([]byte, store.MaxBody)
 	for i := range all {
 		all[i] = byte(i + i>>8)
 	}
-	zeros := bytes.Repeat([]byte{0}, passwordless.MaxBody)
-	quotes := bytes.Repeat([]byte{'\''}, passwordless.MaxBody)
+	zeros := bytes.Repeat([]byte{0}, store.MaxBody)
+	quotes := bytes.Repeat([]byte{'\''}, store.MaxBody)
 	list := [][]byte{nil, {}, {0}, {0xff}, []byte("NULL"), []byte(`\x00`), []byte("{}"), all[:256], all, zeros, quotes}
 	for _, h := range hostile {
 		list = append(list, []byte(h))

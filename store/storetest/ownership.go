@@ -3,7 +3,7 @@ package storetest
 import (
 	"fmt"
 
-	"github.com/seed62b93bad/passwordless"
+	"github.com/seed62b93bad/passwordless/store"
 )
 
 const (
@@ -18,7 +18,7 @@ var ownership = []testCase{
 		run: func(k *kit) {
 			r, c := record("key", "body"), charge("bucket", hourly(9, 1))
 			b := puts(fresh(r))
-			b.Charges = []passwordless.Charge{c}
+			b.Charges = []store.Charge{c}
 			k.commit(t0, b)
 			copy(b.Puts[0].Record.Body, "XXXX")
 			b.Puts[0].Record.Owner = "someone else"
@@ -35,9 +35,9 @@ var ownership = []testCase{
 		run: func(k *kit) {
 			old := k.put("old", "old")
 			b := puts(fresh(record("z", "body z")), fresh(record("a", "body a")), over(old, record("old", "body")))
-			b.Deletes = []passwordless.Key{key("y"), key("b")}
-			b.Charges = []passwordless.Charge{charge("a", hourly(2, 1), hourly(3, 2)), charge("b", hourly(9, 1))}
-			b.GiveBacks = []passwordless.Charge{charge("b", hourly(2, 1)), charge("c", hourly(2, 1))}
+			b.Deletes = []store.Key{key("y"), key("b")}
+			b.Charges = []store.Charge{charge("a", hourly(2, 1), hourly(3, 2)), charge("b", hourly(9, 1))}
+			b.GiveBacks = []store.Charge{charge("b", hourly(2, 1)), charge("c", hourly(2, 1))}
 			before := fmt.Sprintf("%+v", b)
 			k.commit(t0, b)
 			if after := fmt.Sprintf("%+v", b); after != before {
@@ -79,7 +79,7 @@ var ownership = []testCase{
 			old := k.put("key", "body")
 			got := k.load(t0, old.Key)
 			k.commit(t0, puts(over(old, record("key", "XXXX"))))
-			k.commit(t0, passwordless.Batch{Deletes: []passwordless.Key{old.Key}})
+			k.commit(t0, store.Batch{Deletes: []store.Key{old.Key}})
 			if diff := difference(got[0], old); diff != "" {
 				k.fatalf("a later commit changed a loaded record: %s", diff)
 			}

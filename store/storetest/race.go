@@ -8,7 +8,7 @@ import (
 	"strconv"
 	"sync/atomic"
 
-	"github.com/seed62b93bad/passwordless"
+	"github.com/seed62b93bad/passwordless/store"
 )
 
 const (
@@ -21,7 +21,7 @@ var race = []testCase{
 		name: "one winner for an absent record",
 		says: []string{serializable, demandsNone},
 		run: func(k *kit) {
-			k.oneWinner(64, func() passwordless.Put { return fresh(record("key", "body")) })
+			k.oneWinner(64, func() store.Put { return fresh(record("key", "body")) })
 		},
 	},
 	{
@@ -31,7 +31,7 @@ var race = []testCase{
 			old := record("key", "old")
 			old.Expires = t0
 			k.commit(t0-1, puts(fresh(old)))
-			k.oneWinner(64, func() passwordless.Put { return fresh(record("key", "body")) })
+			k.oneWinner(64, func() store.Put { return fresh(record("key", "body")) })
 		},
 	},
 	{
@@ -39,7 +39,7 @@ var race = []testCase{
 		says: []string{serializable, demandsVersion},
 		run: func(k *kit) {
 			old := k.put("key", "old")
-			k.oneWinner(k.short(1000), func() passwordless.Put { return over(old, record("key", "body")) })
+			k.oneWinner(k.short(1000), func() store.Put { return over(old, record("key", "body")) })
 		},
 	},
 	{
@@ -60,9 +60,9 @@ var race = []testCase{
 	{
 		name: "charges and give-backs add up",
 		says: []string{serializable, movesBack},
-		run: both(func(k *kit, c passwordless.Charge) {
+		run: both(func(k *kit, c store.Charge) {
 			c = with(c, hourly(1000, 1))
-			k.parallel(64, func(_ int, s passwordless.Store) error {
+			k.parallel(64, func(_ int, s store.Store) error {
 				_, err1 := s.Commit(k.ctx, t0, take(c))
 				_, err2 := s.Commit(k.ctx, t0, take(with(c, hourly(1000, 2))))
 				_, err3 := s.Commit(k.ctx, t0, give(c))
@@ -89,11 +89,11 @@ var race = []testCase{
 	{
 		name: "one batch from many callers is applied once",
 		says: []string{answerLost, serializable},
-		run: both(func(k *kit, c passwordless.Charge) {
+		run: both(func(k *kit, c store.Charge) {
 			c = with(c, hourly(100, 1))
 			b := puts(fresh(record(c.Bucket.Name, "body")))
-			b.Charges = []passwordless.Charge{c}
-			k.parallel(32, func(_ int, s passwordless.Store) error {
+			b.Charges = []store.Charge{c}
+			k.parallel(32, func(_ int, s store.Store) error {
 				_, err := s.Commit(k.ctx, t0, b)
 				return err
 			})
@@ -109,10 +109,10 @@ var race = []testCase{
 
 // oneWinner commits n puts at once, of which one must succeed and the others
 // conflict.
-func (k *kit) oneWinner(n int, put func() passwordless.Put) {
+func (k *kit) oneWinner(n int, put func() store.Put) {
 	var winners atomic.Int64
-	var winner atomic.Pointer[passwordless.Record]
-	k.parallel(n, func(_ int, s passwordless.Store) error {
+	var winner atomic.Pointer[store.Record]
+	k.parallel(n, func(_ int, s store.Store) error {
 		p := put()
 		_, err := s.Commit(k.ctx, t0, puts(p))
 		if err == nil {
@@ -120,7 +120,7 @@ func (k *kit) oneWinner(n int, put func() passwordless.Put) {
 			winner.Store(&p.Record)
 			return nil
 		}
-		return unless(err, passwordless.ErrConflict)
+		return unless(err, store.ErrConflict)
 	})
 	if winners.Load() != 1 {
 		k.fatalf("%d of %d conditional puts of one record succeeded, want 1", winners.Load(), n)
@@ -141,9 +141,9 @@ func unless(err, allowed error) error {
 func oppositePairs(k *kit) {
 	one, two := k.put("one", "0"), k.put("two", "0")
 	for i := range k.short(50) {
-		var won [2]atomic.Pointer[[2]passwordless.Record]
-		k.parallel(2, func(g int, s passwordless.Store) error {
-			next := [2]passwordless.Record{record("one", fmt.Sprint(i, g)), record("two", fmt.Sprint(i, g))}
+		var won [2]atomic.Pointer[[2]store.Record]
+		k.parallel(2, func(g int, s store.Store) error {
+			next := [2]store.Record{record("one", fmt.Sprint(i, g)), record("two", fmt.Sprint(i, g))}
 			b := puts(over(one, next[0]), over(two, next[1]))
 			if g == 1 {
 				slices.Reverse(b.Puts)
@@ -153,7 +153,7 @@ func oppositePairs(k *kit) {
 				won[g].Store(&next)
 				return nil
 			}
-			return unless(err, passwordless.ErrConflict)
+			return unless(err, store.ErrConflict)
 		})
 		if (won[0].Load() == nil) == (won[1].Load() == nil) {
 			k.fatalf("round %d: both or none of two conflicting commits succeeded", i)
@@ -173,7 +173,7 @@ func counter(k *kit) {
 	k.put("counter", "0")
 	each := k.short(10)
 	written := make([]atomic.Int64, 16*each+1)
-	k.parallel(16, func(_ int, s passwordless.Store) error {
+	k.parallel(16, func(_ int, s store.Store) error {
 		for range each {
 			n, err := k.increment(s)
 			if err != nil {
@@ -191,7 +191,7 @@ func counter(k *kit) {
 }
 
 // increment adds one to the record "counter" and returns the sum.
-func (k *kit) increment(s passwordless.Store) (int, error) {
+func (k *kit) increment(s store.Store) (int, error) {
 	for {
 		got, err := k.loadFrom(s, t0, key("counter"))
 		if err != nil {
@@ -202,20 +202,20 @@ func (k *kit) increment(s passwordless.Store) (int, error) {
 			return 0, err
 		}
 		_, err = s.Commit(k.ctx, t0, puts(over(got[0], record("counter", strconv.Itoa(n+1)))))
-		if err == nil || !errors.Is(err, passwordless.ErrConflict) {
+		if err == nil || !errors.Is(err, store.ErrConflict) {
 			return n + 1, err
 		}
 	}
 }
 
 // grants charges a bucket that holds 40 256 times at once.
-func grants(k *kit, c passwordless.Charge) {
+func grants(k *kit, c store.Charge) {
 	c = with(c, hourly(40, 1), hourly(1000, 3))
 	var granted atomic.Int64
-	k.parallel(64, func(_ int, s passwordless.Store) error {
+	k.parallel(64, func(_ int, s store.Store) error {
 		for range 4 {
 			_, err := s.Commit(k.ctx, t0, take(c))
-			var limited *passwordless.LimitedError
+			var limited *store.LimitedError
 			switch {
 			case err == nil:
 				granted.Add(1)
@@ -233,15 +233,15 @@ func grants(k *kit, c passwordless.Charge) {
 
 // manyBuckets charges overlapping sets of buckets at once; each must hold the sum.
 func manyBuckets(k *kit) {
-	all := make([]passwordless.Charge, 8)
+	all := make([]store.Charge, 8)
 	var sums [8]atomic.Int64
 	for i := range all {
 		all[i] = charge(fmt.Sprint("bucket ", i), hourly(100_000, 1))
 		all[i].Durable = i%2 == 0
 	}
-	k.parallel(32, func(_ int, s passwordless.Store) error {
+	k.parallel(32, func(_ int, s store.Store) error {
 		for range k.short(10) {
-			var b passwordless.Batch
+			var b store.Batch
 			for i, c := range all {
 				if rand.IntN(2) == 0 {
 					sums[i].Add(1)

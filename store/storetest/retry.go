@@ -3,7 +3,7 @@ package storetest
 import (
 	"time"
 
-	"github.com/seed62b93bad/passwordless"
+	"github.com/seed62b93bad/passwordless/store"
 )
 
 const answerLost = "If a put finds its own Version already there, the batch was applied before and its answer was lost: Commit reports success, writes nothing and charges nothing again."
@@ -12,11 +12,11 @@ var retry = []testCase{
 	{
 		name: "the same batch twice",
 		says: []string{answerLost},
-		run: both(func(k *kit, c passwordless.Charge) {
+		run: both(func(k *kit, c store.Charge) {
 			c = with(c, hourly(9, 2))
 			r := record(c.Bucket.Name, "body")
 			b := puts(fresh(r))
-			b.Charges = []passwordless.Charge{c}
+			b.Charges = []store.Charge{c}
 			k.commit(t0, b)
 			k.again(t0, b)
 			k.again(t0.Add(time.Minute), b)
@@ -38,10 +38,10 @@ var retry = []testCase{
 	{
 		name: "a batch that would now be limited",
 		says: []string{answerLost, chargesFirst},
-		run: both(func(k *kit, c passwordless.Charge) {
+		run: both(func(k *kit, c store.Charge) {
 			c = with(c, hourly(1, 1))
 			b := puts(fresh(record(c.Bucket.Name, "body")))
-			b.Charges = []passwordless.Charge{c}
+			b.Charges = []store.Charge{c}
 			k.commit(t0, b)
 			k.again(t0, b)
 			k.stands(t0, c, k.after(hour))
@@ -54,8 +54,8 @@ var retry = []testCase{
 			old, used := k.put("old", "body"), charge("used", hourly(9, 3))
 			k.commit(t0, take(used))
 			b := puts(fresh(record("new", "body")))
-			b.Deletes = []passwordless.Key{old.Key}
-			b.GiveBacks = []passwordless.Charge{with(used, hourly(9, 1))}
+			b.Deletes = []store.Key{old.Key}
+			b.GiveBacks = []store.Charge{with(used, hourly(9, 1))}
 			k.commit(t0, b)
 			anew := k.put("old", "made anew")
 			k.again(t0, b)
@@ -97,7 +97,7 @@ var retry = []testCase{
 			c, r := charge("bucket", hourly(1, 1)), record("key", "body")
 			k.commit(t0, take(c))
 			b := puts(fresh(r))
-			b.Charges = []passwordless.Charge{c}
+			b.Charges = []store.Charge{c}
 			k.limited(t0, b, c.Bucket, hour)
 			k.limited(t0, b, c.Bucket, hour)
 			k.commit(t0.Add(hour), b)
@@ -108,8 +108,8 @@ var retry = []testCase{
 }
 
 // again commits b, which was applied before, through both instances.
-func (k *kit) again(now passwordless.Instant, b passwordless.Batch) {
-	for _, s := range []passwordless.Store{k.a, k.b} {
+func (k *kit) again(now store.Instant, b store.Batch) {
+	for _, s := range []store.Store{k.a, k.b} {
 		levels, err := s.Commit(k.ctx, now, b)
 		if err != nil {
 			k.fatalf("Commit of a batch that was applied before: %v, want success", err)

@@ -13,7 +13,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/seed62b93bad/passwordless"
+	"github.com/seed62b93bad/passwordless/store"
 )
 
 // A sloppy is the simplest Store that keeps the contract, on a shelf that several
@@ -25,15 +25,15 @@ type sloppy struct {
 
 type shelf struct {
 	mu      sync.Mutex // guards all below
-	records map[passwordless.Key]passwordless.Record
-	buckets map[passwordless.Key][]int64
-	behind  map[passwordless.Key]passwordless.Record // as before the last commit
+	records map[store.Key]store.Record
+	buckets map[store.Key][]int64
+	behind  map[store.Key]store.Record // as before the last commit
 }
 
 func newSloppy(bug string) *sloppy {
 	return &sloppy{bug: bug, shelf: &shelf{
-		records: map[passwordless.Key]passwordless.Record{},
-		buckets: map[passwordless.Key][]int64{},
+		records: map[store.Key]store.Record{},
+		buckets: map[store.Key][]int64{},
 	}}
 }
 
@@ -47,7 +47,7 @@ func (s *sloppy) pause() {
 }
 
 // key is where k is stored.
-func (s *sloppy) key(k passwordless.Key) passwordless.Key {
+func (s *sloppy) key(k store.Key) store.Key {
 	switch s.bug {
 	case "folds case":
 		k.Name = strings.ToLower(k.Name)
@@ -67,10 +67,10 @@ func (s *sloppy) key(k passwordless.Key) passwordless.Key {
 	return k
 }
 
-func (s *sloppy) expired(r passwordless.Record, now passwordless.Instant) bool {
+func (s *sloppy) expired(r store.Record, now store.Instant) bool {
 	switch s.bug {
 	case "reads a clock":
-		now = passwordless.InstantOf(time.Now())
+		now = store.InstantOf(time.Now())
 	case "rounds to microseconds":
 		return r.Expires/1000 <= now/1000
 	case "expires a nanosecond late":
@@ -88,16 +88,16 @@ func (s *sloppy) expired(r passwordless.Record, now passwordless.Instant) bool {
 }
 
 // live returns the record under k as a caller may have it.
-func (s *sloppy) live(k passwordless.Key, now passwordless.Instant) passwordless.Record {
+func (s *sloppy) live(k store.Key, now store.Instant) store.Record {
 	r, ok := s.records[s.key(k)]
 	if s.has("reads a replica") && s.behind != nil {
 		r, ok = s.behind[k]
 	}
 	if !ok || s.expired(r, now) {
 		if s.has("leaves the body of the expired") {
-			return passwordless.Record{Key: k, Body: r.Body}
+			return store.Record{Key: k, Body: r.Body}
 		}
-		return passwordless.Record{Key: k}
+		return store.Record{Key: k}
 	}
 	if !s.has("hands out its memory") {
 		r.Body = slices.Clone(r.Body)
@@ -105,16 +105,16 @@ func (s *sloppy) live(k passwordless.Key, now passwordless.Instant) passwordless
 	return r
 }
 
-func (s *sloppy) Load(ctx context.Context, now passwordless.Instant, keys ...passwordless.Key) ([]passwordless.Record, error) {
+func (s *sloppy) Load(ctx context.Context, now store.Instant, keys ...store.Key) ([]store.Record, error) {
 	if err := ctx.Err(); err != nil && !s.has("ignores the context") {
 		return nil, fmt.Errorf("sloppy: %w", err)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	var all []passwordless.Record
+	var all []store.Record
 	for _, k := range keys {
 		r := s.live(k, now)
-		if s.has("leaves out the absent") && r.Version == (passwordless.Version{}) {
+		if s.has("leaves out the absent") && r.Version == (store.Version{}) {
 			continue
 		}
 		all = append(all, r)
@@ -125,10 +125,10 @@ func (s *sloppy) Load(ctx context.Context, now passwordless.Instant, keys ...pas
 	return all, nil
 }
 
-func (s *sloppy) Commit(ctx context.Context, now passwordless.Instant, b passwordless.Batch) (passwordless.Levels, error) {
+func (s *sloppy) Commit(ctx context.Context, now store.Instant, b store.Batch) (store.Levels, error) {
 	if err := ctx.Err(); err != nil && !s.has("ignores the context") {
 		if s.has("hides why the context ended") {
-			err = passwordless.ErrUnavailable
+			err = store.ErrUnavailable
 		}
 		return nil, fmt.Errorf("sloppy: %w", err)
 	}
@@ -162,7 +162,7 @@ func (s *sloppy) Commit(ctx context.Context, now passwordless.Instant, b passwor
 	return levels, nil
 }
 
-func (s *sloppy) applied(now passwordless.Instant, b passwordless.Batch) bool {
+func (s *sloppy) applied(now store.Instant, b store.Batch) bool {
 	if s.has("forgets its own version") {
 		return false
 	}
@@ -173,11 +173,11 @@ func (s *sloppy) applied(now passwordless.Instant, b passwordless.Batch) bool {
 		if r, ok := s.records[s.key(p.Record.Key)]; ok && r.Version == p.Record.Version {
 			if s.has("charges a retry again") {
 				if levels, err := s.charge(now, b); err == nil {
-					s.write(now, passwordless.Batch{Charges: b.Charges}, levels)
+					s.write(now, store.Batch{Charges: b.Charges}, levels)
 				}
 			}
 			if s.has("deletes again") {
-				s.write(now, passwordless.Batch{Deletes: b.Deletes}, nil)
+				s.write(now, store.Batch{Deletes: b.Deletes}, nil)
 			}
 			return true
 		}
@@ -185,8 +185,8 @@ func (s *sloppy) applied(now passwordless.Instant, b passwordless.Batch) bool {
 	return false
 }
 
-func (s *sloppy) charge(now passwordless.Instant, b passwordless.Batch) (passwordless.Levels, error) {
-	var levels passwordless.Levels
+func (s *sloppy) charge(now store.Instant, b store.Batch) (store.Levels, error) {
+	var levels store.Levels
 	var last error
 	for _, c := range b.Charges {
 		next, err := s.take(now, c)
@@ -208,10 +208,10 @@ func (s *sloppy) charge(now passwordless.Instant, b passwordless.Batch) (passwor
 	return levels, last
 }
 
-func (s *sloppy) take(now passwordless.Instant, c passwordless.Charge) ([]int64, error) {
+func (s *sloppy) take(now store.Instant, c store.Charge) ([]int64, error) {
 	switch s.bug {
 	case "charges by a clock":
-		now = passwordless.InstantOf(time.Now())
+		now = store.InstantOf(time.Now())
 	case "counts in milliseconds":
 		now -= now % 1e6
 	case "takes when it looks":
@@ -242,8 +242,8 @@ func (s *sloppy) take(now passwordless.Instant, c passwordless.Charge) ([]int64,
 	return next, err
 }
 
-func (s *sloppy) conflicts(now passwordless.Instant, b passwordless.Batch) error {
-	var conflict passwordless.ConflictError
+func (s *sloppy) conflicts(now store.Instant, b store.Batch) error {
+	var conflict store.ConflictError
 	for _, p := range b.Puts {
 		r := s.live(p.Record.Key, now)
 		if s.has("takes the expired for there") {
@@ -254,9 +254,9 @@ func (s *sloppy) conflicts(now passwordless.Instant, b passwordless.Batch) error
 		case "ignores conditions":
 			ok = true
 		case "ignores absent":
-			ok = ok || p.Was == passwordless.Version{}
+			ok = ok || p.Was == store.Version{}
 		case "any must be there":
-			ok = ok && (!p.Any || r.Version != passwordless.Version{})
+			ok = ok && (!p.Any || r.Version != store.Version{})
 		case "compares bodies":
 			ok = ok || bytes.Equal(r.Body, p.Record.Body)
 		case "compares text versions":
@@ -279,17 +279,17 @@ func (s *sloppy) conflicts(now passwordless.Instant, b passwordless.Batch) error
 	switch s.bug {
 	case "charges on a conflict":
 		if levels, err := s.charge(now, b); err == nil {
-			s.write(now, passwordless.Batch{Charges: b.Charges}, levels)
+			s.write(now, store.Batch{Charges: b.Charges}, levels)
 		}
 	case "deletes on a conflict":
-		s.write(now, passwordless.Batch{Deletes: b.Deletes}, nil)
+		s.write(now, store.Batch{Deletes: b.Deletes}, nil)
 	case "tells names":
 		return fmt.Errorf("sloppy: %v: %w", conflict.Keys[0].Name, &conflict)
 	}
 	return &conflict
 }
 
-func (s *sloppy) giveBack(now passwordless.Instant, all []passwordless.Charge) {
+func (s *sloppy) giveBack(now store.Instant, all []store.Charge) {
 	for _, c := range all {
 		next := c.Give(s.buckets[s.key(c.Bucket)])
 		for i := range next {
@@ -304,7 +304,7 @@ func (s *sloppy) giveBack(now passwordless.Instant, all []passwordless.Charge) {
 	}
 }
 
-func (s *sloppy) write(now passwordless.Instant, b passwordless.Batch, levels passwordless.Levels) {
+func (s *sloppy) write(now store.Instant, b store.Batch, levels store.Levels) {
 	s.behind = maps.Clone(s.records)
 	for i, c := range b.Charges {
 		if !c.Look || s.has("takes when it looks") {
@@ -326,11 +326,11 @@ func (s *sloppy) write(now passwordless.Instant, b passwordless.Batch, levels pa
 		}
 	}
 	if s.has("sorts the batch") {
-		slices.SortFunc(b.Deletes, passwordless.Key.Compare)
+		slices.SortFunc(b.Deletes, store.Key.Compare)
 	}
 }
 
-func (s *sloppy) put(r passwordless.Record) {
+func (s *sloppy) put(r store.Record) {
 	if !s.has("keeps the batch") {
 		r.Body = slices.Clone(r.Body)
 	}
@@ -342,7 +342,7 @@ func (s *sloppy) put(r passwordless.Record) {
 			r.Owner = old.Owner
 		}
 	case "limits bodies":
-		r.Body = r.Body[:min(len(r.Body), passwordless.MaxBody-1)]
+		r.Body = r.Body[:min(len(r.Body), store.MaxBody-1)]
 	case "keeps the old expiry":
 		if old, ok := s.records[r.Key]; ok {
 			r.Expires = old.Expires
@@ -351,15 +351,15 @@ func (s *sloppy) put(r passwordless.Record) {
 	s.records[s.key(r.Key)] = r
 }
 
-func (s *sloppy) List(ctx context.Context, now passwordless.Instant, kind passwordless.Kind, owner string, limit int, cursor string) ([]passwordless.Record, string, error) {
+func (s *sloppy) List(ctx context.Context, now store.Instant, kind store.Kind, owner string, limit int, cursor string) ([]store.Record, string, error) {
 	if err := ctx.Err(); err != nil && !s.has("ignores the context") {
 		return nil, "", fmt.Errorf("sloppy: %w", err)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	var page []passwordless.Record
+	var page []store.Record
 	last := ""
-	for i, k := range slices.SortedFunc(maps.Keys(s.records), passwordless.Key.Compare) {
+	for i, k := range slices.SortedFunc(maps.Keys(s.records), store.Key.Compare) {
 		r := s.records[k]
 		beyond := strconv.Quote(k.Name) > cursor
 		if s.has("pages by number") {
@@ -394,7 +394,7 @@ func (s *sloppy) List(ctx context.Context, now passwordless.Instant, kind passwo
 	return page, "", nil
 }
 
-func (s *sloppy) Sweep(ctx context.Context, now passwordless.Instant, limit int) (int, error) {
+func (s *sloppy) Sweep(ctx context.Context, now store.Instant, limit int) (int, error) {
 	if err := ctx.Err(); err != nil && !s.has("ignores the context") {
 		return 0, fmt.Errorf("sloppy: %w", err)
 	}

@@ -1,10 +1,10 @@
-// Package storetest tells whether a [passwordless.Store] keeps the contract, and
+// Package storetest tells whether a [store.Store] keeps the contract, and
 // has a store that fails on purpose for tests of code that uses one.
 //
 // The test of a driver is one call:
 //
 //	func TestStore(t *testing.T) {
-//		storetest.Run(t, func(tb testing.TB) (a, b passwordless.Store) {
+//		storetest.Run(t, func(tb testing.TB) (a, b store.Store) {
 //			path := filepath.Join(tb.TempDir(), "store.db")
 //			return open(tb, path), open(tb, path)
 //		}, storetest.Crash(reopen))
@@ -23,14 +23,14 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/seed62b93bad/passwordless"
+	"github.com/seed62b93bad/passwordless/store"
 )
 
 // A Factory makes a fresh, empty store and returns two instances of it: two
 // connections, as two processes would have. It is called for each case, closes with
 // tb.Cleanup what it opened, and ends the test with tb.Fatal if it cannot. If the
 // store lives in one process only, a and b may be the same.
-type Factory func(tb testing.TB) (a, b passwordless.Store)
+type Factory func(tb testing.TB) (a, b store.Store)
 
 // An Option of Run is a Skip or a Crash.
 type Option interface{ apply(*options) }
@@ -62,7 +62,7 @@ func (s Skip) reason(group, name string) string {
 // Crash ends the instances a and b of one store as a crash of their process would,
 // and returns an instance on what is left. The group "durability" needs it; a
 // driver that has none skips the group.
-type Crash func(tb testing.TB, a, b passwordless.Store) passwordless.Store
+type Crash func(tb testing.TB, a, b store.Store) store.Store
 
 func (c Crash) apply(o *options) { o.crash = c }
 

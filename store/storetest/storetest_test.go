@@ -8,13 +8,13 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/seed62b93bad/passwordless"
+	"github.com/seed62b93bad/passwordless/store"
 	"github.com/seed62b93bad/passwordless/store/storetest"
 )
 
 // shelves opens two instances with a bug.
 func shelves(bug string) storetest.Factory {
-	return func(testing.TB) (a, b passwordless.Store) {
+	return func(testing.TB) (a, b store.Store) {
 		one := newSloppy(bug)
 		two := *one
 		return one, &two
@@ -22,7 +22,7 @@ func shelves(bug string) storetest.Factory {
 }
 
 // reopened returns what is left after a crash.
-func reopened(_ testing.TB, a, _ passwordless.Store) passwordless.Store {
+func reopened(_ testing.TB, a, _ store.Store) store.Store {
 	s := a.(*sloppy)
 	switch s.bug {
 	case "forgets records in a crash":
@@ -167,12 +167,16 @@ func TestTheServiceShowsTheBug(t *testing.T) {
 	}
 }
 
-// A sentence that a case quotes must stand in the comments of the root package: of the
-// contract, or of the Service that is built on it.
+// A sentence that a case quotes must stand in the comments of the contract, or of the
+// Service that is built on it.
 func TestSentencesAreQuotes(t *testing.T) {
-	paths, err := filepath.Glob("../../*.go")
-	if err != nil {
-		t.Fatal(err)
+	var paths []string
+	for _, pattern := range []string{"../*.go", "../../*.go"} {
+		found, err := filepath.Glob(pattern)
+		if err != nil || len(found) == 0 {
+			t.Fatalf("%s: %d files, %v", pattern, len(found), err)
+		}
+		paths = append(paths, found...)
 	}
 	contract := ""
 	for _, path := range paths {

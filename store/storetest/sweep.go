@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/seed62b93bad/passwordless"
+	"github.com/seed62b93bad/passwordless/store"
 )
 
 const (
@@ -39,10 +39,10 @@ var sweep = []testCase{
 	{
 		name: "buckets to the microsecond",
 		says: []string{sweeps, "the instant, in Unix microseconds, at which that window is full again"},
-		run: both(func(k *kit, c passwordless.Charge) {
+		run: both(func(k *kit, c store.Charge) {
 			c = with(c, window(2, time.Minute, 1), hourly(2, 1), window(2, time.Second, 1))
 			k.commit(t0, take(c))
-			full := passwordless.Instant(k.after(hour) * 1000)
+			full := store.Instant(k.after(hour) * 1000)
 			k.sweepsAll(full-1, 10, 0)
 			k.stands(t0, c, k.after(time.Minute), k.after(hour), k.after(time.Second))
 			k.sweepsAll(full, 10, 1)
@@ -54,9 +54,9 @@ var sweep = []testCase{
 		says: []string{"Never is the expiry of a record that does not expire.", sweeps},
 		run: func(k *kit) {
 			r := record("key", "body")
-			r.Expires = passwordless.Never
+			r.Expires = store.Never
 			k.commit(t0, puts(fresh(r)))
-			k.sweepsAll(passwordless.Never-1, 10, 0)
+			k.sweepsAll(store.Never-1, 10, 0)
 			k.holds(t0, r)
 		},
 	},
@@ -68,7 +68,7 @@ var sweep = []testCase{
 	{
 		name: "charges and give-backs move a bucket",
 		says: []string{sweeps},
-		run: both(func(k *kit, c passwordless.Charge) {
+		run: both(func(k *kit, c store.Charge) {
 			c = with(c, hourly(9, 1))
 			k.commit(t0, take(c))
 			k.commit(t0, take(c))
@@ -100,7 +100,7 @@ var sweep = []testCase{
 
 // sweepsAll sweeps, a few at a time, until nothing is removed any more; want must
 // be gone then.
-func (k *kit) sweepsAll(now passwordless.Instant, limit, want int) {
+func (k *kit) sweepsAll(now store.Instant, limit, want int) {
 	total := 0
 	for {
 		n, err := k.a.Sweep(k.ctx, now, limit)
@@ -127,7 +127,7 @@ func sweepReplaced(k *kit) {
 	longer, shorter := record("later", ""), record("earlier", "")
 	longer.Expires, shorter.Expires = t0.Add(2*hour), t0.Add(time.Minute)
 	b := puts(over(later, longer), over(earlier, shorter))
-	b.Deletes = []passwordless.Key{deleted.Key}
+	b.Deletes = []store.Key{deleted.Key}
 	k.commit(t0, b)
 	k.sweepsAll(t0.Add(time.Minute), 10, 1)
 	k.lacks(t0, earlier.Key)
@@ -155,7 +155,7 @@ func sweepLimit(k *kit) {
 	}
 	left := 0
 	for _, r := range k.load(t0, keysOf(all)...) {
-		if r.Version != (passwordless.Version{}) {
+		if r.Version != (store.Version{}) {
 			left++
 		}
 	}
@@ -168,7 +168,7 @@ func sweepLimit(k *kit) {
 
 // sweepAmongLive sweeps a store in which one record and one bucket in three stay.
 func sweepAmongLive(k *kit) {
-	var expired, live passwordless.Batch
+	var expired, live store.Batch
 	for i := range 300 {
 		r, c := record(fmt.Sprint("record ", i), "body"), charge(fmt.Sprintf("bucket %3d", i), hourly(2, 1))
 		c.Durable = i%2 == 0

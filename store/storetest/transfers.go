@@ -9,7 +9,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/seed62b93bad/passwordless"
+	"github.com/seed62b93bad/passwordless/store"
 )
 
 // transfers moves amounts between two records while others load both. Each Load
@@ -18,17 +18,17 @@ func transfers(k *kit) {
 	const sum = 1000
 	k.put("here", strconv.Itoa(sum))
 	k.put("there", "0")
-	stop := k.whileRunning(4, func(s passwordless.Store) error {
+	stop := k.whileRunning(4, func(s store.Store) error {
 		got, err := k.loadFrom(s, t0, key("here"), key("there"))
 		if err != nil {
 			return err
 		}
 		return balanced(got, sum)
 	})
-	k.parallel(8, func(_ int, s passwordless.Store) error {
+	k.parallel(8, func(_ int, s store.Store) error {
 		for range k.short(40) {
 			err := k.transfer(s)
-			for errors.Is(err, passwordless.ErrConflict) {
+			for errors.Is(err, store.ErrConflict) {
 				err = k.transfer(s)
 			}
 			if err != nil {
@@ -44,7 +44,7 @@ func transfers(k *kit) {
 }
 
 // transfer tries once to move a random amount.
-func (k *kit) transfer(s passwordless.Store) error {
+func (k *kit) transfer(s store.Store) error {
 	got, err := k.loadFrom(s, t0, key("here"), key("there"))
 	if err != nil {
 		return err
@@ -63,7 +63,7 @@ func (k *kit) transfer(s passwordless.Store) error {
 	return err
 }
 
-func balanced(got []passwordless.Record, sum int) error {
+func balanced(got []store.Record, sum int) error {
 	here, err1 := strconv.Atoi(string(got[0].Body))
 	there, err2 := strconv.Atoi(string(got[1].Body))
 	if err := errors.Join(err1, err2); err != nil {
@@ -77,7 +77,7 @@ func balanced(got []passwordless.Record, sum int) error {
 
 // whileRunning calls f in n goroutines, over and over, until the returned function
 // is called. It notes the first error of each.
-func (k *kit) whileRunning(n int, f func(s passwordless.Store) error) (stop func()) {
+func (k *kit) whileRunning(n int, f func(s store.Store) error) (stop func()) {
 	done := make(chan struct{})
 	var all sync.WaitGroup
 	for i := range n {
@@ -109,18 +109,18 @@ func (k *kit) whileRunning(n int, f func(s passwordless.Store) error) (stop func
 // opposite writes the same six records in random orders, some of them deleted in
 // between. All must come from one batch at any time.
 func opposite(k *kit) {
-	keys := make([]passwordless.Key, 6)
+	keys := make([]store.Key, 6)
 	for i := range keys {
 		keys[i] = key(fmt.Sprint("key ", i))
 	}
-	stop := k.whileRunning(2, func(s passwordless.Store) error {
+	stop := k.whileRunning(2, func(s store.Store) error {
 		got, err := k.loadFrom(s, t0, keys...)
 		if err != nil {
 			return err
 		}
 		return oneBatch(got)
 	})
-	k.parallel(32, func(g int, s passwordless.Store) error {
+	k.parallel(32, func(g int, s store.Store) error {
 		for i := range k.short(10) {
 			b := shuffled(keys, fmt.Sprint(g, " ", i))
 			if _, err := s.Commit(k.ctx, t0, b); err != nil {
@@ -137,7 +137,7 @@ func opposite(k *kit) {
 
 // shuffled returns a batch that puts all keys with one body, or deletes all, in
 // random order.
-func shuffled(keys []passwordless.Key, body string) (b passwordless.Batch) {
+func shuffled(keys []store.Key, body string) (b store.Batch) {
 	remove := rand.IntN(8) == 0
 	for _, i := range rand.Perm(len(keys)) {
 		if remove {
@@ -149,7 +149,7 @@ func shuffled(keys []passwordless.Key, body string) (b passwordless.Batch) {
 	return b
 }
 
-func oneBatch(got []passwordless.Record) error {
+func oneBatch(got []store.Record) error {
 	for _, r := range got[1:] {
 		if string(r.Body) != string(got[0].Body) {
 			return fmt.Errorf("one Load sees records of two commits: %q and %q", got[0].Body, r.Body)
@@ -162,12 +162,12 @@ func oneBatch(got []passwordless.Record) error {
 func sweepsBeside(k *kit) {
 	k.put("counter", "0")
 	c := charge("bucket", hourly(10_000, 1))
-	stop := k.whileRunning(2, func(s passwordless.Store) error {
+	stop := k.whileRunning(2, func(s store.Store) error {
 		_, err := s.Sweep(k.ctx, t0, 10)
 		return err
 	})
 	each := k.short(20)
-	k.parallel(4, func(g int, s passwordless.Store) error {
+	k.parallel(4, func(g int, s store.Store) error {
 		for i := range each {
 			short := record(fmt.Sprint("short ", g, i), "")
 			short.Expires = t0.Add(-time.Second)

@@ -4,7 +4,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/seed62b93bad/passwordless"
+	"github.com/seed62b93bad/passwordless/store"
 )
 
 const refusesInvalid = "A batch that Batch.Validate refuses is refused with its error."
@@ -21,12 +21,12 @@ var validate = []testCase{
 		run: func(k *kit) {
 			r := record("key", "body")
 			good := puts(fresh(r))
-			good.Charges = []passwordless.Charge{charge("bucket", hourly(1, 1))}
+			good.Charges = []store.Charge{charge("bucket", hourly(1, 1))}
 			k.commit(t0, good)
 			bad := good // applied before, and limited; a put of another conflicts
-			bad.Puts = []passwordless.Put{fresh(r), {Record: record("key2", ""), Was: version()}}
-			bad.Deletes = []passwordless.Key{{Kind: "test"}}
-			_ = k.refused(t0, bad, passwordless.ErrInvalidBatch)
+			bad.Puts = []store.Put{fresh(r), {Record: record("key2", ""), Was: version()}}
+			bad.Deletes = []store.Key{{Kind: "test"}}
+			_ = k.refused(t0, bad, store.ErrInvalidBatch)
 			k.holds(t0, r)
 		},
 	},
@@ -37,12 +37,12 @@ var validate = []testCase{
 func invalidBatches(k *kit) {
 	for rule, spoil := range rules() {
 		b := puts(fresh(record("good", secret)))
-		b.Charges = []passwordless.Charge{charge("good", hourly(1, 1))}
+		b.Charges = []store.Charge{charge("good", hourly(1, 1))}
 		spoil(&b)
 		if b.Validate() == nil {
 			k.fatalf("storetest: Validate allows a batch with %s", rule)
 		}
-		err := k.refused(t0, b, passwordless.ErrInvalidBatch)
+		err := k.refused(t0, b, store.ErrInvalidBatch)
 		if want := b.Validate(); err.Error() != want.Error() {
 			k.errorf("a batch with %s: error %q, want %q", rule, err, want)
 		}
@@ -52,41 +52,41 @@ func invalidBatches(k *kit) {
 }
 
 // rules returns what breaks each rule of Batch.Validate.
-func rules() map[string]func(b *passwordless.Batch) {
-	put := func(change func(p *passwordless.Put)) func(b *passwordless.Batch) {
-		return func(b *passwordless.Batch) {
+func rules() map[string]func(b *store.Batch) {
+	put := func(change func(p *store.Put)) func(b *store.Batch) {
+		return func(b *store.Batch) {
 			p := fresh(record("bad", secret))
 			change(&p)
 			b.Puts = append(b.Puts, p)
 		}
 	}
-	charged := func(c passwordless.Charge) func(b *passwordless.Batch) {
-		return func(b *passwordless.Batch) { b.Charges = []passwordless.Charge{c, charge("good", hourly(1, 1))} }
+	charged := func(c store.Charge) func(b *store.Batch) {
+		return func(b *store.Batch) { b.Charges = []store.Charge{c, charge("good", hourly(1, 1))} }
 	}
-	returned := func(c ...passwordless.Charge) func(b *passwordless.Batch) {
-		return func(b *passwordless.Batch) { b.GiveBacks = c }
+	returned := func(c ...store.Charge) func(b *store.Batch) {
+		return func(b *store.Batch) { b.GiveBacks = c }
 	}
 	look := charge("bad", hourly(1, 1))
 	look.Look = true
-	return map[string]func(b *passwordless.Batch){
-		"a put without a version":        put(func(p *passwordless.Put) { p.Record.Version = passwordless.Version{} }),
-		"a put of its own predecessor":   put(func(p *passwordless.Put) { p.Was = p.Record.Version }),
-		"an owner of 65 bytes":           put(func(p *passwordless.Put) { p.Record.Owner = strings.Repeat("x", 65) }),
-		"a body over MaxBody":            put(func(p *passwordless.Put) { p.Record.Body = make([]byte, passwordless.MaxBody+1) }),
-		"an expiry before 1970":          put(func(p *passwordless.Put) { p.Record.Expires = -1 }),
-		"no name":                        put(func(p *passwordless.Put) { p.Record.Key.Name = "" }),
-		"a name of 65 bytes":             put(func(p *passwordless.Put) { p.Record.Key.Name = strings.Repeat("x", 65) }),
-		"no kind":                        put(func(p *passwordless.Put) { p.Record.Key.Kind = "" }),
-		"a kind of 17 bytes":             put(func(p *passwordless.Put) { p.Record.Key.Kind = "seventeen-letters" }),
-		"a kind in capitals":             put(func(p *passwordless.Put) { p.Record.Key.Kind = "Test" }),
-		"two puts of one record":         put(func(p *passwordless.Put) { p.Record.Key = key("good") }),
-		"a put and a delete of a record": func(b *passwordless.Batch) { b.Deletes = []passwordless.Key{key("good")} },
-		"two deletes of one record":      func(b *passwordless.Batch) { b.Deletes = []passwordless.Key{key("bad"), key("bad")} },
-		"a delete without a name":        func(b *passwordless.Batch) { b.Deletes = []passwordless.Key{key("")} },
+	return map[string]func(b *store.Batch){
+		"a put without a version":        put(func(p *store.Put) { p.Record.Version = store.Version{} }),
+		"a put of its own predecessor":   put(func(p *store.Put) { p.Was = p.Record.Version }),
+		"an owner of 65 bytes":           put(func(p *store.Put) { p.Record.Owner = strings.Repeat("x", 65) }),
+		"a body over MaxBody":            put(func(p *store.Put) { p.Record.Body = make([]byte, store.MaxBody+1) }),
+		"an expiry before 1970":          put(func(p *store.Put) { p.Record.Expires = -1 }),
+		"no name":                        put(func(p *store.Put) { p.Record.Key.Name = "" }),
+		"a name of 65 bytes":             put(func(p *store.Put) { p.Record.Key.Name = strings.Repeat("x", 65) }),
+		"no kind":                        put(func(p *store.Put) { p.Record.Key.Kind = "" }),
+		"a kind of 17 bytes":             put(func(p *store.Put) { p.Record.Key.Kind = "seventeen-letters" }),
+		"a kind in capitals":             put(func(p *store.Put) { p.Record.Key.Kind = "Test" }),
+		"two puts of one record":         put(func(p *store.Put) { p.Record.Key = key("good") }),
+		"a put and a delete of a record": func(b *store.Batch) { b.Deletes = []store.Key{key("good")} },
+		"two deletes of one record":      func(b *store.Batch) { b.Deletes = []store.Key{key("bad"), key("bad")} },
+		"a delete without a name":        func(b *store.Batch) { b.Deletes = []store.Key{key("")} },
 		"two charges of one bucket":      charged(charge("good", hourly(1, 1))),
 		"charges out of order":           charged(charge("zzz", hourly(1, 1))),
 		"a charge without windows":       charged(charge("bad")),
-		"a charge with 9 windows":        charged(charge("bad", make([]passwordless.Window, 9)...)),
+		"a charge with 9 windows":        charged(charge("bad", make([]store.Window, 9)...)),
 		"a cost over the burst":          charged(charge("bad", hourly(1, 2))),
 		"a negative cost":                charged(charge("bad", hourly(1, -1))),
 		"no burst":                       charged(charge("bad", hourly(0, 0))),

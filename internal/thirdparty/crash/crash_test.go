@@ -16,17 +16,18 @@ import (
 	"github.com/seed62b93bad/passwordless/internal/thirdparty/servers"
 	"github.com/seed62b93bad/passwordless/internal/thirdparty/stores"
 	"github.com/seed62b93bad/passwordless/passwordlesstest"
+	"github.com/seed62b93bad/passwordless/store"
 )
 
 func TestPostgreSQLKilledUnderLoad(t *testing.T) {
 	server := servers.StartPostgres(t)
 	url := server.Database(t)
-	crash(t, server, func() passwordless.Store { return stores.Postgres(t, url, 8) })
+	crash(t, server, func() store.Store { return stores.Postgres(t, url, 8) })
 }
 
 func TestRedisKilledUnderLoad(t *testing.T) {
 	server := servers.StartRedis(t, stores.Durable...)
-	crash(t, server, func() passwordless.Store { return stores.Redis(t, server.URL(), 8) })
+	crash(t, server, func() store.Store { return stores.Redis(t, server.URL(), 8) })
 }
 
 type engine interface {
@@ -52,7 +53,7 @@ type person struct {
 	unclear int        // guesses whose answer was an error of the store
 }
 
-func crash(t *testing.T, server engine, open func() passwordless.Store) {
+func crash(t *testing.T, server engine, open func() store.Store) {
 	services := []*passwordless.Service{newService(t, open()), newService(t, open())}
 	all := begin(t, services[0])
 	ctx, stop := context.WithCancel(t.Context())
@@ -93,10 +94,10 @@ var config = sync.OnceValue(func() passwordless.Config {
 
 var outbox passwordlesstest.Outbox
 
-func newService(t *testing.T, store passwordless.Store) *passwordless.Service {
+func newService(t *testing.T, st store.Store) *passwordless.Service {
 	t.Helper()
 	cfg := config()
-	cfg.Store, cfg.Sender = store, &outbox
+	cfg.Store, cfg.Sender = st, &outbox
 	s, err := passwordless.New(cfg)
 	if err != nil {
 		t.Fatal(err)
@@ -154,7 +155,7 @@ func (p *person) note(t *testing.T, err error) {
 	case errors.Is(err, passwordless.ErrWrongSecret):
 		p.wrong++
 	case errors.As(err, &refused): // dead by then
-	case errors.Is(err, passwordless.ErrUnavailable), errors.Is(err, passwordless.ErrUncertain), errors.Is(err, context.DeadlineExceeded),
+	case errors.Is(err, store.ErrUnavailable), errors.Is(err, store.ErrUncertain), errors.Is(err, context.DeadlineExceeded),
 		errors.Is(err, passwordless.ErrBusy):
 		p.unclear++
 	default:

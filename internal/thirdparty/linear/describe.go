@@ -5,7 +5,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/seed62b93bad/passwordless"
+	"github.com/seed62b93bad/passwordless/store"
 )
 
 // String tells what was loaded, for the report of a failure.
@@ -59,13 +59,13 @@ func (o outcome) String() string {
 		return "unknown"
 	case o.conflicts != nil:
 		return fmt.Sprintf("conflict on r%v", o.conflicts)
-	case o.refused != (passwordless.LimitedError{}):
+	case o.refused != (store.LimitedError{}):
 		return fmt.Sprintf("b%d refuses for %v", index(o.refused.Bucket), o.refused.RetryAfter)
 	}
 	return fmt.Sprint("done, levels ", o.levels)
 }
 
-func costsOf(c passwordless.Charge) (costs []int64) {
+func costsOf(c store.Charge) (costs []int64) {
 	for _, w := range c.Windows {
 		costs = append(costs, w.Cost)
 	}
@@ -73,11 +73,11 @@ func costsOf(c passwordless.Charge) (costs []int64) {
 }
 
 // at returns an instant as the time since t0.
-func at(i passwordless.Instant) string { return time.Duration(i - t0).String() }
+func at(i store.Instant) string { return time.Duration(i - t0).String() }
 
 // brief returns the beginning of a version, or "-" for none.
-func brief(v passwordless.Version) string {
-	if v == (passwordless.Version{}) {
+func brief(v store.Version) string {
+	if v == (store.Version{}) {
 		return "-"
 	}
 	return fmt.Sprintf("%x", v[:3])

@@ -8,8 +8,8 @@ import (
 	"runtime"
 	"testing"
 
-	"github.com/seed62b93bad/passwordless"
 	"github.com/seed62b93bad/passwordless/internal/thirdparty/linear"
+	"github.com/seed62b93bad/passwordless/store"
 	"github.com/seed62b93bad/passwordless/store/memstore"
 	"github.com/seed62b93bad/passwordless/store/storetest"
 )
@@ -26,9 +26,9 @@ func TestAStoreThatLosesRequestsAndAnswersIsLinearizable(t *testing.T) {
 }
 
 // A flaky loses every tenth request or its answer, and says so.
-type flaky struct{ passwordless.Store }
+type flaky struct{ store.Store }
 
-func (f flaky) Commit(ctx context.Context, now passwordless.Instant, b passwordless.Batch) (passwordless.Levels, error) {
+func (f flaky) Commit(ctx context.Context, now store.Instant, b store.Batch) (store.Levels, error) {
 	spoiled := storetest.NewFaulty(f.Store)
 	switch rand.IntN(30) {
 	case 0:
@@ -43,13 +43,13 @@ func (f flaky) Commit(ctx context.Context, now passwordless.Instant, b passwordl
 
 // Each of these stores passes every test that makes one call after another, or nearly.
 func TestABrokenStoreIsCaught(t *testing.T) {
-	for name, broken := range map[string]func(*memstore.Store) passwordless.Store{
-		"checks conditions before the commit": func(s *memstore.Store) passwordless.Store { return checksFirst{s} },
-		"writes one put after the other":      func(s *memstore.Store) passwordless.Store { return onePutEach{s} },
-		"charges before it commits":           func(s *memstore.Store) passwordless.Store { return chargesFirst{s} },
-		"loads one record after the other":    func(s *memstore.Store) passwordless.Store { return oneLoadEach{s} },
-		"writes what it says it did not":      func(s *memstore.Store) passwordless.Store { return falselyDown{s} },
-		"loses what it said it wrote":         func(s *memstore.Store) passwordless.Store { return forgetful{s} },
+	for name, broken := range map[string]func(*memstore.Store) store.Store{
+		"checks conditions before the commit": func(s *memstore.Store) store.Store { return checksFirst{s} },
+		"writes one put after the other":      func(s *memstore.Store) store.Store { return onePutEach{s} },
+		"charges before it commits":           func(s *memstore.Store) store.Store { return chargesFirst{s} },
+		"loads one record after the other":    func(s *memstore.Store) store.Store { return oneLoadEach{s} },
+		"writes what it says it did not":      func(s *memstore.Store) store.Store { return falselyDown{s} },
+		"loses what it said it wrote":         func(s *memstore.Store) store.Store { return forgetful{s} },
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := memstore.New()
@@ -72,9 +72,9 @@ func TestADoubleSpendIsCaught(t *testing.T) {
 // A checksFirst does in two steps what must be one.
 type checksFirst struct{ *memstore.Store }
 
-func (s checksFirst) Commit(ctx context.Context, now passwordless.Instant, b passwordless.Batch) (passwordless.Levels, error) {
-	puts := append([]passwordless.Put(nil), b.Puts...)
-	var conflict passwordless.ConflictError
+func (s checksFirst) Commit(ctx context.Context, now store.Instant, b store.Batch) (store.Levels, error) {
+	puts := append([]store.Put(nil), b.Puts...)
+	var conflict store.ConflictError
 	for i, p := range puts {
 		found, err := s.Load(ctx, now, p.Record.Key)
 		if err != nil {
@@ -96,7 +96,7 @@ func (s checksFirst) Commit(ctx context.Context, now passwordless.Instant, b pas
 // A onePutEach splits a batch.
 type onePutEach struct{ *memstore.Store }
 
-func (s onePutEach) Commit(ctx context.Context, now passwordless.Instant, b passwordless.Batch) (passwordless.Levels, error) {
+func (s onePutEach) Commit(ctx context.Context, now store.Instant, b store.Batch) (store.Levels, error) {
 	puts := b.Puts
 	if len(puts) < 2 {
 		return s.Store.Commit(ctx, now, b)
@@ -107,17 +107,17 @@ func (s onePutEach) Commit(ctx context.Context, now passwordless.Instant, b pass
 		return levels, err
 	}
 	runtime.Gosched()
-	_, err = s.Store.Commit(ctx, now, passwordless.Batch{Puts: puts[1:]})
+	_, err = s.Store.Commit(ctx, now, store.Batch{Puts: puts[1:]})
 	return levels, err
 }
 
 // A chargesFirst keeps the charges of what then conflicts.
 type chargesFirst struct{ *memstore.Store }
 
-func (s chargesFirst) Commit(ctx context.Context, now passwordless.Instant, b passwordless.Batch) (passwordless.Levels, error) {
+func (s chargesFirst) Commit(ctx context.Context, now store.Instant, b store.Batch) (store.Levels, error) {
 	levels, err := s.Store.Commit(ctx, now, b)
-	if errors.Is(err, passwordless.ErrConflict) {
-		_, _ = s.Store.Commit(ctx, now, passwordless.Batch{Charges: b.Charges})
+	if errors.Is(err, store.ErrConflict) {
+		_, _ = s.Store.Commit(ctx, now, store.Batch{Charges: b.Charges})
 	}
 	return levels, err
 }
@@ -125,7 +125,7 @@ func (s chargesFirst) Commit(ctx context.Context, now passwordless.Instant, b pa
 // A oneLoadEach reads no snapshot.
 type oneLoadEach struct{ *memstore.Store }
 
-func (s oneLoadEach) Load(ctx context.Context, now passwordless.Instant, keys ...passwordless.Key) (all []passwordless.Record, err error) {
+func (s oneLoadEach) Load(ctx context.Context, now store.Instant, keys ...store.Key) (all []store.Record, err error) {
 	for _, k := range keys {
 		one, err := s.Store.Load(ctx, now, k)
 		if err != nil {
@@ -140,10 +140,10 @@ func (s oneLoadEach) Load(ctx context.Context, now passwordless.Instant, keys ..
 // A falselyDown writes now and then though it answers that it did not.
 type falselyDown struct{ *memstore.Store }
 
-func (s falselyDown) Commit(ctx context.Context, now passwordless.Instant, b passwordless.Batch) (passwordless.Levels, error) {
+func (s falselyDown) Commit(ctx context.Context, now store.Instant, b store.Batch) (store.Levels, error) {
 	levels, err := s.Store.Commit(ctx, now, b)
 	if rand.IntN(20) == 0 {
-		return nil, fmt.Errorf("falsely down: %w", passwordless.ErrUnavailable)
+		return nil, fmt.Errorf("falsely down: %w", store.ErrUnavailable)
 	}
 	return levels, err
 }
@@ -151,7 +151,7 @@ func (s falselyDown) Commit(ctx context.Context, now passwordless.Instant, b pas
 // A forgetful answers now and then that it wrote, and did not.
 type forgetful struct{ *memstore.Store }
 
-func (s forgetful) Commit(ctx context.Context, now passwordless.Instant, b passwordless.Batch) (passwordless.Levels, error) {
+func (s forgetful) Commit(ctx context.Context, now store.Instant, b store.Batch) (store.Levels, error) {
 	if rand.IntN(20) == 0 && len(b.Charges) == 0 {
 		return nil, nil
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/anishathalye/porcupine"
 
 	"github.com/seed62b93bad/passwordless"
+	"github.com/seed62b93bad/passwordless/store"
 )
 
 const (
@@ -92,7 +93,7 @@ func answer(success string, err error) (string, error) {
 		switch {
 		case err == nil:
 			return success, nil
-		case errors.Is(err, context.DeadlineExceeded), errors.Is(err, passwordless.ErrUncertain), errors.Is(err, passwordless.ErrUnavailable):
+		case errors.Is(err, context.DeadlineExceeded), errors.Is(err, store.ErrUncertain), errors.Is(err, store.ErrUnavailable):
 			return unknownCall, nil
 		}
 		return "", err
@@ -110,7 +111,7 @@ func answer(success string, err error) (string, error) {
 
 // Services returns an error if calls at one challenge, on two Services of one
 // configuration, could not have happened one after another.
-func Services(rounds int, a, b passwordless.Store) error {
+func Services(rounds int, a, b store.Store) error {
 	var mail mailbox
 	var services [2]*passwordless.Service
 	wide := passwordless.Limit{Count: 1e6, Per: 24 * time.Hour}
@@ -118,9 +119,9 @@ func Services(rounds int, a, b passwordless.Store) error {
 		Keys: []passwordless.RingKey{{ID: "k1", Secret: passwordless.RandomKey()}}, IndexKey: passwordless.RandomKey(),
 		Clients: passwordless.ClientList{{ID: "web", Public: true}}, Timeout: time.Minute,
 		Policy: passwordless.Policy{MaxAttempts: attempts, Guesses: wide, Starts: []passwordless.Limit{wide}}}
-	for i, store := range [...]passwordless.Store{a, b} {
+	for i, st := range [...]store.Store{a, b} {
 		var err error
-		cfg.Store = store
+		cfg.Store = st
 		if services[i], err = passwordless.New(cfg); err != nil {
 			return err
 		}

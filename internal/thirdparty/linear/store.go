@@ -11,7 +11,7 @@ import (
 
 	"github.com/anishathalye/porcupine"
 
-	"github.com/seed62b93bad/passwordless"
+	"github.com/seed62b93bad/passwordless/store"
 )
 
 // The size of a round: small, so that the clients meet often and the search is short.
@@ -23,7 +23,7 @@ const (
 )
 
 // t0 is the first now of a round.
-const t0 = passwordless.Instant(2_000_000_000_123_456_789)
+const t0 = store.Instant(2_000_000_000_123_456_789)
 
 // A state is what a store holds in a round. It is compared with ==.
 type state struct {
@@ -32,33 +32,33 @@ type state struct {
 }
 
 type entry struct {
-	version passwordless.Version
-	expires passwordless.Instant
+	version store.Version
+	expires store.Instant
 }
 
 // live returns the version of a record as of now.
-func (s state) live(key int, now passwordless.Instant) passwordless.Version {
+func (s state) live(key int, now store.Instant) store.Version {
 	if s.records[key].expires <= now {
-		return passwordless.Version{}
+		return store.Version{}
 	}
 	return s.records[key].version
 }
 
 // index is which of the round's records or buckets a key is.
-func index(k passwordless.Key) int { return int(k.Name[len(k.Name)-1]) }
+func index(k store.Key) int { return int(k.Name[len(k.Name)-1]) }
 
 // A loading is the input of a Load, with the versions that it found as its answer.
 type loading struct {
-	now  passwordless.Instant
-	keys []passwordless.Key
+	now  store.Instant
+	keys []store.Key
 }
 
-type versions []passwordless.Version
+type versions []store.Version
 
 // A commit is the input of a Commit.
 type commit struct {
-	now   passwordless.Instant
-	batch passwordless.Batch
+	now   store.Instant
+	batch store.Batch
 }
 
 // An outcome is the answer of a Commit.
@@ -66,7 +66,7 @@ type outcome struct {
 	unknown   bool // it may or may not have been applied
 	before    bool // it was applied before: levels say nothing
 	levels    [][]int64
-	refused   passwordless.LimitedError
+	refused   store.LimitedError
 	conflicts []int
 }
 
@@ -81,7 +81,7 @@ func (s state) apply(c commit) (state, outcome) {
 	for _, charge := range c.batch.Charges {
 		i := index(charge.Bucket)
 		full, err := charge.Take(c.now, s.buckets[i][:])
-		var refused *passwordless.LimitedError
+		var refused *store.LimitedError
 		if errors.As(err, &refused) {
 			return s, outcome{refused: *refused}
 		}
@@ -102,7 +102,7 @@ func (s state) apply(c commit) (state, outcome) {
 }
 
 // write does what is left of a batch after its charges.
-func (s state) write(b passwordless.Batch) state {
+func (s state) write(b store.Batch) state {
 	for _, back := range b.GiveBacks {
 		i := index(back.Bucket)
 		s.buckets[i] = [2]int64(back.Give(s.buckets[i][:]))
@@ -151,7 +151,7 @@ func describe(input, output any) string { return fmt.Sprintf("%v -> %v", input, 
 
 // Stores returns an error if the calls of a round on two instances of a store could not have
 // happened one after another, or one of them answered what the contract does not know.
-func Stores(rounds int, a, b passwordless.Store) error {
+func Stores(rounds int, a, b store.Store) error {
 	for range rounds {
 		r := newRound(a, b)
 		parallel(storeClients, r.run)
@@ -165,24 +165,24 @@ func Stores(rounds int, a, b passwordless.Store) error {
 // A round is some clients at the same few records and buckets, which no other round has.
 type round struct {
 	recorder
-	stores  [2]passwordless.Store
-	records []passwordless.Key
-	buckets []passwordless.Charge // with a cost of 0
+	stores  [2]store.Store
+	records []store.Key
+	buckets []store.Charge // with a cost of 0
 }
 
-func newRound(a, b passwordless.Store) *round {
-	r := &round{stores: [2]passwordless.Store{a, b}}
+func newRound(a, b store.Store) *round {
+	r := &round{stores: [2]store.Store{a, b}}
 	var salt [8]byte
 	rand.Read(salt[:])
-	key := func(kind passwordless.Kind, i int) passwordless.Key {
-		return passwordless.Key{Kind: kind, Name: string(append(salt[:], byte(i)))}
+	key := func(kind store.Kind, i int) store.Key {
+		return store.Key{Kind: kind, Name: string(append(salt[:], byte(i)))}
 	}
 	for i := range recordCount {
 		r.records = append(r.records, key("linear", i))
 	}
 	for i := range bucketCount {
-		r.buckets = append(r.buckets, passwordless.Charge{Bucket: key("linear", i), Durable: i == 0,
-			Windows: []passwordless.Window{{Burst: 6, Every: time.Hour}, {Burst: 20, Every: 10 * time.Minute}}})
+		r.buckets = append(r.buckets, store.Charge{Bucket: key("linear", i), Durable: i == 0,
+			Windows: []store.Window{{Burst: 6, Every: time.Hour}, {Burst: 20, Every: 10 * time.Minute}}})
 	}
 	return r
 }
@@ -206,13 +206,13 @@ func (r *round) run(client int) {
 type storeClient struct {
 	*round
 	id    int
-	store passwordless.Store
-	seen  [recordCount]passwordless.Version
+	store store.Store
+	seen  [recordCount]store.Version
 	last  commit
 }
 
 // now returns an instant at which some of the records are expired.
-func now() passwordless.Instant { return t0.Add(time.Duration(mathrand.IntN(3)) * 30 * time.Minute) }
+func now() store.Instant { return t0.Add(time.Duration(mathrand.IntN(3)) * 30 * time.Minute) }
 
 // ctx returns a context, now and then one that ends in the middle of the call.
 func ctx() (context.Context, context.CancelFunc) {
@@ -239,7 +239,7 @@ func (c *storeClient) load() {
 		for i, r := range loaded {
 			found[i] = r.Version
 			c.seen[index(r.Key)] = r.Version
-			if r.Version != (passwordless.Version{}) && string(r.Body) != body(r.Version) {
+			if r.Version != (store.Version{}) && string(r.Body) != body(r.Version) {
 				err = errors.New("a record has the version of one write and the body of another")
 			}
 		}
@@ -248,11 +248,11 @@ func (c *storeClient) load() {
 }
 
 // body is what is written with a version.
-func body(v passwordless.Version) string { return fmt.Sprintf("body of %x", v) }
+func body(v store.Version) string { return fmt.Sprintf("body of %x", v) }
 
 // unlessExpected returns the errors that a store must not answer.
 func unlessExpected(err error) error {
-	for _, expected := range []error{passwordless.ErrUnavailable, passwordless.ErrUncertain, context.DeadlineExceeded} {
+	for _, expected := range []error{store.ErrUnavailable, store.ErrUncertain, context.DeadlineExceeded} {
 		if errors.Is(err, expected) {
 			return nil
 		}
@@ -262,14 +262,14 @@ func unlessExpected(err error) error {
 
 // batch puts some records over what the client saw last, or just any; charges some buckets,
 // and now and then gives back or deletes.
-func (c *storeClient) batch() (b passwordless.Batch) {
+func (c *storeClient) batch() (b store.Batch) {
 	for i, k := range c.records {
 		switch n := mathrand.IntN(16); {
 		case n < 6:
-			r := passwordless.Record{Key: k, Expires: t0.Add(time.Duration(1+mathrand.IntN(3)) * 30 * time.Minute)}
+			r := store.Record{Key: k, Expires: t0.Add(time.Duration(1+mathrand.IntN(3)) * 30 * time.Minute)}
 			rand.Read(r.Version[:])
 			r.Body = []byte(body(r.Version))
-			b.Puts = append(b.Puts, passwordless.Put{Record: r, Was: c.seen[i], Any: n == 0})
+			b.Puts = append(b.Puts, store.Put{Record: r, Was: c.seen[i], Any: n == 0})
 		case n == 6:
 			b.Deletes = append(b.Deletes, k)
 		}
@@ -288,7 +288,7 @@ func (c *storeClient) batch() (b passwordless.Batch) {
 }
 
 // costs returns the charge with costs.
-func costs(c passwordless.Charge) passwordless.Charge {
+func costs(c store.Charge) store.Charge {
 	c.Windows = slices.Clone(c.Windows)
 	for i := range c.Windows {
 		c.Windows[i].Cost = mathrand.Int64N(3)
@@ -299,7 +299,7 @@ func costs(c passwordless.Charge) passwordless.Charge {
 // again repeats the last commit, as after a lost answer. It must have puts by which the
 // store can know it.
 func (c *storeClient) again() {
-	lost := func(p passwordless.Put) bool { return p.Record.Expires <= c.last.now }
+	lost := func(p store.Put) bool { return p.Record.Expires <= c.last.now }
 	if puts := c.last.batch.Puts; len(puts) > 0 && !slices.ContainsFunc(puts, lost) {
 		c.commit(c.last)
 	}
@@ -317,7 +317,7 @@ func (c *storeClient) commit(input commit) {
 			return nil, true, err
 		}
 		for _, p := range b.Puts {
-			if answer.conflicts == nil && answer.refused == (passwordless.LimitedError{}) {
+			if answer.conflicts == nil && answer.refused == (store.LimitedError{}) {
 				c.seen[index(p.Record.Key)] = p.Record.Version
 			}
 		}
@@ -327,9 +327,9 @@ func (c *storeClient) commit(input commit) {
 
 // judge returns the answer of a Commit, nil if it wrote nothing and said nothing, or the error
 // that it must not answer.
-func judge(levels passwordless.Levels, err error) (*outcome, error) {
-	var refused *passwordless.LimitedError
-	var conflict *passwordless.ConflictError
+func judge(levels store.Levels, err error) (*outcome, error) {
+	var refused *store.LimitedError
+	var conflict *store.ConflictError
 	switch {
 	case err == nil:
 		return &outcome{levels: levels}, nil
@@ -342,7 +342,7 @@ func judge(levels passwordless.Levels, err error) (*outcome, error) {
 		}
 		slices.Sort(answer.conflicts)
 		return answer, nil
-	case errors.Is(err, passwordless.ErrUnavailable):
+	case errors.Is(err, store.ErrUnavailable):
 		return nil, nil
 	}
 	return &outcome{unknown: true}, unlessExpected(err)

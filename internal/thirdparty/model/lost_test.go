@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/seed62b93bad/passwordless"
+	"github.com/seed62b93bad/passwordless/store"
 	"github.com/seed62b93bad/passwordless/store/memstore"
 )
 
@@ -14,9 +15,9 @@ import (
 // what it wrote, and a third has written over it. The second must not find its record
 // again: it would take the count back to where it was.
 func TestALostAnswerDoesNotTakeTheCountBack(t *testing.T) {
-	store := &interrupted{Store: memstore.New()}
+	st := &interrupted{Store: memstore.New()}
 	mail := &mailbox{}
-	s, err := passwordless.New(passwordless.Config{Issuer: "https://login.example.com/", AppName: "Example", Sender: mail, Store: store,
+	s, err := passwordless.New(passwordless.Config{Issuer: "https://login.example.com/", AppName: "Example", Sender: mail, Store: st,
 		Clock: &clock{start}, Templates: english(t), Clients: passwordless.ClientList{{ID: "web", Public: true}},
 		Keys: []passwordless.RingKey{{ID: "k", Secret: passwordless.RandomKey()}}, IndexKey: passwordless.RandomKey(),
 		Policy: passwordless.Policy{MaxAttempts: attempts}})
@@ -46,14 +47,14 @@ func TestALostAnswerDoesNotTakeTheCountBack(t *testing.T) {
 		close(loaded)
 		<-release
 	}
-	store.once(nil, func() error { // the first has written
-		store.once(hold, nil)
+	st.once(nil, func() error { // the first has written
+		st.once(hold, nil)
 		second.Go(func() { left = guess() })
 		<-loaded
 		if got := guess(); got != attempts-2 {
 			t.Errorf("the third guess left %d attempts, want %d", got, attempts-2)
 		}
-		return passwordless.ErrUncertain
+		return store.ErrUncertain
 	})
 	if got := guess(); got != attempts-3 {
 		t.Errorf("the first guess, counted twice, left %d attempts, want %d", got, attempts-3)
@@ -68,14 +69,14 @@ func TestALostAnswerDoesNotTakeTheCountBack(t *testing.T) {
 // An interrupted lets something happen once before a commit, or after one, whose answer
 // it then replaces.
 type interrupted struct {
-	passwordless.Store
+	store.Store
 
 	mu     sync.Mutex // guards both
 	before func()
 	after  func() error
 }
 
-func (s *interrupted) Commit(ctx context.Context, now passwordless.Instant, b passwordless.Batch) (passwordless.Levels, error) {
+func (s *interrupted) Commit(ctx context.Context, now store.Instant, b store.Batch) (store.Levels, error) {
 	before, after := s.next()
 	if before != nil {
 		before()

@@ -19,6 +19,7 @@ import (
 	"github.com/seed62b93bad/passwordless"
 	"github.com/seed62b93bad/passwordless/internal/thirdparty/servers"
 	"github.com/seed62b93bad/passwordless/internal/thirdparty/stores"
+	"github.com/seed62b93bad/passwordless/store"
 	"github.com/seed62b93bad/passwordless/store/memstore"
 	"github.com/seed62b93bad/passwordless/store/storetest"
 )
@@ -28,8 +29,8 @@ var shared servers.Shared
 func TestMain(m *testing.M) { os.Exit(shared.Run(m)) }
 
 func TestInMemory(t *testing.T) {
-	store := memstore.New()
-	isItsModel(t, store, store)
+	st := memstore.New()
+	isItsModel(t, st, st)
 }
 
 func TestPostgreSQL(t *testing.T) {
@@ -49,7 +50,7 @@ func TestSQLite(t *testing.T) {
 
 // isItsModel compares the challenge machine with its model. Each run has keys of its own, and
 // so shares nothing with those before it on the same store.
-func isItsModel(t *testing.T, a, b passwordless.Store) {
+func isItsModel(t *testing.T, a, b store.Store) {
 	templates := english(t)
 	rapid.Check(t, func(t *rapid.T) {
 		m := newMachine(t, templates, rapid.Bool().Draw(t, "replace secrets"), a, b)
@@ -150,7 +151,7 @@ type person struct {
 	ledger  ledger
 	slot    *challenge // the one without a handle
 	murky   bool       // a failed start may have replaced it
-	proved  passwordless.Instant
+	proved  store.Instant
 	faulted bool // so that the ledger may hold less than the model thinks
 }
 
@@ -179,13 +180,13 @@ type repeat struct {
 type cooldown struct {
 	*challenge
 	key   string
-	until passwordless.Instant
+	until store.Instant
 }
 
 // A ghost is a start that failed and may have been made.
 type ghost struct {
 	key string
-	at  passwordless.Instant
+	at  store.Instant
 }
 
 var start = time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)
@@ -199,7 +200,7 @@ func english(t *testing.T) fs.FS {
 	return fstest.MapFS{"en.tmpl": {Data: text}}
 }
 
-func newMachine(t *rapid.T, templates fs.FS, replace bool, instances ...passwordless.Store) *machine {
+func newMachine(t *rapid.T, templates fs.FS, replace bool, instances ...store.Store) *machine {
 	m := &machine{t: t, clock: &clock{start}, mail: &mailbox{}, log: &exhaustions{}, replace: replace,
 		cooldowns: map[repeat]*cooldown{}, ghosts: map[repeat]ghost{}}
 	wide := passwordless.Limit{Count: 1e6, Per: 24 * time.Hour}
@@ -232,7 +233,7 @@ func (m *machine) prove(i int) {
 	}
 }
 
-func (m *machine) now() passwordless.Instant { return passwordless.InstantOf(m.clock.now) }
+func (m *machine) now() store.Instant { return store.InstantOf(m.clock.now) }
 
 // rotate adds a key, which the first service begins to use. The second still uses the oldest.
 func (m *machine) rotate() {
@@ -352,7 +353,7 @@ func (m *machine) number(p *person) int {
 func (m *machine) call(p *person, o op, f func(context.Context, *passwordless.Service) (string, error)) (got string, failed bool) {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	store := m.stores[o.Instance]
+	st := m.stores[o.Instance]
 	if o.Fault.N > 0 {
 		p.faulted = true
 		if o.Fault.Kind == "hang" {
@@ -360,11 +361,11 @@ func (m *machine) call(p *person, o op, f func(context.Context, *passwordless.Se
 			defer cancel()
 		}
 		if spoil := faults[o.Fault.Kind](); o.Fault.All {
-			store.SpoilAll(o.Fault.Method, spoil)
+			st.SpoilAll(o.Fault.Method, spoil)
 		} else {
-			store.Spoil(o.Fault.Method, o.Fault.N, spoil)
+			st.Spoil(o.Fault.Method, o.Fault.N, spoil)
 		}
-		defer store.Heal()
+		defer st.Heal()
 	}
 	success, err := f(ctx, m.services[o.Instance])
 	got, failed = answer(success, err)
@@ -383,7 +384,7 @@ func answer(success string, err error) (got string, failed bool) {
 		return success, false
 	case errors.As(err, &elsewhere):
 		return "elsewhere " + elsewhere.Code.Reveal(), false
-	case errors.Is(err, passwordless.ErrUnavailable), errors.Is(err, passwordless.ErrUncertain), errors.Is(err, context.DeadlineExceeded):
+	case errors.Is(err, store.ErrUnavailable), errors.Is(err, store.ErrUncertain), errors.Is(err, context.DeadlineExceeded):
 		return "", true
 	case !errors.As(err, &refused):
 		return err.Error(), false

@@ -8,7 +8,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/seed62b93bad/passwordless"
+	"github.com/seed62b93bad/passwordless/store"
 )
 
 const (
@@ -27,7 +27,7 @@ type ref struct {
 	state                  string
 	used, most             [2]int // by the initiator, by strangers
 	resends                int
-	sent, touched, expires passwordless.Instant
+	sent, touched, expires store.Instant
 	key                    string // of its secrets
 	code, link, cancel     string // "" if nobody was ever told them
 	long                   bool   // the code
@@ -38,7 +38,7 @@ type ref struct {
 type keys map[string]bool
 
 // live returns the state at now.
-func (r ref) live(now passwordless.Instant) string {
+func (r ref) live(now store.Instant) string {
 	if r.state == "open" && now >= r.expires {
 		return "expired"
 	}
@@ -46,15 +46,15 @@ func (r ref) live(now passwordless.Instant) string {
 }
 
 // gone tells whether the record is not loaded any more.
-func (r ref) gone(now passwordless.Instant) bool { return now >= r.expires.Add(retention) }
+func (r ref) gone(now store.Instant) bool { return now >= r.expires.Add(retention) }
 
 // alive tells whether a repeated start is answered with this challenge.
-func (r ref) alive(now passwordless.Instant) bool {
+func (r ref) alive(now store.Instant) bool {
 	return !r.gone(now) && r.live(now) == "open" && r.used[0] < r.most[0]
 }
 
 // dead answers for a challenge that is over; the first to see an expiry writes it.
-func (r ref) dead(now passwordless.Instant) (string, ref) {
+func (r ref) dead(now store.Instant) (string, ref) {
 	state := r.live(now)
 	if state != r.state {
 		r.state, r.touched = state, now
@@ -63,7 +63,7 @@ func (r ref) dead(now passwordless.Instant) (string, ref) {
 }
 
 // guess is a code typed by the initiator (0) or a stranger (1).
-func (r ref) guess(now passwordless.Instant, side int, typed string, known keys, check bool) (string, ref) {
+func (r ref) guess(now store.Instant, side int, typed string, known keys, check bool) (string, ref) {
 	if r.gone(now) {
 		return "unknown", r
 	}
@@ -104,7 +104,7 @@ func shaped(typed string, long bool) bool {
 }
 
 // redeem is a link opened in the browser that asked, or elsewhere.
-func (r ref) redeem(now passwordless.Instant, typed string, same bool, known keys) (string, ref) {
+func (r ref) redeem(now store.Instant, typed string, same bool, known keys) (string, ref) {
 	if r.gone(now) {
 		return "unknown", r
 	}
@@ -122,7 +122,7 @@ func (r ref) redeem(now passwordless.Instant, typed string, same bool, known key
 }
 
 // notMe is the link of whoever did not ask.
-func (r ref) notMe(now passwordless.Instant, typed string, known keys) (string, ref) {
+func (r ref) notMe(now store.Instant, typed string, known keys) (string, ref) {
 	if r.gone(now) {
 		return "unknown", r
 	}
@@ -137,7 +137,7 @@ func (r ref) notMe(now passwordless.Instant, typed string, known keys) (string, 
 }
 
 // resend sends again. The secrets are forgotten if new ones are made: the message tells them.
-func (r ref) resend(now passwordless.Instant, replace bool, current string, known keys) (string, ref) {
+func (r ref) resend(now store.Instant, replace bool, current string, known keys) (string, ref) {
 	if r.gone(now) {
 		return "unknown", r
 	}
@@ -196,7 +196,7 @@ func (s set) after(got string, failed bool, step func(ref) (string, ref)) (next 
 // left: 45, and 50 more a year.
 type ledger struct {
 	left float64
-	at   passwordless.Instant
+	at   store.Instant
 }
 
 const (
@@ -205,7 +205,7 @@ const (
 )
 
 // refill lets time pass, never back.
-func (l *ledger) refill(now passwordless.Instant) {
+func (l *ledger) refill(now store.Instant) {
 	if now > l.at {
 		l.give(float64(now-l.at) / float64(ledgerEvery))
 		l.at = now

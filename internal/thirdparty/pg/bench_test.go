@@ -27,12 +27,12 @@ func BenchmarkFlow(b *testing.B) {
 			db := open(b, "pgx", url)
 			db.SetMaxOpenConns(clients)
 			db.SetMaxIdleConns(clients)
-			store := newStore(b, db, pgstore.Options{})
+			testStore := newStore(b, db, pgstore.Options{})
 			limit := newLimit(b, url, clients)
 			var flows, limits, ratios []float64
 			for range 5 {
 				limits = append(limits, rate(b, clients, limit))
-				flows = append(flows, rate(b, clients, func(ctx context.Context) error { return flow(ctx, store) }))
+				flows = append(flows, rate(b, clients, func(ctx context.Context) error { return flow(ctx, testStore) }))
 				ratios = append(ratios, flows[len(flows)-1]/limits[len(limits)-1])
 			}
 			b.ReportMetric(0, "ns/op")
@@ -47,11 +47,11 @@ func BenchmarkFlow(b *testing.B) {
 func BenchmarkWAL(b *testing.B) {
 	server := servers.StartPostgres(b, "full_page_writes = off", "autovacuum = off")
 	db := open(b, "pgx", server.URL())
-	store := newStore(b, db, pgstore.Options{})
+	testStore := newStore(b, db, pgstore.Options{})
 	const n = 5000
 	before := walPosition(b, db)
 	for range n {
-		if err := flow(b.Context(), store); err != nil {
+		if err := flow(b.Context(), testStore); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -13,13 +13,13 @@ import (
 	"testing"
 	"time"
 
-	"github.com/seed62b93bad/passwordless"
 	"github.com/seed62b93bad/passwordless/internal/thirdparty/servers"
+	"github.com/seed62b93bad/passwordless/store"
 	"github.com/seed62b93bad/passwordless/store/pgstore"
 )
 
 // now is the instant of the tests in which time does not pass.
-const now = passwordless.Instant(2_000_000_000_123_456_789)
+const now = store.Instant(2_000_000_000_123_456_789)
 
 func TestOneConnectionCompletesAnyConcurrency(t *testing.T) {
 	for adapter, parameters := range adapters {
@@ -50,11 +50,11 @@ func TestOtherIsolationLevelsAreRefused(t *testing.T) {
 		newStore(t, open(t, "pgx", url), pgstore.Options{})
 		s := openStore(t, "pgx", url+"&default_transaction_isolation="+level)
 		r := newRecord("test", "name", now)
-		_, err := s.Commit(t.Context(), now, passwordless.Batch{Puts: []passwordless.Put{{Record: r}}})
-		if !errors.Is(err, passwordless.ErrUnavailable) {
+		_, err := s.Commit(t.Context(), now, store.Batch{Puts: []store.Put{{Record: r}}})
+		if !errors.Is(err, store.ErrUnavailable) {
 			t.Errorf("Commit under %s: %v, want ErrUnavailable", level, err)
 		}
-		if loaded, err := s.Load(t.Context(), now, r.Key); err != nil || loaded[0].Version != (passwordless.Version{}) {
+		if loaded, err := s.Load(t.Context(), now, r.Key); err != nil || loaded[0].Version != (store.Version{}) {
 			t.Errorf("the refused Commit left %v, %v", loaded, err)
 		}
 	}
@@ -67,8 +67,8 @@ func TestErrorsOfTheServerQuoteNoData(t *testing.T) {
 	}
 	r := newRecord("test", "name", now)
 	r.Body = []byte("secret")
-	_, err := s.Commit(t.Context(), now, passwordless.Batch{Puts: []passwordless.Put{{Record: r}}})
-	if !errors.Is(err, passwordless.ErrUnavailable) || !strings.HasSuffix(err.Error(), "(SQLSTATE 23514)") {
+	_, err := s.Commit(t.Context(), now, store.Batch{Puts: []store.Put{{Record: r}}})
+	if !errors.Is(err, store.ErrUnavailable) || !strings.HasSuffix(err.Error(), "(SQLSTATE 23514)") {
 		t.Errorf("%v, want ErrUnavailable and the code of the error alone", err)
 	}
 }
@@ -87,7 +87,7 @@ func TestLostAnswerIsUncertain(t *testing.T) {
 				}
 				b := oneOfEach("name")
 				p.lose.Store(int64(lost))
-				if _, err := s.Commit(t.Context(), now, b); !errors.Is(err, passwordless.ErrUncertain) {
+				if _, err := s.Commit(t.Context(), now, b); !errors.Is(err, store.ErrUncertain) {
 					t.Fatalf("Commit: %v, want ErrUncertain", err)
 				}
 				levels, err := s.Commit(t.Context(), now, b)
@@ -105,12 +105,12 @@ func TestLostAnswerIsUncertain(t *testing.T) {
 }
 
 // oneOfEach charges a bucket of each sort and puts a record.
-func oneOfEach(name string) passwordless.Batch {
+func oneOfEach(name string) store.Batch {
 	durable, short := newCharge("durable", name), newCharge("short", name)
 	durable.Durable = true
-	return passwordless.Batch{
-		Charges: []passwordless.Charge{durable, short},
-		Puts:    []passwordless.Put{{Record: newRecord("test", name, now)}},
+	return store.Batch{
+		Charges: []store.Charge{durable, short},
+		Puts:    []store.Put{{Record: newRecord("test", name, now)}},
 	}
 }
 
@@ -122,14 +122,14 @@ func TestServerThatIsGoneIsUnavailable(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err = lost.Commit(t.Context(), now, oneOfEach("name"))
-	if !errors.Is(err, passwordless.ErrUnavailable) || errors.Is(err, passwordless.ErrUncertain) {
+	if !errors.Is(err, store.ErrUnavailable) || errors.Is(err, store.ErrUncertain) {
 		t.Errorf("Commit: %v, want ErrUnavailable", err)
 	}
-	if _, err = lost.Load(t.Context(), now, newRecord("test", "x", now).Key); !errors.Is(err, passwordless.ErrUnavailable) {
+	if _, err = lost.Load(t.Context(), now, newRecord("test", "x", now).Key); !errors.Is(err, store.ErrUnavailable) {
 		t.Errorf("Load: %v, want ErrUnavailable", err)
 	}
 	s.db.Close()
-	if _, err = s.Commit(t.Context(), now, oneOfEach("name")); !errors.Is(err, passwordless.ErrUnavailable) {
+	if _, err = s.Commit(t.Context(), now, oneOfEach("name")); !errors.Is(err, store.ErrUnavailable) {
 		t.Errorf("Commit on a closed pool: %v, want ErrUnavailable", err)
 	}
 }
@@ -152,7 +152,7 @@ func TestContextEndsWhileCommitWaits(t *testing.T) {
 	next := newRecord("test", "name", now)
 	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
 	defer cancel()
-	_, err = s.Commit(ctx, now, passwordless.Batch{Puts: []passwordless.Put{{Record: next, Was: b.Puts[0].Record.Version}}})
+	_, err = s.Commit(ctx, now, store.Batch{Puts: []store.Put{{Record: next, Was: b.Puts[0].Record.Version}}})
 	if !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("Commit: %v, want one that wraps the context's", err)
 	}
@@ -174,7 +174,7 @@ func TestServerCrash(t *testing.T) {
 				switch {
 				case err == nil:
 					answered.Store(b.Puts[0].Record.Key, b)
-				case !errors.Is(err, passwordless.ErrUncertain) && !errors.Is(err, passwordless.ErrUnavailable):
+				case !errors.Is(err, store.ErrUncertain) && !errors.Is(err, store.ErrUnavailable):
 					t.Errorf("Commit during the crash: %v, want ErrUncertain or ErrUnavailable", err)
 				}
 			}
@@ -189,7 +189,7 @@ func TestServerCrash(t *testing.T) {
 	n := 0
 	answered.Range(func(_, value any) bool {
 		n++
-		survives(t, s, value.(passwordless.Batch))
+		survives(t, s, value.(store.Batch))
 		return !t.Failed()
 	})
 	if n == 0 {
@@ -198,7 +198,7 @@ func TestServerCrash(t *testing.T) {
 }
 
 // recovers demands that each connection of the pool fails at most once.
-func recovers(t *testing.T, s store) {
+func recovers(t *testing.T, s testStore) {
 	t.Helper()
 	for range 17 {
 		if _, err := s.Load(t.Context(), now, newRecord("test", "x", now).Key); err == nil {
@@ -209,7 +209,7 @@ func recovers(t *testing.T, s store) {
 }
 
 // survives demands that the batch of oneOfEach is there, but for the short windows.
-func survives(t *testing.T, s store, b passwordless.Batch) {
+func survives(t *testing.T, s testStore, b store.Batch) {
 	t.Helper()
 	r := b.Puts[0].Record
 	loaded, err := s.Load(t.Context(), now, r.Key)

@@ -7,7 +7,7 @@ import (
 	"errors"
 	"time"
 
-	"github.com/seed62b93bad/passwordless"
+	"github.com/seed62b93bad/passwordless/store"
 )
 
 // bodySize is that of every record in a flow.
@@ -16,16 +16,16 @@ const bodySize = 100
 // flow is a sign-in of a user whom nobody else is: a start (two buckets of three windows
 // charged, two records put) and a verify (both loaded, the buckets charged, two records put,
 // one of them over the other's version).
-func flow(ctx context.Context, store passwordless.Store) error {
-	now := passwordless.InstantOf(time.Now())
+func flow(ctx context.Context, testStore store.Store) error {
+	now := store.InstantOf(time.Now())
 	person := string(random(16))
 	challenge, slot := newRecord("challenge", timeOrdered(), now), newRecord("slot", person, now)
-	charges := []passwordless.Charge{newCharge("network", string(random(2))), newCharge("person", person)}
-	start := passwordless.Batch{Charges: charges, Puts: []passwordless.Put{{Record: challenge}, {Record: slot, Any: true}}}
-	if _, err := store.Commit(ctx, now, start); err != nil {
+	charges := []store.Charge{newCharge("network", string(random(2))), newCharge("person", person)}
+	start := store.Batch{Charges: charges, Puts: []store.Put{{Record: challenge}, {Record: slot, Any: true}}}
+	if _, err := testStore.Commit(ctx, now, start); err != nil {
 		return err
 	}
-	loaded, err := store.Load(ctx, now, challenge.Key, slot.Key)
+	loaded, err := testStore.Load(ctx, now, challenge.Key, slot.Key)
 	if err != nil {
 		return err
 	}
@@ -34,24 +34,24 @@ func flow(ctx context.Context, store passwordless.Store) error {
 	}
 	used, session := newRecord("challenge", challenge.Key.Name, now), newRecord("session", timeOrdered(), now)
 	session.Owner = person
-	verify := passwordless.Batch{Charges: charges, Puts: []passwordless.Put{{Record: used, Was: challenge.Version}, {Record: session}}}
-	_, err = store.Commit(ctx, now, verify)
+	verify := store.Batch{Charges: charges, Puts: []store.Put{{Record: used, Was: challenge.Version}, {Record: session}}}
+	_, err = testStore.Commit(ctx, now, verify)
 	return err
 }
 
-func newRecord(kind passwordless.Kind, name string, now passwordless.Instant) passwordless.Record {
-	return passwordless.Record{
-		Key:     passwordless.Key{Kind: kind, Name: name},
-		Version: passwordless.Version(random(16)),
+func newRecord(kind store.Kind, name string, now store.Instant) store.Record {
+	return store.Record{
+		Key:     store.Key{Kind: kind, Name: name},
+		Version: store.Version(random(16)),
 		Expires: now.Add(5 * time.Minute),
 		Body:    random(bodySize),
 	}
 }
 
-func newCharge(kind passwordless.Kind, name string) passwordless.Charge {
-	return passwordless.Charge{
-		Bucket: passwordless.Key{Kind: kind, Name: name},
-		Windows: []passwordless.Window{
+func newCharge(kind store.Kind, name string) store.Charge {
+	return store.Charge{
+		Bucket: store.Key{Kind: kind, Name: name},
+		Windows: []store.Window{
 			{Burst: 1000, Every: time.Second, Cost: 1},
 			{Burst: 5000, Every: time.Minute, Cost: 1},
 			{Burst: 20000, Every: time.Hour, Cost: 1},

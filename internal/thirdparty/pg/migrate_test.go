@@ -6,7 +6,7 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/seed62b93bad/passwordless"
+	"github.com/seed62b93bad/passwordless/store"
 	"github.com/seed62b93bad/passwordless/store/pgstore"
 )
 
@@ -28,9 +28,9 @@ func TestPrefixesKeepStoresApart(t *testing.T) {
 	db := open(t, "pgx", shared.Postgres(t))
 	a := newStore(t, db, pgstore.Options{Prefix: "a"})
 	longest := newStore(t, db, pgstore.Options{Prefix: strings.Repeat("z", 32)})
-	put := passwordless.Put{Record: newRecord("test", "name", now)}
-	for _, s := range []passwordless.Store{a, longest} {
-		if _, err := s.Commit(t.Context(), now, passwordless.Batch{Puts: []passwordless.Put{put}}); err != nil {
+	put := store.Put{Record: newRecord("test", "name", now)}
+	for _, s := range []store.Store{a, longest} {
+		if _, err := s.Commit(t.Context(), now, store.Batch{Puts: []store.Put{put}}); err != nil {
 			t.Fatal(err)
 		}
 		put.Record.Version[0]++
@@ -59,7 +59,7 @@ func TestMigrateInManyProcessesAtOnce(t *testing.T) {
 func TestMigrateFromAnOlderSchema(t *testing.T) {
 	s := openStore(t, "pgx", shared.Postgres(t))
 	old := newRecord("test", "old", now)
-	if _, err := s.Commit(t.Context(), now, passwordless.Batch{Puts: []passwordless.Put{{Record: old}}}); err != nil {
+	if _, err := s.Commit(t.Context(), now, store.Batch{Puts: []store.Put{{Record: old}}}); err != nil {
 		t.Fatal(err)
 	}
 	for _, back := range []string{
@@ -70,7 +70,7 @@ func TestMigrateFromAnOlderSchema(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if _, err := s.Load(t.Context(), now, old.Key); !errors.Is(err, passwordless.ErrUnavailable) {
+	if _, err := s.Load(t.Context(), now, old.Key); !errors.Is(err, store.ErrUnavailable) {
 		t.Errorf("Load before Migrate: %v, want ErrUnavailable", err)
 	}
 	if err := pgstore.Migrate(t.Context(), s.db, pgstore.Options{}); err != nil {

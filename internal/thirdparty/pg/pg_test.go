@@ -51,17 +51,17 @@ func open(tb testing.TB, adapter, url string) *sql.DB {
 }
 
 // A store remembers its pool.
-type store struct {
+type testStore struct {
 	*pgstore.Store
 	db           *sql.DB
 	adapter, url string
 }
 
 // openStore returns a store on the tables that it makes in the database.
-func openStore(tb testing.TB, adapter, url string) store {
+func openStore(tb testing.TB, adapter, url string) testStore {
 	tb.Helper()
 	db := open(tb, adapter, url)
-	return store{newStore(tb, db, pgstore.Options{}), db, adapter, url}
+	return testStore{newStore(tb, db, pgstore.Options{}), db, adapter, url}
 }
 
 func newStore(tb testing.TB, db *sql.DB, opts pgstore.Options) *pgstore.Store {
@@ -80,8 +80,8 @@ func newStore(tb testing.TB, db *sql.DB, opts pgstore.Options) *pgstore.Store {
 // anew. What the server's own crash leaves is in TestServerCrash.
 func reopen(tb testing.TB, a, b passwordless.Store) passwordless.Store {
 	tb.Helper()
-	first := a.(store)
+	first := a.(testStore)
 	first.db.Close()
-	b.(store).db.Close()
+	b.(testStore).db.Close()
 	return openStore(tb, first.adapter, first.url)
 }

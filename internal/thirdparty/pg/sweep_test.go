@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/seed62b93bad/passwordless"
+	"github.com/seed62b93bad/passwordless/store"
 )
 
 // Sweep removes what is expired, all of it and nothing else, while sign-ins go on.
@@ -47,10 +47,10 @@ func TestSweepUnderLoad(t *testing.T) {
 }
 
 // sweepAll sweeps until it has removed want, all that is expired.
-func sweepAll(t *testing.T, s passwordless.Store, want int) {
+func sweepAll(t *testing.T, s store.Store, want int) {
 	removed := 0
 	for removed < want {
-		n, err := s.Sweep(t.Context(), passwordless.InstantOf(time.Now()), 10_000)
+		n, err := s.Sweep(t.Context(), store.InstantOf(time.Now()), 10_000)
 		if err != nil {
 			t.Error(err)
 			return
@@ -66,7 +66,7 @@ func sweepAll(t *testing.T, s passwordless.Store, want int) {
 }
 
 // latencies runs flows with four clients until done, and returns how long each took.
-func latencies(t *testing.T, s passwordless.Store, done <-chan time.Time) []time.Duration {
+func latencies(t *testing.T, s store.Store, done <-chan time.Time) []time.Duration {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	var mu sync.Mutex

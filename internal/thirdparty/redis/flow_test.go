@@ -11,8 +11,8 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
-	"github.com/seed62b93bad/passwordless"
 	"github.com/seed62b93bad/passwordless/internal/thirdparty/servers"
+	"github.com/seed62b93bad/passwordless/store"
 	"github.com/seed62b93bad/passwordless/store/redisstore"
 )
 
@@ -26,10 +26,10 @@ func BenchmarkFlow(b *testing.B) {
 	for _, clients := range []int{1, 8, 32} {
 		b.Run(fmt.Sprintf("clients=%d", clients), func(b *testing.B) {
 			client := dial(b, server, func(o *redis.Options) { o.PoolSize = clients })
-			store := open(b, client, volatile)
+			st := open(b, client, volatile)
 			callers := make([]*caller, clients)
 			for i := range callers {
-				callers[i] = newCaller(client, store)
+				callers[i] = newCaller(client, st)
 			}
 			rate(b, callers, (*caller).flow) // so that all keys are there
 			rate(b, callers, (*caller).pair)
@@ -76,20 +76,20 @@ func rate(b *testing.B, callers []*caller, do func(*caller) error) float64 {
 }
 
 // flowNow is where tests begin.
-const flowNow = passwordless.Instant(1_900_000_000_123_456_789)
+const flowNow = store.Instant(1_900_000_000_123_456_789)
 
 // A caller signs in one person a second, of a thousand, so that what it finds under a name
 // has expired, and Redis has as many keys at the end of a round as at its start.
 type caller struct {
 	client *redis.Client
 	store  *redisstore.Store
-	now    passwordless.Instant
+	now    store.Instant
 	names  [1000]string
 	body   []byte
 }
 
-func newCaller(client *redis.Client, store *redisstore.Store) *caller {
-	c := &caller{client: client, store: store, now: flowNow, body: make([]byte, 300)}
+func newCaller(client *redis.Client, st *redisstore.Store) *caller {
+	c := &caller{client: client, store: st, now: flowNow, body: make([]byte, 300)}
 	for i := range c.names {
 		c.names[i] = rand.Text()
 	}
@@ -105,9 +105,9 @@ func (c *caller) next() string {
 func (c *caller) flow() error {
 	ctx, name := context.Background(), c.next()
 	challenge := c.put("challenge", name)
-	start := passwordless.Batch{
-		Charges: []passwordless.Charge{bucket("network", "192.0.2.1"), bucket("person", name)},
-		Puts:    []passwordless.Put{challenge, c.put("slot", name)},
+	start := store.Batch{
+		Charges: []store.Charge{bucket("network", "192.0.2.1"), bucket("person", name)},
+		Puts:    []store.Put{challenge, c.put("slot", name)},
 	}
 	if _, err := c.store.Commit(ctx, c.now, start); err != nil {
 		return err
@@ -118,17 +118,17 @@ func (c *caller) flow() error {
 	}
 	consumed := c.put("challenge", name)
 	consumed.Was = loaded[0].Version
-	verify := passwordless.Batch{
-		Charges: []passwordless.Charge{bucket("guesses", name), bucket("network", "192.0.2.1")},
-		Puts:    []passwordless.Put{consumed, c.put("session", name)},
+	verify := store.Batch{
+		Charges: []store.Charge{bucket("guesses", name), bucket("network", "192.0.2.1")},
+		Puts:    []store.Put{consumed, c.put("session", name)},
 	}
 	_, err = c.store.Commit(ctx, c.now, verify)
 	return err
 }
 
-func (c *caller) put(kind passwordless.Kind, name string) passwordless.Put {
-	p := passwordless.Put{Record: passwordless.Record{
-		Key:     passwordless.Key{Kind: kind, Name: name},
+func (c *caller) put(kind store.Kind, name string) store.Put {
+	p := store.Put{Record: store.Record{
+		Key:     store.Key{Kind: kind, Name: name},
 		Expires: c.now.Add(10 * time.Minute),
 		Body:    c.body,
 	}}

@@ -14,8 +14,8 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
-	"github.com/seed62b93bad/passwordless"
 	"github.com/seed62b93bad/passwordless/internal/thirdparty/servers"
+	"github.com/seed62b93bad/passwordless/store"
 	"github.com/seed62b93bad/passwordless/store/redisstore"
 )
 
@@ -31,7 +31,7 @@ func do(tb testing.TB, client *redis.Client, command ...any) any {
 	return reply
 }
 
-func commit(tb testing.TB, s *redisstore.Store, b passwordless.Batch) passwordless.Levels {
+func commit(tb testing.TB, s *redisstore.Store, b store.Batch) store.Levels {
 	tb.Helper()
 	levels, err := s.Commit(context.Background(), flowNow, b)
 	if err != nil {
@@ -41,19 +41,19 @@ func commit(tb testing.TB, s *redisstore.Store, b passwordless.Batch) passwordle
 }
 
 // there tells whether a record of that key is stored.
-func there(tb testing.TB, s *redisstore.Store, k passwordless.Key) bool {
+func there(tb testing.TB, s *redisstore.Store, k store.Key) bool {
 	tb.Helper()
 	records, err := s.Load(context.Background(), flowNow, k)
 	if err != nil {
 		tb.Fatal(err)
 	}
-	return records[0].Version != passwordless.Version{}
+	return records[0].Version != store.Version{}
 }
 
 // put returns one of a fresh record that lives that long from flowNow on.
-func put(kind passwordless.Kind, name string, life time.Duration) passwordless.Put {
-	p := passwordless.Put{Record: passwordless.Record{
-		Key:     passwordless.Key{Kind: kind, Name: name},
+func put(kind store.Kind, name string, life time.Duration) store.Put {
+	p := store.Put{Record: store.Record{
+		Key:     store.Key{Kind: kind, Name: name},
 		Expires: flowNow.Add(life),
 	}}
 	rand.Read(p.Record.Version[:])
@@ -61,26 +61,26 @@ func put(kind passwordless.Kind, name string, life time.Duration) passwordless.P
 }
 
 // bucket returns a charge of three windows that never refuses.
-func bucket(kind passwordless.Kind, name string) passwordless.Charge {
-	window := passwordless.Window{Burst: 1e9, Every: time.Millisecond, Cost: 1}
-	return passwordless.Charge{
-		Bucket:  passwordless.Key{Kind: kind, Name: name},
-		Windows: []passwordless.Window{window, window, window},
+func bucket(kind store.Kind, name string) store.Charge {
+	window := store.Window{Burst: 1e9, Every: time.Millisecond, Cost: 1}
+	return store.Charge{
+		Bucket:  store.Key{Kind: kind, Name: name},
+		Windows: []store.Window{window, window, window},
 	}
 }
 
-func puts(p ...passwordless.Put) passwordless.Batch { return passwordless.Batch{Puts: p} }
+func puts(p ...store.Put) store.Batch { return store.Batch{Puts: p} }
 
 func TestNewRefusesAServerThatEvicts(t *testing.T) {
 	server := servers.StartRedis(t)
 	client := dial(t, server)
-	store := open(t, client, volatile)
+	st := open(t, client, volatile)
 	for _, policy := range []string{"allkeys-lru", "allkeys-lfu", "allkeys-random", "volatile-lru", "volatile-lfu", "volatile-random", "volatile-ttl"} {
 		do(t, client, "CONFIG", "SET", "maxmemory-policy", policy)
 		if _, err := redisstore.New(t.Context(), prepare(client), volatile); err == nil || !strings.Contains(err.Error(), policy) {
 			t.Errorf("New: %v, want it to refuse %s", err, policy)
 		}
-		if _, err := store.Check(t.Context()); err == nil {
+		if _, err := st.Check(t.Context()); err == nil {
 			t.Errorf("Check does not notice that the policy became %s", policy)
 		}
 	}
@@ -91,12 +91,12 @@ func TestNewRefusesAServerWithoutAppendOnlyFile(t *testing.T) {
 	if _, err := redisstore.New(t.Context(), prepare(client), redisstore.Options{}); err == nil || !strings.Contains(err.Error(), "appendonly") {
 		t.Errorf("New: %v, want it to demand appendonly", err)
 	}
-	store := open(t, client, volatile)
-	if server, err := store.Check(t.Context()); err != nil || server.AppendOnly || server.Version == "" {
+	st := open(t, client, volatile)
+	if server, err := st.Check(t.Context()); err != nil || server.AppendOnly || server.Version == "" {
 		t.Errorf("Check: %+v, %v, want a version and no append-only file", server, err)
 	}
-	store = open(t, dial(t, servers.StartRedis(t, durable...)), redisstore.Options{})
-	if server, err := store.Check(t.Context()); err != nil || !server.AppendOnly {
+	st = open(t, dial(t, servers.StartRedis(t, durable...)), redisstore.Options{})
+	if server, err := st.Check(t.Context()); err != nil || !server.AppendOnly {
 		t.Errorf("Check: %+v, %v, want an append-only file", server, err)
 	}
 }
@@ -105,38 +105,38 @@ func TestNewRefusesAUserWhoMayNotRunEveryCommand(t *testing.T) {
 	server := servers.StartRedis(t)
 	do(t, dial(t, server), "ACL", "SETUSER", "app", "on", ">secret", "~*", "+@all", "-zadd")
 	client := dial(t, server, func(o *redis.Options) { o.Username, o.Password = "app", "secret" })
-	if _, err := redisstore.New(t.Context(), prepare(client), volatile); !errors.Is(err, passwordless.ErrUnavailable) {
-		t.Errorf("New: %v, want %v", err, passwordless.ErrUnavailable)
+	if _, err := redisstore.New(t.Context(), prepare(client), volatile); !errors.Is(err, store.ErrUnavailable) {
+		t.Errorf("New: %v, want %v", err, store.ErrUnavailable)
 	}
 }
 
 func TestAReplicaIsRefused(t *testing.T) {
 	client := dial(t, servers.StartRedis(t))
-	store := open(t, client, volatile)
+	st := open(t, client, volatile)
 	p := put("kind", "name", time.Hour)
-	commit(t, store, puts(p))
+	commit(t, st, puts(p))
 	host, port, _ := net.SplitHostPort(servers.StartRedis(t).Addr())
 	do(t, client, "REPLICAOF", host, port)
 	if _, err := redisstore.New(t.Context(), prepare(client), volatile); err == nil {
 		t.Error("New accepts a replica")
 	}
-	if _, err := store.Load(t.Context(), flowNow, p.Record.Key); !errors.Is(err, passwordless.ErrUnavailable) {
-		t.Errorf("Load from what became a replica: %v, want %v", err, passwordless.ErrUnavailable)
+	if _, err := st.Load(t.Context(), flowNow, p.Record.Key); !errors.Is(err, store.ErrUnavailable) {
+		t.Errorf("Load from what became a replica: %v, want %v", err, store.ErrUnavailable)
 	}
-	if _, err := store.Commit(t.Context(), flowNow, puts(put("kind", "other", time.Hour))); !errors.Is(err, passwordless.ErrUnavailable) {
-		t.Errorf("Commit to what became a replica: %v, want %v", err, passwordless.ErrUnavailable)
+	if _, err := st.Commit(t.Context(), flowNow, puts(put("kind", "other", time.Hour))); !errors.Is(err, store.ErrUnavailable) {
+		t.Errorf("Commit to what became a replica: %v, want %v", err, store.ErrUnavailable)
 	}
 }
 
 func TestScriptsAreFoundAgainAfterAFlush(t *testing.T) {
 	client := dial(t, servers.StartRedis(t))
-	store := open(t, client, volatile)
+	st := open(t, client, volatile)
 	for i := range 3 {
 		do(t, client, "SCRIPT", "FLUSH")
 		p := put("kind", fmt.Sprint(i), time.Hour)
-		commit(t, store, puts(p))
+		commit(t, st, puts(p))
 		do(t, client, "SCRIPT", "FLUSH")
-		if !there(t, store, p.Record.Key) {
+		if !there(t, st, p.Record.Key) {
 			t.Error("a record is lost")
 		}
 	}
@@ -144,35 +144,35 @@ func TestScriptsAreFoundAgainAfterAFlush(t *testing.T) {
 
 func TestOutOfMemoryNothingIsWrittenAndSweepMakesRoom(t *testing.T) {
 	client := dial(t, servers.StartRedis(t))
-	store := open(t, client, volatile)
+	st := open(t, client, volatile)
 	old, next := put("kind", "old", time.Hour), put("kind", "next", time.Hour)
-	commit(t, store, puts(old))
+	commit(t, st, puts(old))
 	do(t, client, "CONFIG", "SET", "maxmemory", "1")
-	if _, err := store.Commit(t.Context(), flowNow, puts(next)); !errors.Is(err, passwordless.ErrUnavailable) {
-		t.Errorf("Commit out of memory: %v, want %v", err, passwordless.ErrUnavailable)
+	if _, err := st.Commit(t.Context(), flowNow, puts(next)); !errors.Is(err, store.ErrUnavailable) {
+		t.Errorf("Commit out of memory: %v, want %v", err, store.ErrUnavailable)
 	}
-	if !there(t, store, old.Record.Key) || there(t, store, next.Record.Key) {
+	if !there(t, st, old.Record.Key) || there(t, st, next.Record.Key) {
 		t.Error("out of memory, Load does not see exactly what was committed")
 	}
-	if n, err := store.Sweep(t.Context(), old.Record.Expires, 10); n != 1 || err != nil {
+	if n, err := st.Sweep(t.Context(), old.Record.Expires, 10); n != 1 || err != nil {
 		t.Errorf("Sweep out of memory: removed %d, %v, want 1", n, err)
 	}
 	do(t, client, "CONFIG", "SET", "maxmemory", "0")
-	commit(t, store, puts(next))
+	commit(t, st, puts(next))
 }
 
 // Redis may remove what is expired for a day as the callers count, and keeps nothing
 // for good but what never expires.
 func TestRedisRemovesADayAfterTheEnd(t *testing.T) {
 	client := dial(t, servers.StartRedis(t))
-	store := open(t, client, volatile)
+	st := open(t, client, volatile)
 	day := 24 * time.Hour
 	short, long, never, past := put("kind", "short", time.Hour), put("kind", "long", 100*day), put("kind", "never", 0), put("kind", "past", -100*day)
-	never.Record.Expires = passwordless.Never
+	never.Record.Expires = store.Never
 	short.Record.Owner, long.Record.Owner, never.Record.Owner = "a", "a", "b"
-	levels := commit(t, store, passwordless.Batch{
-		Charges: []passwordless.Charge{bucket("kind", "name")},
-		Puts:    []passwordless.Put{long, short, never, past},
+	levels := commit(t, st, store.Batch{
+		Charges: []store.Charge{bucket("kind", "name")},
+		Puts:    []store.Put{long, short, never, past},
 	})
 	full := time.Duration(levels[0][0]-flowNow.Micros()) * time.Microsecond
 	for key, least := range map[string]time.Duration{
@@ -195,14 +195,14 @@ func TestRedisRemovesADayAfterTheEnd(t *testing.T) {
 
 func TestListForgetsWhatRedisRemoved(t *testing.T) {
 	client := dial(t, servers.StartRedis(t))
-	store := open(t, client, volatile)
+	st := open(t, client, volatile)
 	gone, given, stays := put("kind", "gone", time.Hour), put("kind", "given", time.Hour), put("kind", "stays", time.Hour)
 	gone.Record.Owner, given.Record.Owner, stays.Record.Owner = "a", "a", "a"
-	commit(t, store, puts(gone, given, stays))
+	commit(t, st, puts(gone, given, stays))
 	do(t, client, "DEL", "passwordless:r:kind:gone", "passwordless:r:kind:given")
 	given.Record.Owner, given.Any = "b", true
-	commit(t, store, puts(given))
-	page, _, err := store.List(t.Context(), flowNow, "kind", "a", 10, "")
+	commit(t, st, puts(given))
+	page, _, err := st.List(t.Context(), flowNow, "kind", "a", 10, "")
 	if err != nil || len(page) != 1 || page[0].Key != stays.Record.Key {
 		t.Errorf("List: %v, %v, want the record that stays", page, err)
 	}
@@ -217,16 +217,16 @@ func TestStoresOfDifferentPrefixesShareNothing(t *testing.T) {
 	p := put("kind", "name", time.Hour)
 	p.Record.Owner = "owner"
 	for _, prefix := range []string{"a", "a.", "b"} {
-		store := open(t, client, redisstore.Options{Prefix: prefix, InsecureVolatile: true})
-		commit(t, store, puts(p))
-		stores = append(stores, store)
+		st := open(t, client, redisstore.Options{Prefix: prefix, InsecureVolatile: true})
+		commit(t, st, puts(p))
+		stores = append(stores, st)
 	}
 	do(t, client, "SET", "foreign", "key")
 	if n, err := stores[0].Sweep(t.Context(), p.Record.Expires, 10); n != 1 || err != nil {
 		t.Errorf("Sweep: removed %d, %v, want 1", n, err)
 	}
-	for i, store := range stores {
-		if there(t, store, p.Record.Key) != (i > 0) {
+	for i, st := range stores {
+		if there(t, st, p.Record.Key) != (i > 0) {
 			t.Error("Sweep of one store touches another, or not its own")
 		}
 	}
@@ -234,13 +234,13 @@ func TestStoresOfDifferentPrefixesShareNothing(t *testing.T) {
 
 func TestSweepGoesOnWhereItEnded(t *testing.T) {
 	client := dial(t, servers.StartRedis(t))
-	store := open(t, client, volatile)
+	st := open(t, client, volatile)
 	const records = 5000
-	var b passwordless.Batch
+	var b store.Batch
 	for i := range records {
 		b.Puts = append(b.Puts, put("kind", fmt.Sprint(i), time.Hour))
 		if len(b.Puts) == 500 {
-			commit(t, store, b)
+			commit(t, st, b)
 			b.Puts = nil
 		}
 	}
@@ -248,7 +248,7 @@ func TestSweepGoesOnWhereItEnded(t *testing.T) {
 	total := 0
 	for n := 70; n == 70; {
 		var err error
-		if n, err = store.Sweep(t.Context(), flowNow.Add(time.Hour), 70); err != nil {
+		if n, err = st.Sweep(t.Context(), flowNow.Add(time.Hour), 70); err != nil {
 			t.Fatal(err)
 		}
 		total += n
@@ -267,49 +267,49 @@ func TestSweepGoesOnWhereItEnded(t *testing.T) {
 // A paused server neither answers nor closes the connection.
 func TestAPausedServerIsLeftAtTheDeadline(t *testing.T) {
 	server := servers.StartRedis(t)
-	store := open(t, dial(t, server), volatile)
+	st := open(t, dial(t, server), volatile)
 	p := put("kind", "name", time.Hour)
 	do(t, dial(t, server), "CLIENT", "PAUSE", "600", "ALL") // milliseconds
 	for range 10 {
 		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
-		_, err := store.Load(ctx, flowNow, p.Record.Key)
+		_, err := st.Load(ctx, flowNow, p.Record.Key)
 		cancel()
-		if !errors.Is(err, context.DeadlineExceeded) || errors.Is(err, passwordless.ErrUncertain) {
+		if !errors.Is(err, context.DeadlineExceeded) || errors.Is(err, store.ErrUncertain) {
 			t.Errorf("Load: %v, want %v", err, context.DeadlineExceeded)
 		}
 	}
 	for range 10 {
 		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
-		_, err := store.Commit(ctx, flowNow, puts(p))
+		_, err := st.Commit(ctx, flowNow, puts(p))
 		cancel()
 		if !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("Commit: %v, want %v", err, context.DeadlineExceeded)
 		}
 	}
-	commit(t, store, puts(p)) // the same batch: it is there already, or not yet
+	commit(t, st, puts(p)) // the same batch: it is there already, or not yet
 }
 
 // Writers commit while the server is killed and started again. Each commits the same
 // batch until it is acknowledged: then it is there, once.
 func TestAcknowledgedCommitsSurviveAKill(t *testing.T) {
 	server := servers.StartRedis(t, durable...)
-	store := open(t, dial(t, server), redisstore.Options{})
+	st := open(t, dial(t, server), redisstore.Options{})
 	const writers = 8
 	var all sync.WaitGroup
 	var end, failures atomic.Int64
-	keys := make([][]passwordless.Key, writers)
+	keys := make([][]store.Key, writers)
 	for w := range writers {
 		all.Go(func() {
 			for i := 0; end.Load() == 0; i++ {
 				b := puts(put("kind", fmt.Sprint(w, " ", i), time.Hour))
-				b.Charges = []passwordless.Charge{bucket("kind", "all")}
+				b.Charges = []store.Charge{bucket("kind", "all")}
 				for {
-					_, err := store.Commit(t.Context(), flowNow, b)
+					_, err := st.Commit(t.Context(), flowNow, b)
 					if err == nil {
 						break
 					}
 					failures.Add(1)
-					if !errors.Is(err, passwordless.ErrUncertain) && !errors.Is(err, passwordless.ErrUnavailable) {
+					if !errors.Is(err, store.ErrUncertain) && !errors.Is(err, store.ErrUnavailable) {
 						t.Error(err)
 						return
 					}
@@ -334,14 +334,14 @@ func TestAcknowledgedCommitsSurviveAKill(t *testing.T) {
 	for _, keys := range keys {
 		total += len(keys)
 		for _, k := range keys {
-			if !there(t, store, k) {
+			if !there(t, st, k) {
 				t.Fatal("a commit that was acknowledged is lost")
 			}
 		}
 	}
 	look := bucket("kind", "all")
 	look.Look = true
-	levels := commit(t, store, passwordless.Batch{Charges: []passwordless.Charge{look}})
+	levels := commit(t, st, store.Batch{Charges: []store.Charge{look}})
 	if charged := (levels[0][0] - flowNow.Micros()) / time.Millisecond.Microseconds(); charged != int64(total) {
 		t.Errorf("%d commits charged %d times", total, charged)
 	}
@@ -349,23 +349,24 @@ func TestAcknowledgedCommitsSurviveAKill(t *testing.T) {
 
 func TestARefusedConnectionIsUnavailable(t *testing.T) {
 	server := servers.StartRedis(t, durable...)
-	store := open(t, dial(t, server, func(o *redis.Options) { o.PoolSize = 1 }), redisstore.Options{})
+	st := open(t, dial(t, server, func(o *redis.Options) { o.PoolSize = 1 }), redisstore.Options{})
 	server.Kill()
 	p := put("kind", "name", time.Hour)
-	_, _ = store.Commit(t.Context(), flowNow, puts(p)) // may find the old connection
-	if _, err := store.Commit(t.Context(), flowNow, puts(p)); !errors.Is(err, passwordless.ErrUnavailable) || errors.Is(err, passwordless.ErrUncertain) {
-		t.Errorf("Commit: %v, want %v", err, passwordless.ErrUnavailable)
+	_, _ = st.Commit(t.Context(), flowNow, puts(p)) // may find the old connection
+	_, err := st.Commit(t.Context(), flowNow, puts(p))
+	if !errors.Is(err, store.ErrUnavailable) || errors.Is(err, store.ErrUncertain) {
+		t.Errorf("Commit: %v, want %v", err, store.ErrUnavailable)
 	}
-	if _, err := store.Load(t.Context(), flowNow, p.Record.Key); !errors.Is(err, passwordless.ErrUnavailable) {
-		t.Errorf("Load: %v, want %v", err, passwordless.ErrUnavailable)
+	if _, err := st.Load(t.Context(), flowNow, p.Record.Key); !errors.Is(err, store.ErrUnavailable) {
+		t.Errorf("Load: %v, want %v", err, store.ErrUnavailable)
 	}
-	if _, err := redisstore.New(t.Context(), prepare(dial(t, server)), redisstore.Options{}); !errors.Is(err, passwordless.ErrUnavailable) {
-		t.Errorf("New: %v, want %v", err, passwordless.ErrUnavailable)
+	if _, err := redisstore.New(t.Context(), prepare(dial(t, server)), redisstore.Options{}); !errors.Is(err, store.ErrUnavailable) {
+		t.Errorf("New: %v, want %v", err, store.ErrUnavailable)
 	}
 	server.Restart()
-	err := errors.New("not tried")
+	err = errors.New("not tried")
 	for end := time.Now().Add(10 * time.Second); err != nil && time.Now().Before(end); {
-		_, err = store.Commit(t.Context(), flowNow, puts(p)) // the pool tries again once a second
+		_, err = st.Commit(t.Context(), flowNow, puts(p)) // the pool tries again once a second
 	}
 	if err != nil {
 		t.Errorf("Commit after the restart: %v", err)

@@ -14,12 +14,12 @@ import (
 	"testing"
 	"time"
 
-	"github.com/seed62b93bad/passwordless"
+	"github.com/seed62b93bad/passwordless/store"
 	"github.com/seed62b93bad/passwordless/store/sqlitestore"
 )
 
 // now is the instant of these tests, in which time does not pass.
-const now = passwordless.Instant(2_000_000_000_123_456_789)
+const now = store.Instant(2_000_000_000_123_456_789)
 
 // childFile makes the test binary a process that commits in a loop to the named file.
 const childFile = "PASSWORDLESS_SQLITE_CHILD"
@@ -33,23 +33,23 @@ func TestMain(m *testing.M) {
 }
 
 // batch charges a bucket and puts a record, both of that name.
-func batch(name string) passwordless.Batch {
-	return passwordless.Batch{
-		Charges: []passwordless.Charge{{
-			Bucket:  passwordless.Key{Kind: "test", Name: name},
-			Windows: []passwordless.Window{{Burst: 10, Every: time.Second, Cost: 1}},
+func batch(name string) store.Batch {
+	return store.Batch{
+		Charges: []store.Charge{{
+			Bucket:  store.Key{Kind: "test", Name: name},
+			Windows: []store.Window{{Burst: 10, Every: time.Second, Cost: 1}},
 			Durable: true,
 		}},
-		Puts: []passwordless.Put{{Record: passwordless.Record{
-			Key:     passwordless.Key{Kind: "test", Name: name},
+		Puts: []store.Put{{Record: store.Record{
+			Key:     store.Key{Kind: "test", Name: name},
 			Version: version(name),
-			Expires: passwordless.Never,
+			Expires: store.Never,
 			Body:    []byte(name),
 		}}},
 	}
 }
 
-func version(name string) (v passwordless.Version) {
+func version(name string) (v store.Version) {
 	copy(v[:], name+strings.Repeat(".", 16))
 	return v
 }
@@ -184,7 +184,7 @@ func TestLockedFileIsUnavailable(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err = waits.Commit(t.Context(), now, batch("name"))
-	if !errors.Is(err, passwordless.ErrUnavailable) || errors.Is(err, passwordless.ErrUncertain) {
+	if !errors.Is(err, store.ErrUnavailable) || errors.Is(err, store.ErrUncertain) {
 		t.Errorf("Commit: %v, want ErrUnavailable", err)
 	}
 	if _, err := waits.Load(t.Context(), now, batch("name").Puts[0].Record.Key); err != nil {
@@ -212,7 +212,7 @@ func TestContextEndsWhileCommitWaitsForItsTurn(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 			defer cancel()
 			_, err := s.Commit(ctx, now, batch(fmt.Sprint(i)))
-			if !errors.Is(err, context.DeadlineExceeded) || errors.Is(err, passwordless.ErrUncertain) {
+			if !errors.Is(err, context.DeadlineExceeded) || errors.Is(err, store.ErrUncertain) {
 				t.Errorf("Commit: %v, want the context's error alone", err)
 			}
 		})
@@ -256,7 +256,7 @@ func TestCommitsCountUnderAnyTransactionLock(t *testing.T) {
 						charge := batch("one").Charges
 						charge[0].Windows[0].Burst = 1000
 						for range 25 {
-							if _, err := s.Commit(t.Context(), now, passwordless.Batch{Charges: charge}); err != nil {
+							if _, err := s.Commit(t.Context(), now, store.Batch{Charges: charge}); err != nil {
 								t.Error(err)
 							}
 						}
@@ -265,7 +265,7 @@ func TestCommitsCountUnderAnyTransactionLock(t *testing.T) {
 			}
 			all.Wait()
 			levels, err := openStore(t, path).Commit(t.Context(), now, batch("one"))
-			var limited *passwordless.LimitedError
+			var limited *store.LimitedError
 			if !errors.As(err, &limited) || limited.RetryAfter != (201-10)*time.Second {
 				t.Errorf("after 200 charges of a second: %v, %v", levels, err)
 			}

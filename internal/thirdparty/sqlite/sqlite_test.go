@@ -21,17 +21,17 @@ func TestStore(t *testing.T) {
 }
 
 // A store remembers its pool and file.
-type store struct {
+type testStore struct {
 	*sqlitestore.Store
 	db   *sql.DB
 	path string
 }
 
 // openStore returns a store in the file, by a pool of its own.
-func openStore(tb testing.TB, path string) store {
+func openStore(tb testing.TB, path string) testStore {
 	tb.Helper()
 	db := open(tb, path)
-	return store{newStore(tb, db, sqlitestore.Options{}), db, path}
+	return testStore{newStore(tb, db, sqlitestore.Options{}), db, path}
 }
 
 // open returns a pool that is closed when the test ends.
@@ -61,9 +61,9 @@ func newStore(tb testing.TB, db *sql.DB, opts sqlitestore.Options) *sqlitestore.
 // is in TestKill.
 func reopen(tb testing.TB, a, b passwordless.Store) passwordless.Store {
 	tb.Helper()
-	first := a.(store)
+	first := a.(testStore)
 	first.db.Close()
-	b.(store).db.Close()
+	b.(testStore).db.Close()
 	return openStore(tb, first.path)
 }
 
