@@ -125,7 +125,8 @@ func (d *Directory) List(ctx context.Context, tenant string, limit int, cursor s
 	if limit < 1 || limit > 1000 {
 		return nil, "", &InputError{"limit", "want 1 to 1000"}
 	}
-	recs, next, err := d.s.store.List(ctx, d.s.now(), kindUser, string(d.s.tenantName(tenant)), limit, cursor)
+	page := store.Page{Owner: string(d.s.tenantName(tenant)), Limit: limit, Cursor: cursor}
+	recs, next, err := d.s.store.List(ctx, d.s.now(), kindUser, page)
 	if err != nil {
 		return nil, "", d.s.failed(ctx, "listing users", err)
 	}

@@ -132,8 +132,8 @@ func (f *forger) Load(ctx context.Context, now store.Instant, keys ...store.Key)
 	return f.forged(recs), err
 }
 
-func (f *forger) List(ctx context.Context, now store.Instant, kind store.Kind, owner string, limit int, cursor string) ([]store.Record, string, error) {
-	recs, next, err := f.Store.List(ctx, now, kind, owner, limit, cursor)
+func (f *forger) List(ctx context.Context, now store.Instant, kind store.Kind, page store.Page) ([]store.Record, string, error) {
+	recs, next, err := f.Store.List(ctx, now, kind, page)
 	return f.forged(recs), next, err
 }
 

@@ -548,7 +548,7 @@ func (s *Service) Sessions(ctx context.Context, tenant, userID string, limit int
 	if err != nil {
 		return nil, "", err
 	}
-	recs, next, err := s.store.List(ctx, now, kindSession, string(owner), limit, cursor)
+	recs, next, err := s.store.List(ctx, now, kindSession, store.Page{Owner: string(owner), Limit: limit, Cursor: cursor})
 	if err != nil {
 		return nil, "", s.failed(ctx, "listing sessions", err)
 	}

@@ -111,6 +111,14 @@ type Batch struct {
 // that was applied before, it tells the buckets as they are. It belongs to the caller.
 type Levels [][]int64
 
+// A Page says which records [Store.List] returns. The caller keeps to the bounds; a page that
+// breaks them, or has a cursor that this List did not return, may be an error or empty.
+type Page struct {
+	Owner  string // of the records: 1 to 64 bytes
+	Limit  int    // of their number: 1 to 1000
+	Cursor string // "" for the first page, then what List returned with the page before
+}
+
 // A Store remembers records and buckets. Implementations translate; they decide
 // nothing. Package storetest checks every sentence below.
 //
@@ -156,13 +164,11 @@ type Store interface {
 	// retries conflicts.
 	Commit(ctx context.Context, now Instant, b Batch) (Levels, error)
 
-	// List returns records of the kind and owner that are not expired at now,
-	// at most limit (1 to 1000) and in no particular order, and the cursor of the
-	// next page, "" after the last. The first page has the cursor "". It is for
-	// display: records that are written while a caller pages may be missed or
-	// repeated; all others appear exactly once. The caller names an owner, a limit within these
-	// bounds, and a cursor that List returned; anything else may be an error or an empty page.
-	List(ctx context.Context, now Instant, kind Kind, owner string, limit int, cursor string) ([]Record, string, error)
+	// List returns records of the kind and of the page's owner that are not expired at
+	// now, at most the page's limit and in no particular order, and the cursor of the
+	// next page, "" after the last. It is for display: records that are written while a
+	// caller pages may be missed or repeated; all others appear exactly once.
+	List(ctx context.Context, now Instant, kind Kind, page Page) ([]Record, string, error)
 
 	// Sweep removes at most limit (1 or more) records and buckets, of those that
 	// were expired, or full again, at now, and returns how many it removed. A

@@ -75,25 +75,25 @@ func (s *Store) disown(r *record) {
 // List returns the records of an owner in the order in which they came to it.
 // Records without an owner are not listed. A cursor is the place of the last
 // record of the page before.
-func (s *Store) List(ctx context.Context, now store.Instant, kind store.Kind, owner string, limit int, cursor string) ([]store.Record, string, error) {
+func (s *Store) List(ctx context.Context, now store.Instant, kind store.Kind, page store.Page) ([]store.Record, string, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, "", fmt.Errorf("memstore: list: %w", err)
 	}
 	var last uint64
-	if cursor != "" {
+	if page.Cursor != "" {
 		var err error
-		if last, err = strconv.ParseUint(cursor, 36, 63); err != nil {
+		if last, err = strconv.ParseUint(page.Cursor, 36, 63); err != nil {
 			return nil, "", fmt.Errorf("memstore: list: not a cursor of this store")
 		}
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	o := s.owners[ownerKey{kind, owner}]
+	o := s.owners[ownerKey{kind, page.Owner}]
 	if o == nil {
 		return nil, "", nil
 	}
-	page, next := o.page(now, limit, last)
-	return page, next, nil
+	records, next := o.page(now, page.Limit, last)
+	return records, next, nil
 }
 
 // page returns at most limit live records beyond the place last.

@@ -183,25 +183,25 @@ func (s *Store) Load(ctx context.Context, now store.Instant, keys ...store.Key) 
 // List returns the records of an owner in the order of their names. Records without
 // an owner are not listed. A cursor is the name, in hex, of the last record of the
 // page before.
-func (s *Store) List(ctx context.Context, now store.Instant, kind store.Kind, owner string, limit int, cursor string) ([]store.Record, string, error) {
-	last, err := hex.DecodeString(cursor)
+func (s *Store) List(ctx context.Context, now store.Instant, kind store.Kind, page store.Page) ([]store.Record, string, error) {
+	last, err := hex.DecodeString(page.Cursor)
 	if err != nil {
 		return nil, "", errors.New("pgstore: list: not a cursor of this store")
 	}
 	from, to := column(store.Key{Kind: kind, Name: string(last)}), string(kind)+string(separator+1)
-	rows, err := s.query(ctx, s.list, []byte(owner), []byte(from), []byte(to), int64(now), limit+1)
+	rows, err := s.query(ctx, s.list, []byte(page.Owner), []byte(from), []byte(to), int64(now), page.Limit+1)
 	if err != nil {
 		return nil, "", unavailable(ctx, "list", err)
 	}
-	var page []store.Record
-	for _, row := range rows[:min(limit, len(rows))] {
+	var records []store.Record
+	for _, row := range rows[:min(page.Limit, len(rows))] {
 		row.record.Key = store.Key{Kind: kind, Name: row.key[len(kind)+1:]}
-		page = append(page, row.record)
+		records = append(records, row.record)
 	}
-	if len(rows) <= limit {
-		return page, "", nil
+	if len(rows) <= page.Limit {
+		return records, "", nil
 	}
-	return page, hex.EncodeToString([]byte(page[limit-1].Key.Name)), nil
+	return records, hex.EncodeToString([]byte(records[page.Limit-1].Key.Name)), nil
 }
 
 // A row is a record as Load and List select it.

@@ -206,7 +206,7 @@ func TestRepliesOfAnUnknownForm(t *testing.T) {
 			if list, ok := reply.([]any); ok && len(list) == 0 {
 				return // an empty page
 			}
-			if _, _, err := s.List(t.Context(), 1, "kind", "owner", 1, ""); !errors.Is(err, store.ErrUnavailable) {
+			if _, _, err := s.List(t.Context(), 1, "kind", store.Page{Owner: "owner", Limit: 1}); !errors.Is(err, store.ErrUnavailable) {
 				t.Errorf("List: %v, want %v", err, store.ErrUnavailable)
 			}
 		})
@@ -214,7 +214,7 @@ func TestRepliesOfAnUnknownForm(t *testing.T) {
 }
 
 func TestListRefusesAForeignCursor(t *testing.T) {
-	if _, _, err := open(t, &fake{}).List(t.Context(), 1, "kind", "owner", 1, "%"); err == nil {
+	if _, _, err := open(t, &fake{}).List(t.Context(), 1, "kind", store.Page{Owner: "owner", Limit: 1, Cursor: "%"}); err == nil {
 		t.Error("List with a cursor that is none: success")
 	}
 }

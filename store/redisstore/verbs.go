@@ -59,26 +59,26 @@ func (s *Store) Commit(ctx context.Context, now store.Instant, b store.Batch) (s
 
 // List returns records of an owner in the order of their names. Records without an
 // owner are not listed. A cursor is the name of the last record of the page before.
-func (s *Store) List(ctx context.Context, now store.Instant, kind store.Kind, owner string, limit int, cursor string) ([]store.Record, string, error) {
-	after, err := base64.RawURLEncoding.DecodeString(cursor)
+func (s *Store) List(ctx context.Context, now store.Instant, kind store.Kind, page store.Page) ([]store.Record, string, error) {
+	after, err := base64.RawURLEncoding.DecodeString(page.Cursor)
 	if err != nil {
 		return nil, "", errors.New("redisstore: list: not a cursor of this store")
 	}
 	first := s.record(store.Key{Kind: kind, Name: string(after)})
-	reply, err := s.read(ctx, "list", s.list, []string{s.owned(kind, owner)},
-		digits(now), owner, strconv.Itoa(limit+1), first)
+	reply, err := s.read(ctx, "list", s.list, []string{s.owned(kind, page.Owner)},
+		digits(now), page.Owner, strconv.Itoa(page.Limit+1), first)
 	if err != nil {
 		return nil, "", err
 	}
-	page, err := unpackPage(s.record(store.Key{Kind: kind}), kind, reply)
+	records, err := unpackPage(s.record(store.Key{Kind: kind}), kind, reply)
 	if err != nil {
 		return nil, "", failed("list", store.ErrUnavailable, err)
 	}
-	if len(page) <= limit {
-		return page, "", nil
+	if len(records) <= page.Limit {
+		return records, "", nil
 	}
-	last := page[limit-1].Key.Name
-	return page[:limit], base64.RawURLEncoding.EncodeToString([]byte(last)), nil
+	last := records[page.Limit-1].Key.Name
+	return records[:page.Limit], base64.RawURLEncoding.EncodeToString([]byte(last)), nil
 }
 
 // sweepStep is about how many keys one script of Sweep looks at: other clients of

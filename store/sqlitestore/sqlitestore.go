@@ -236,28 +236,28 @@ func scan(rows *sql.Rows, f func(key []byte, r store.Record)) error {
 // List returns the records of an owner in the order of their names. Records without
 // an owner are not listed. A cursor is the name, in hex, of the last record of the
 // page before.
-func (s *Store) List(ctx context.Context, now store.Instant, kind store.Kind, owner string, limit int, cursor string) ([]store.Record, string, error) {
-	last, err := hex.DecodeString(cursor)
+func (s *Store) List(ctx context.Context, now store.Instant, kind store.Kind, page store.Page) ([]store.Record, string, error) {
+	last, err := hex.DecodeString(page.Cursor)
 	if err != nil {
 		return nil, "", errors.New("sqlitestore: list: not a cursor of this store")
 	}
 	from, to := column(store.Key{Kind: kind, Name: string(last)}), append([]byte(kind), separator+1)
-	rows, err := s.list.QueryContext(ctx, []byte(owner), from, to, int64(now), limit+1)
+	rows, err := s.list.QueryContext(ctx, []byte(page.Owner), from, to, int64(now), page.Limit+1)
 	if err != nil {
 		return nil, "", unavailable(ctx, "list", err)
 	}
-	var page []store.Record
+	var records []store.Record
 	err = scan(rows, func(key []byte, r store.Record) {
 		r.Key = store.Key{Kind: kind, Name: string(key[len(kind)+1:])}
-		page = append(page, r)
+		records = append(records, r)
 	})
 	if err != nil {
 		return nil, "", unavailable(ctx, "list", err)
 	}
-	if len(page) <= limit {
-		return page, "", nil
+	if len(records) <= page.Limit {
+		return records, "", nil
 	}
-	return page[:limit], hex.EncodeToString([]byte(page[limit-1].Key.Name)), nil
+	return records[:page.Limit], hex.EncodeToString([]byte(records[page.Limit-1].Key.Name)), nil
 }
 
 // sweepBatch bounds how many rows one transaction of Sweep looks at, and so for how long a

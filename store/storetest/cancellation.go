@@ -50,7 +50,7 @@ func (k *kit) ended(ctx context.Context, want error) {
 	k.wraps("Load", err, want)
 	_, err = k.a.Commit(ctx, t0, b)
 	k.wraps("Commit", err, want)
-	_, _, err = k.a.List(ctx, t0, "test", secret, 10, "")
+	_, _, err = k.a.List(ctx, t0, "test", store.Page{Owner: secret, Limit: 10})
 	k.wraps("List", err, want)
 	_, err = k.a.Sweep(ctx, t0, 10)
 	k.wraps("Sweep", err, want)

@@ -182,14 +182,14 @@ func (f *Faulty) Commit(ctx context.Context, now store.Instant, b store.Batch) (
 }
 
 // List passes the call on, or spoils it.
-func (f *Faulty) List(ctx context.Context, now store.Instant, kind store.Kind, owner string, limit int, cursor string) ([]store.Record, string, error) {
-	type page struct {
+func (f *Faulty) List(ctx context.Context, now store.Instant, kind store.Kind, page store.Page) ([]store.Record, string, error) {
+	type listed struct {
 		records []store.Record
 		cursor  string
 	}
-	p, err := through(ctx, f, List, func() (page, error) {
-		records, next, err := f.store.List(ctx, now, kind, owner, limit, cursor)
-		return page{records, next}, err
+	p, err := through(ctx, f, List, func() (listed, error) {
+		records, next, err := f.store.List(ctx, now, kind, page)
+		return listed{records, next}, err
 	})
 	return p.records, p.cursor, err
 }

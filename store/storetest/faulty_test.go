@@ -91,7 +91,7 @@ func TestSpoilAllUntilHeal(t *testing.T) {
 	f.SpoilAll(storetest.List, storetest.Unavailable())
 	f.SpoilAll(storetest.Sweep, storetest.Unavailable())
 	for _, want := range []error{store.ErrUnavailable, store.ErrUnavailable, nil} {
-		_, _, err := f.List(t.Context(), now, "test", "owner", 1, "")
+		_, _, err := f.List(t.Context(), now, "test", store.Page{Owner: "owner", Limit: 1})
 		if !errors.Is(err, want) {
 			t.Errorf("List: %v, want %v", err, want)
 		}

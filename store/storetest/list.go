@@ -9,8 +9,8 @@ import (
 )
 
 const (
-	listsOwner = "List returns records of the kind and owner that are not expired at now, at most limit (1 to 1000) and in no particular order, " +
-		"and the cursor of the next page, \"\" after the last."
+	listsOwner = "List returns records of the kind and of the page's owner that are not expired at now, at most the page's limit and in no " +
+		"particular order, and the cursor of the next page, \"\" after the last."
 	listsOnce = "records that are written while a caller pages may be missed or repeated; all others appear exactly once"
 )
 
@@ -124,7 +124,7 @@ func (k *kit) owned(n int) []store.Record {
 
 // page lists one page through the second instance.
 func (k *kit) page(now store.Instant, owner string, limit int, cursor string) ([]store.Record, string) {
-	page, next, err := k.b.List(k.ctx, now, "test", owner, limit, cursor)
+	page, next, err := k.b.List(k.ctx, now, "test", store.Page{Owner: owner, Limit: limit, Cursor: cursor})
 	if err != nil {
 		k.fatalf("List: %v, want success", err)
 	}

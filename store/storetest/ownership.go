@@ -64,7 +64,7 @@ var ownership = []testCase{
 		says: []string{callerOwnsLoad},
 		run: func(k *kit) {
 			r := k.put("key", "body")
-			got, _, err := k.b.List(k.ctx, t0, "test", r.Owner, 10, "")
+			got, _, err := k.b.List(k.ctx, t0, "test", store.Page{Owner: r.Owner, Limit: 10})
 			if err != nil || len(got) != 1 {
 				k.fatalf("List: %d records, error %v", len(got), err)
 			}

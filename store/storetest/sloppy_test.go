@@ -351,7 +351,7 @@ func (s *sloppy) put(r store.Record) {
 	s.records[s.key(r.Key)] = r
 }
 
-func (s *sloppy) List(ctx context.Context, now store.Instant, kind store.Kind, owner string, limit int, cursor string) ([]store.Record, string, error) {
+func (s *sloppy) List(ctx context.Context, now store.Instant, kind store.Kind, from store.Page) ([]store.Record, string, error) {
 	if err := ctx.Err(); err != nil && !s.has("ignores the context") {
 		return nil, "", fmt.Errorf("sloppy: %w", err)
 	}
@@ -361,18 +361,18 @@ func (s *sloppy) List(ctx context.Context, now store.Instant, kind store.Kind, o
 	last := ""
 	for i, k := range slices.SortedFunc(maps.Keys(s.records), store.Key.Compare) {
 		r := s.records[k]
-		beyond := strconv.Quote(k.Name) > cursor
+		beyond := strconv.Quote(k.Name) > from.Cursor
 		if s.has("pages by number") {
-			n, _ := strconv.Atoi(cursor)
+			n, _ := strconv.Atoi(from.Cursor)
 			beyond = i >= n
 		}
-		if k.Kind != kind && !s.has("lists every kind") || r.Owner != owner || !beyond {
+		if k.Kind != kind && !s.has("lists every kind") || r.Owner != from.Owner || !beyond {
 			continue
 		}
 		if s.expired(r, now) && !s.has("lists the expired") {
 			continue
 		}
-		if len(page) == limit && !s.has("ignores the limit of a page") {
+		if len(page) == from.Limit && !s.has("ignores the limit of a page") {
 			if s.has("skips one a page") {
 				last = strconv.Quote(k.Name)
 			}

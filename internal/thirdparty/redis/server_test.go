@@ -202,7 +202,7 @@ func TestListForgetsWhatRedisRemoved(t *testing.T) {
 	do(t, client, "DEL", "passwordless:r:kind:gone", "passwordless:r:kind:given")
 	given.Record.Owner, given.Any = "b", true
 	commit(t, st, puts(given))
-	page, _, err := st.List(t.Context(), flowNow, "kind", "a", 10, "")
+	page, _, err := st.List(t.Context(), flowNow, "kind", store.Page{Owner: "a", Limit: 10})
 	if err != nil || len(page) != 1 || page[0].Key != stays.Record.Key {
 		t.Errorf("List: %v, %v, want the record that stays", page, err)
 	}
