@@ -74,8 +74,8 @@ func (s *Service) AuthenticateAssertion(ctx context.Context, req AssertionReques
 	if err != nil {
 		return Client{}, nil, err
 	}
-	claim := store.Put{Record: store.Record{Key: s.claimName(c, a.id).key(kindClaim), Version: newVersion(),
-		Expires: a.expires.Add(claimMargin), Body: []byte{bodyFormat}}}
+	claim := store.Put{Stage: store.StageClaim, Record: store.Record{
+		Key: s.claimName(c, a.id).key(kindClaim), Version: newVersion(), Expires: a.expires.Add(claimMargin), Body: []byte{bodyFormat}}}
 	if err := s.claim(ctx, c, claim, now); err != nil {
 		return Client{}, nil, err
 	}
@@ -289,7 +289,7 @@ func (s *Service) claim(ctx context.Context, c Client, claim store.Put, now stor
 func (s *Service) unclaim(ctx context.Context, claim store.Put) {
 	ctx, cancel := afterwards(ctx)
 	defer cancel()
-	gone := store.Put{Was: claim.Record.Version, Record: store.Record{
+	gone := store.Put{Was: claim.Record.Version, Stage: store.StageRevoke, Record: store.Record{
 		Key: claim.Record.Key, Version: newVersion(), Body: claim.Record.Body}}
 	_ = s.change(ctx, s.now(), "releasing assertion", store.Batch{Puts: []store.Put{gone}})
 }

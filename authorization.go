@@ -260,9 +260,10 @@ func (s *Service) spend(
 		f, c.family = s.newFamily(c.proof, t, t.subject(l), x.seed, now), familyName(now, true, x.seed)
 	}
 	owner := s.userName(c.tenant, c.userID)
-	puts := []store.Put{c.put(x.name, newVersion(), was)}
+	puts := []store.Put{staged(store.StageDecide, c.put(x.name, newVersion(), was))}
 	if c.family != "" {
-		puts = append(puts, f.put(c.family, owner, s.policy.Session, newVersion(), store.Version{}))
+		grant := f.put(c.family, owner, s.policy.Session, newVersion(), store.Version{})
+		puts = append(puts, staged(store.StageGrant, grant))
 	}
 	if err := s.change(ctx, now, "exchanging", store.Batch{Puts: puts}); err != nil {
 		return Login{}, err
@@ -303,7 +304,7 @@ func (s *Service) codeLogin(ctx context.Context, c *authorizationCode, now store
 // buryCode removes a code whose time is over, so that a clock that steps back revives nothing. If that fails, the
 // next call will see the end again.
 func (s *Service) buryCode(ctx context.Context, x *exchange, c *authorizationCode, was store.Version, now store.Instant) {
-	gone := c.put(x.name, newVersion(), was)
+	gone := staged(store.StageRevoke, c.put(x.name, newVersion(), was))
 	gone.Record.Expires, gone.Record.Body = 0, nil // which leaves it absent
 	_, _ = s.commit(ctx, now, store.Batch{Puts: []store.Put{gone}})
 }

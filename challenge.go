@@ -195,7 +195,7 @@ func (c *challenge) sound() bool {
 // put is the write of the challenge at now in place of version was.
 func (c *challenge) put(n name, now store.Instant, fresh, was store.Version) store.Put {
 	c.touched = now
-	return store.Put{Was: was, Record: store.Record{
+	return store.Put{Was: was, Stage: store.StageDecide, Record: store.Record{
 		Key: n.key(kindChallenge), Version: fresh, Body: c.encode(), Expires: c.expires.Add(retention)}}
 }
 

@@ -206,7 +206,7 @@ func (d *Directory) Add(ctx context.Context, tenant string, u User) (User, error
 	}
 	b := newBatch()
 	for _, key := range d.claims(tenant, u) {
-		b.put(store.Put{Record: store.Record{Key: key, Version: newVersion(), Expires: store.Never, Body: []byte(u.ID)}})
+		b.put(putClaim(key, u.ID))
 	}
 	b.put(d.put(tenant, u, store.Version{}))
 	switch _, err := d.s.commit(ctx, d.s.now(), b.Batch); {
@@ -218,8 +218,15 @@ func (d *Directory) Add(ctx context.Context, tenant string, u User) (User, error
 	return u, nil
 }
 
+// putClaim gives a name to a user.
+func putClaim(key store.Key, userID string) store.Put {
+	return store.Put{Stage: store.StageClaim, Record: store.Record{
+		Key: key, Version: newVersion(), Expires: store.Never, Body: []byte(userID)}}
+}
+
 func (d *Directory) put(tenant string, u User, was store.Version) store.Put {
-	return store.Put{Was: was, Record: store.Record{Key: d.userKey(tenant, u.ID), Version: newVersion(), Expires: store.Never,
+	return store.Put{Was: was, Stage: store.StageDecide, Record: store.Record{
+		Key: d.userKey(tenant, u.ID), Version: newVersion(), Expires: store.Never,
 		Owner: string(d.s.tenantName(tenant)), Body: encodeUser(u)}}
 }
 
@@ -335,12 +342,11 @@ func (d *Directory) taken(tenant, id string, err error) bool {
 // replace is the batch that turns old into u, and signs the user out everywhere if it revokes.
 func (d *Directory) replace(tenant string, old storedUser, u User, revokes bool, now store.Instant) store.Batch {
 	b := newBatch()
-	b.put(d.put(tenant, u, old.version))
 	had := d.claims(tenant, old.User)
 	has := d.claims(tenant, u)
 	for _, key := range has {
 		if !slices.Contains(had, key) {
-			b.put(store.Put{Record: store.Record{Key: key, Version: newVersion(), Expires: store.Never, Body: []byte(u.ID)}})
+			b.put(putClaim(key, u.ID))
 		}
 	}
 	for _, key := range had {
@@ -351,6 +357,7 @@ func (d *Directory) replace(tenant string, old storedUser, u User, revokes bool,
 	if revokes {
 		b.put(old.epoch.next(now).put(d.s.userName(tenant, u.ID), old.epochVersion))
 	}
+	b.put(d.put(tenant, u, old.version))
 	return b.Batch
 }
 
@@ -385,8 +392,8 @@ func (d *Directory) Delete(ctx context.Context, tenant, id string) error {
 		b := newBatch()
 		gone := d.put(tenant, old.User, old.version)
 		gone.Record.Expires, gone.Record.Body = 0, nil // which leaves it absent
-		b.put(gone)
 		b.put(old.epoch.next(now).put(d.s.userName(tenant, id), old.epochVersion))
+		b.put(gone)
 		b.Deletes = d.claims(tenant, old.User)
 		if err = d.s.change(ctx, now, "deleting user", b.Batch); err == nil {
 			d.s.emit(ctx, revokedEvent(tenant, id, now))

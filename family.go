@@ -93,6 +93,7 @@ func decodeFamily(rec store.Record) (f family, err error) {
 // expires is when the family ends unless it is used.
 func (f *family) expires(p SessionPolicy) store.Instant { return min(f.end, f.used.Add(p.Idle)) }
 
+// put is a write of the family, without a stage: the caller knows what it does.
 func (f *family) put(n, owner name, p SessionPolicy, fresh, was store.Version) store.Put {
 	return store.Put{Was: was, Record: store.Record{Key: n.key(kindSession), Version: fresh, Owner: string(owner),
 		Expires: f.expires(p).Add(retention), Body: f.encode()}}
@@ -145,7 +146,7 @@ type epoch struct {
 func (e epoch) next(now store.Instant) epoch { return epoch{n: e.n + 1, at: max(now, e.at)} }
 
 func (e epoch) put(owner name, was store.Version) store.Put {
-	return store.Put{Was: was, Record: store.Record{
+	return store.Put{Was: was, Stage: store.StageRevoke, Record: store.Record{
 		Key: owner.key(kindEpoch), Version: newVersion(), Expires: store.Never, Body: e.encode()}}
 }
 

@@ -287,6 +287,12 @@ func (b *batch) charge(c store.Charge)   { b.Charges = append(b.Charges, c) }
 func (b *batch) giveBack(c store.Charge) { b.GiveBacks = append(b.GiveBacks, c) }
 func (b *batch) put(p store.Put)         { b.Puts = append(b.Puts, p) }
 
+// staged returns the put with a stage.
+func staged(stage store.Stage, p store.Put) store.Put {
+	p.Stage = stage
+	return p
+}
+
 // done sorts the charges by bucket, so that commits never wait for one another in a circle.
 func (b *batch) done() store.Batch {
 	byBucket := func(x, y store.Charge) int { return x.Bucket.Compare(y.Bucket) }

@@ -314,7 +314,8 @@ func afterwards(ctx context.Context) (context.Context, context.CancelFunc) {
 const commitTries = 3
 
 // commit commits a batch, and returns how full its buckets are then; nil if nobody told. One of unknown outcome is repeated:
-// the store finds its own versions if it was applied, and applies it if not. If no answer ever arrives, the record tells.
+// the store finds its own versions if it was applied, and applies it if not. If no answer ever arrives, the record of the
+// deciding put tells, or of the first put where none decides.
 func (s *Service) commit(ctx context.Context, now store.Instant, b store.Batch) (store.Levels, error) {
 	if len(b.Charges)+len(b.GiveBacks)+len(b.Puts)+len(b.Deletes) == 0 {
 		return nil, nil
@@ -327,7 +328,8 @@ func (s *Service) commit(ctx context.Context, now store.Instant, b store.Batch) 
 			return levels, toLimited(&b, now, err)
 		}
 	}
-	put := b.Puts[0].Record
+	deciding := max(0, slices.IndexFunc(b.Puts, func(p store.Put) bool { return p.Stage == store.StageDecide }))
+	put := b.Puts[deciding].Record
 	recs, lost := s.store.Load(ctx, now, put.Key)
 	if lost == nil && recs[0].Version == put.Version {
 		return nil, nil

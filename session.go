@@ -166,6 +166,9 @@ func (g *granted) puts(p SessionPolicy) (puts []store.Put) {
 	if g.code != nil {
 		puts = append(puts, g.code.put(g.codeAt, newVersion(), store.Version{}))
 	}
+	for i := range puts {
+		puts[i].Stage = store.StageGrant
+	}
 	return puts
 }
 
@@ -273,7 +276,8 @@ func (s *Service) Session(ctx context.Context, t Secret) (Session, error) {
 	if now > f.used.Add(s.policy.Session.Idle/10) {
 		f.used = now
 		// Losing this race or this write only records the use later.
-		_, _ = s.commit(ctx, now, store.Batch{Puts: []store.Put{f.put(p.name, p.owner, s.policy.Session, newVersion(), rec.Version)}})
+		put := f.put(p.name, p.owner, s.policy.Session, newVersion(), rec.Version)
+		_, _ = s.commit(ctx, now, store.Batch{Puts: []store.Put{staged(store.StageDecide, put)}})
 	}
 	return *f.session(p.name, s.policy.Session), nil
 }
@@ -285,7 +289,8 @@ func (s *Service) bury(ctx context.Context, rec store.Record, f family, p presen
 		return
 	}
 	f.revoked = true
-	_, _ = s.commit(ctx, now, store.Batch{Puts: []store.Put{f.put(p.name, p.owner, s.policy.Session, newVersion(), rec.Version)}})
+	put := f.put(p.name, p.owner, s.policy.Session, newVersion(), rec.Version)
+	_, _ = s.commit(ctx, now, store.Batch{Puts: []store.Put{staged(store.StageRevoke, put)}})
 }
 
 // newVersion draws a version.
@@ -352,7 +357,7 @@ func (s *Service) refresh(ctx context.Context, client Client, p presentedToken, 
 	if write {
 		put := next.put(p.name, p.owner, s.policy.Session, newVersion(), rec.Version)
 		put.Any = insists && next.revoked
-		if err := s.change(ctx, now, "refreshing", store.Batch{Puts: []store.Put{put}}); err != nil {
+		if err := s.change(ctx, now, "refreshing", store.Batch{Puts: []store.Put{staged(store.StageDecide, put)}}); err != nil {
 			return Tokens{}, err
 		}
 	}
@@ -463,7 +468,7 @@ func (s *Service) revoke(ctx context.Context, n name, mine func(*family) bool) e
 		f.revoked = true
 		put := f.put(n, s.userName(f.tenant, f.userID), s.policy.Session, newVersion(), recs[0].Version)
 		put.Any = try >= insist
-		if err := s.change(ctx, now, "revoking", store.Batch{Puts: []store.Put{put}}); err != nil {
+		if err := s.change(ctx, now, "revoking", store.Batch{Puts: []store.Put{staged(store.StageRevoke, put)}}); err != nil {
 			return err
 		}
 		s.emit(ctx, Event{Type: EventRevoked, At: now.Time(), Tenant: f.tenant, Client: f.client, UserID: f.userID, Challenge: string(n)})

@@ -338,7 +338,7 @@ func (in *start) putCooldown(c *challenge) store.Put {
 	w.fixed(c.seed[:])
 	w.at(c.started)
 	w.at(c.expires)
-	return store.Put{Was: in.cooldownWas, Record: store.Record{
+	return store.Put{Was: in.cooldownWas, Stage: store.StageGrant, Record: store.Record{
 		Key: in.cooldown.key(kindCooldown), Version: in.fresh[1], Expires: in.now.Add(in.policy.StartCooldown), Body: w.b}}
 }
 

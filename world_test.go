@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/seed62b93bad/passwordless"
+	"github.com/seed62b93bad/passwordless/store"
 	"github.com/seed62b93bad/passwordless/store/memstore"
 )
 
@@ -34,7 +35,7 @@ func newWorld(t testing.TB, change ...func(*passwordless.Config)) *world {
 	t.Helper()
 	w := &world{t: t, clock: &clock{now: epochStart}, outbox: &outbox{}, events: &events{}}
 	w.cfg = passwordless.Config{
-		Issuer: "https://login.example.com/", AppName: "Example", Store: memstore.New(), Sender: w.outbox,
+		Issuer: "https://login.example.com/", AppName: "Example", Store: staging{memstore.New(), t}, Sender: w.outbox,
 		Keys: []passwordless.RingKey{{ID: "k1", Secret: passwordless.RandomKey()}}, IndexKey: passwordless.RandomKey(),
 		SigningKeys: []passwordless.SigningKey{{ID: "s1", Key: ecKey(t)}},
 		Clients: passwordless.ClientList{
@@ -51,6 +52,21 @@ func newWorld(t testing.TB, change ...func(*passwordless.Config)) *world {
 	}
 	w.Service = newService(t, w.cfg)
 	return w
+}
+
+// A staging is a Store that finds puts without a stage: an engine with shards could not order them.
+type staging struct {
+	store.Store
+	t testing.TB
+}
+
+func (s staging) Commit(ctx context.Context, now store.Instant, b store.Batch) (store.Levels, error) {
+	for i := range b.Puts {
+		if b.Puts[i].Stage == store.Unstaged {
+			s.t.Errorf("a put of kind %q has no stage", b.Puts[i].Record.Key.Kind)
+		}
+	}
+	return s.Store.Commit(ctx, now, b)
 }
 
 func newService(t testing.TB, cfg passwordless.Config) *passwordless.Service {

@@ -91,7 +91,28 @@ type Put struct {
 	Was Version
 	// Any writes whatever was there; Was is not looked at.
 	Any bool
+	// Stage is when an engine that cannot apply the batch as one applies this put. Either
+	// all puts of a batch have one or none has.
+	Stage Stage
 }
+
+// A Stage orders the puts of a batch for engines that spread records over shards, and so cannot
+// apply a batch as one. They apply a staged batch in this order: charges; claims, revocations and
+// deletes; the deciding put; grants. The first step that is refused ends the commit: no later step is
+// applied, and what the earlier steps wrote may stay. An engine that applies a batch as one ignores stages.
+//
+// A staged batch has at most one deciding put. After [ErrUncertain] a repeated commit of a staged batch is
+// recognised by its deciding put, whatever has become of its other records. A batch may lack any stage.
+type Stage uint8
+
+// The stages; there are no others. Claims and revocations come first, in any order among themselves.
+const (
+	Unstaged    Stage = iota
+	StageClaim        // takes a name that nobody else may have, or that may be used once
+	StageRevoke       // ends what was granted before
+	StageDecide       // decides whether the batch counts
+	StageGrant        // gives what is worth nothing without the decision
+)
 
 // A Batch is what one Commit does, all or nothing. The caller owns it and the
 // slices in it; a Store must not keep or change them after Commit returned. A batch
@@ -102,7 +123,7 @@ type Put struct {
 type Batch struct {
 	Charges   []Charge // in the order of their buckets' keys
 	GiveBacks []Charge // likewise; Look is not set
-	Puts      []Put    // in the order in which an engine that cannot write them at once must write them
+	Puts      []Put    // in the order of their stages, if they have any
 	Deletes   []Key    // deleting what is not there is not an error
 }
 
@@ -202,8 +223,33 @@ func (b Batch) Validate() error {
 	return b.validateRecords()
 }
 
+// validateStages checks that the puts are in the order of their stages.
+func (b Batch) validateStages() error {
+	for i := range b.Puts {
+		stage := b.Puts[i].Stage
+		if stage > StageGrant {
+			return fmt.Errorf("%w: put of an unknown stage", ErrInvalidBatch)
+		}
+		if i == 0 {
+			continue
+		}
+		switch before := b.Puts[i-1].Stage; {
+		case (before == Unstaged) != (stage == Unstaged):
+			return fmt.Errorf("%w: some puts have a stage and others none", ErrInvalidBatch)
+		case before == StageDecide && stage == StageDecide:
+			return fmt.Errorf("%w: two deciding puts", ErrInvalidBatch)
+		case max(before, StageRevoke) > max(stage, StageRevoke):
+			return fmt.Errorf("%w: puts not in the order of their stages", ErrInvalidBatch)
+		}
+	}
+	return nil
+}
+
 // validateRecords checks puts and deletes.
 func (b Batch) validateRecords() error {
+	if err := b.validateStages(); err != nil {
+		return err
+	}
 	for i, p := range b.Puts {
 		if err := p.validate(); err != nil {
 			return err

@@ -117,10 +117,14 @@ func (w *world) unchanged(after string) {
 	}
 }
 
-// applies demands that the batch does all of what it says.
+// applies demands that the batch, with stages, does all of what it says, and does it once.
 func (w *world) applies() {
 	k, b := w.k, w.batch()
+	for i, stage := range (stages{store.StageClaim, store.StageRevoke, store.StageDecide, store.StageGrant, store.StageGrant}) {
+		b.Puts[i].Stage = stage
+	}
 	k.commit(t0, b)
+	k.again(t0, b)
 	for _, p := range b.Puts {
 		k.holds(t0, p.Record)
 	}

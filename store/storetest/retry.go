@@ -79,6 +79,19 @@ var retry = []testCase{
 		},
 	},
 	{
+		name: "the deciding put of a staged batch is enough",
+		says: []string{answerLost, "After [ErrUncertain] a repeated commit of a staged batch is recognised by its deciding put"},
+		run: func(k *kit) {
+			b := stages{store.StageClaim, store.StageDecide, store.StageGrant}.batch("staged")
+			b.Charges = []store.Charge{charge("bucket", hourly(9, 2))}
+			k.commit(t0, b)
+			claim, grant := record("staged 0", "later"), record("staged 2", "later")
+			k.commit(t0, puts(over(b.Puts[0].Record, claim), over(b.Puts[2].Record, grant)))
+			k.again(t0, b)
+			k.holds(t0, claim, b.Puts[1].Record, grant)
+		},
+	},
+	{
 		name: "not after all was replaced",
 		says: []string{demandsNone, demandsVersion},
 		run: func(k *kit) {

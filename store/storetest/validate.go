@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"fmt"
 	"strings"
 	"time"
 
@@ -30,6 +31,79 @@ var validate = []testCase{
 			k.holds(t0, r)
 		},
 	},
+	{
+		name: "an unknown stage",
+		says: []string{refusesInvalid, "The stages; there are no others."},
+		run:  invalidStages(stages{store.StageGrant + 1}, stages{255}),
+	},
+	{
+		name: "a stage for some puts only",
+		says: []string{refusesInvalid, "Either all puts of a batch have one or none has."},
+		run: invalidStages(stages{store.Unstaged, store.StageGrant}, stages{store.StageClaim, store.Unstaged},
+			stages{store.StageDecide, store.Unstaged, store.StageGrant}),
+	},
+	{
+		name: "two deciding puts",
+		says: []string{refusesInvalid, "A staged batch has at most one deciding put."},
+		run: invalidStages(stages{store.StageDecide, store.StageDecide},
+			stages{store.StageDecide, store.StageGrant, store.StageDecide}),
+	},
+	{
+		name: "stages out of order",
+		says: []string{refusesInvalid, "in the order of their stages, if they have any"},
+		run: invalidStages(stages{store.StageDecide, store.StageClaim}, stages{store.StageDecide, store.StageRevoke},
+			stages{store.StageGrant, store.StageDecide}, stages{store.StageGrant, store.StageClaim},
+			stages{store.StageClaim, store.StageGrant, store.StageRevoke}),
+	},
+	{
+		name: "stages in order",
+		says: []string{"A batch may lack any stage", "Claims and revocations come first, in any order among themselves."},
+		run: validStages(stages{store.StageClaim}, stages{store.StageRevoke}, stages{store.StageDecide}, stages{store.StageGrant},
+			stages{store.StageRevoke, store.StageClaim, store.StageRevoke, store.StageDecide, store.StageGrant, store.StageGrant},
+			stages{store.StageClaim, store.StageGrant}, stages{store.StageRevoke, store.StageDecide}),
+	},
+}
+
+// stages are those of a batch's puts.
+type stages []store.Stage
+
+// batch returns a batch of fresh puts with these stages.
+func (all stages) batch(name string) (b store.Batch) {
+	for i, stage := range all {
+		p := fresh(record(fmt.Sprint(name, " ", i), secret))
+		p.Stage = stage
+		b.Puts = append(b.Puts, p)
+	}
+	return b
+}
+
+// invalidStages commits batches whose stages break a rule, which must leave no trace.
+func invalidStages(batches ...stages) func(k *kit) {
+	return func(k *kit) {
+		for _, all := range batches {
+			b := all.batch("staged")
+			_ = k.refused(t0, b, store.ErrInvalidBatch)
+			k.lacks(t0, keysOf(recordsOf(b))...)
+		}
+	}
+}
+
+// validStages commits batches whose stages keep to the rules.
+func validStages(batches ...stages) func(k *kit) {
+	return func(k *kit) {
+		for i, all := range batches {
+			b := all.batch(fmt.Sprint("staged ", i))
+			k.commit(t0, b)
+			k.holds(t0, recordsOf(b)...)
+		}
+	}
+}
+
+func recordsOf(b store.Batch) (all []store.Record) {
+	for _, p := range b.Puts {
+		all = append(all, p.Record)
+	}
+	return all
 }
 
 // invalidBatches commits batches that each break one rule, and a good put and a
