@@ -191,7 +191,7 @@ func TestARefusalTellsTheLimitOfItsBucket(t *testing.T) { // RL-13
 	require.NoError(t, err, "as was told")
 }
 
-func TestARefusalTellsTheLimitThatMakesOneWait(t *testing.T) { // RL-13: of several, the shortest by which one can wait so long
+func TestARefusalTellsTheLimitThatMakesOneWait(t *testing.T) { // RL-13
 	w := newWorld(t, unlimited, func(c *passwordless.Config) {
 		c.Policy.Starts = []passwordless.Limit{{Count: 3, Per: 10 * time.Minute}, {Count: 5, Per: time.Hour}, {Count: 20, Per: 24 * time.Hour}}
 	})
@@ -211,6 +211,27 @@ func TestARefusalTellsTheLimitThatMakesOneWait(t *testing.T) { // RL-13: of seve
 		w.clock.advance(limited.RetryAfter)
 	}
 	assert.Equal(t, []int64{3, 5, 20}, told)
+}
+
+func TestARefusalTellsTheWindowThatRefused(t *testing.T) { // RL-13: not a shorter one by which one could wait so long
+	w := newWorld(t, unlimited, func(c *passwordless.Config) {
+		c.Policy.Starts = []passwordless.Limit{{Count: 3, Per: 10 * time.Minute}, {Count: 5, Per: time.Hour}}
+	})
+	start := func(i int) error {
+		_, err := w.Start(t.Context(), byMail(home, fmt.Sprintf("u%d@example.com", i)))
+		return err
+	}
+	for i := range 5 {
+		if i == 3 {
+			w.clock.advance(400 * time.Second) // the short window has two again
+		}
+		require.NoError(t, start(i))
+	}
+	w.clock.advance(220 * time.Second)
+	var limited *passwordless.LimitedError
+	require.ErrorAs(t, start(5), &limited)
+	assert.Equal(t, 100*time.Second, limited.RetryAfter)
+	assert.Equal(t, w.left(5, 0, 100*time.Second), limited.Rate)
 }
 
 func TestARateIsRightOrAbsentWhenAnAnswerWasLost(t *testing.T) {

@@ -83,8 +83,8 @@ func outcome(answer string, b store.Batch) (store.Levels, error) {
 	switch {
 	case word == "done" && len(words) == len(b.Charges):
 		return levels(words)
-	case word == "limited" && len(words) == 2:
-		return nil, limited(words[0], words[1], b.Charges)
+	case word == "limited" && len(words) == 3:
+		return nil, limited(words[0], words[1], words[2], b.Charges)
 	case word == "conflict" && len(words) > 0:
 		return nil, conflict(words, b.Puts)
 	}
@@ -97,14 +97,17 @@ func unreadable() error {
 	return fmt.Errorf("pgstore: commit: read the function's answer: %w", store.ErrUncertain)
 }
 
-func limited(charge, wait string, charges []store.Charge) error {
-	i, errPlace := strconv.Atoi(charge)
+func limited(charge, window, wait string, charges []store.Charge) error {
+	i, errCharge := strconv.Atoi(charge)
+	w, errWindow := strconv.Atoi(window)
 	micros, errWait := strconv.ParseInt(wait, 10, 64)
-	if errPlace != nil || errWait != nil || i < 1 || i > len(charges) {
+	if errCharge != nil || errWindow != nil || errWait != nil || i < 1 || i > len(charges) ||
+		w < 1 || w > len(charges[i-1].Windows) {
 		return unreadable()
 	}
 	return &store.LimitedError{
 		Bucket:     charges[i-1].Bucket,
+		Window:     w - 1,
 		RetryAfter: time.Duration(micros) * time.Microsecond,
 	}
 }

@@ -10,8 +10,8 @@
 --       for each give-back: for each window what it returns; the time to live;
 --       for each put: the record, the version that it demands, the time to live.
 --
--- Returns {'ok', state of each charged bucket...}, {'limited', which charge, wait}
--- or {'conflict', which put...}, counted from 0. Times are microseconds, a time to
+-- Returns {'ok', state of each charged bucket...}, {'limited', which charge,
+-- which window, wait} or {'conflict', which put...}, counted from 0. Times are microseconds, a time to
 -- live is milliseconds. Lists of numbers come and go as little-endian binary64.
 
 local call = redis.call
@@ -41,15 +41,16 @@ local function packed(list)
   return struct.pack(NUMBERS:sub(1, 1 + #list), unpack(list))
 end
 
--- take is Charge.Take: it changes the state and returns the wait, 0 if granted.
+-- take is Charge.Take: it changes the state and returns the wait, 0 if granted, and the
+-- window that refused, counted from 0.
 local function take(charge, state)
-  local wait = 0
+  local wait, refusing = 0, 0
   for w = 1, (#charge - 1) / 2 do
     local cost, span, full = charge[2 * w], charge[2 * w + 1], state[w] or 0
     if cost > 0 then
       local taken = (full > at and full or at) + cost
       if taken - at - span > wait then
-        wait = taken - at - span
+        wait, refusing = taken - at - span, w - 1
       end
       if charge[1] == 0 then
         full = taken
@@ -57,7 +58,7 @@ local function take(charge, state)
     end
     state[w] = full
   end
-  return wait
+  return wait, refusing
 end
 
 -- owned returns the key of the set of an owner's records of the kind that key has.
@@ -98,9 +99,9 @@ end
 local looks = {}
 for i = 1, charges do
   local charge, state = unpacked(ARGV[3 + 2 * i]), unpacked(stored[i] or '')
-  local wait = take(charge, state)
+  local wait, refusing = take(charge, state)
   if wait > 0 then
-    return {'limited', i - 1, wait}
+    return {'limited', i - 1, refusing, wait}
   end
   reply[1 + i] = packed(state)
   looks[i] = charge[1] == 1

@@ -189,9 +189,8 @@ func unpackOutcome(b store.Batch, reply []any) (store.Levels, error) {
 			return unpackLevels(b.Charges, rest), nil
 		}
 	case "limited":
-		if len(rest) == 2 && within(rest[0], len(b.Charges)) {
-			wait := time.Duration(number(rest[1])) * time.Microsecond
-			return nil, &store.LimitedError{Bucket: b.Charges[number(rest[0])].Bucket, RetryAfter: wait}
+		if refused := limited(b.Charges, rest); refused != nil {
+			return nil, refused
 		}
 	case "conflict":
 		if keys := conflicts(b.Puts, rest); len(keys) > 0 {
@@ -199,6 +198,19 @@ func unpackOutcome(b store.Batch, reply []any) (store.Levels, error) {
 		}
 	}
 	return nil, errReply
+}
+
+// limited returns the refusal of a charge and window of these numbers, nil if there is none such.
+func limited(charges []store.Charge, numbers []any) *store.LimitedError {
+	if len(numbers) != 3 || !within(numbers[0], len(charges)) {
+		return nil
+	}
+	c := charges[number(numbers[0])]
+	if !within(numbers[1], len(c.Windows)) {
+		return nil
+	}
+	wait := time.Duration(number(numbers[2])) * time.Microsecond
+	return &store.LimitedError{Bucket: c.Bucket, Window: int(number(numbers[1])), RetryAfter: wait}
 }
 
 // conflicts returns the keys of the puts of these numbers, nil if there is no such put.

@@ -187,7 +187,8 @@ func TestRepliesOfAnUnknownForm(t *testing.T) {
 	key := store.Key{Kind: "kind", Name: "name"}
 	for _, reply := range []any{
 		nil, "ok", int64(1), []any{}, []any{nil}, []any{"no"}, []any{"ok", "more"},
-		[]any{"limited"}, []any{"limited", int64(0), int64(1)}, []any{"limited", int64(-1), int64(1)},
+		[]any{"limited"}, []any{"limited", int64(0), int64(1)}, []any{"limited", int64(0), int64(0), int64(1)},
+		[]any{"limited", int64(-1), int64(0), int64(1)},
 		[]any{"conflict"}, []any{"conflict", int64(1)}, []any{"conflict", int64(-1)}, []any{"conflict", "0"},
 		[]any{"passwordless:r:kind:name", "short"}, []any{strings.Repeat("x", 36), strings.Repeat("9", 36)},
 		[]any{int64(2), "0"}, []any{int64(-1), "0"},

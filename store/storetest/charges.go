@@ -141,6 +141,28 @@ var charges = []testCase{
 		}),
 	},
 	{
+		name: "a refusal names the window with the longest wait",
+		says: []string{"Window is the index in Charge.Windows of the window that refused: of several, the one with the longest wait, " +
+			"and the first of those with equal waits."},
+		run: both(func(k *kit, c store.Charge) {
+			c = with(c, window(1, time.Minute, 1), window(1, hour, 1), window(1, hour, 1), window(2, time.Second, 1))
+			k.commit(t0, take(c))
+			refuses := func(now store.Instant, c store.Charge, window int) {
+				k.limitedBy(now, take(c), window)
+				k.limitedBy(now, take(look(c)), window)
+			}
+			refuses(t0, c, 1)
+			refuses(t0.Add(2*time.Minute), c, 1)
+			c.Windows[1].Cost = 0
+			refuses(t0, c, 2)
+			c.Windows[2].Cost = 0
+			refuses(t0, c, 0)
+			c.Windows[0].Cost = 0
+			c.Windows[3].Cost = 2
+			refuses(t0, c, 3)
+		}),
+	},
+	{
 		name: "costs of the windows are independent",
 		says: []string{"what the charge takes, or the give-back returns: 0 to Burst", freeWindow},
 		run: both(func(k *kit, c store.Charge) {

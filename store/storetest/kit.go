@@ -184,6 +184,18 @@ func (k *kit) limited(now store.Instant, b store.Batch, bucket store.Key, after 
 	}
 }
 
+// limitedBy commits b at now; the window of this index must refuse.
+func (k *kit) limitedBy(now store.Instant, b store.Batch, window int) {
+	_, err := k.a.Commit(k.ctx, now, b)
+	var limited *store.LimitedError
+	if !errors.As(err, &limited) {
+		k.fatalf("Commit: %v, want a *LimitedError", text(err))
+	}
+	if limited.Window != window {
+		k.fatalf("Commit: refused by window %d, want %d", limited.Window, window)
+	}
+}
+
 // load loads keys through the second instance at now.
 func (k *kit) load(now store.Instant, keys ...store.Key) []store.Record {
 	records, err := k.loadFrom(k.b, now, keys...)

@@ -89,6 +89,7 @@ func TestFindsTheBug(t *testing.T) {
 		"takes when it looks":            "charges/look",
 		"never refuses a look":           "charges/look",
 		"ignores the second window":      "charges/several windows",
+		"names the first window":         "charges/a refusal names the window with the longest wait",
 		"cost 0 counts as 1":             "charges/costs of the windows are independent",
 		"forgets windows":                "charges/a caller that knows fewer windows",
 		"computes in binary32":           "charges/numbers near 2^53",

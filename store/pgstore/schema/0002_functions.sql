@@ -20,7 +20,9 @@ $$;
 -- {{prefix}}commit applies one batch and tells in one line of text how that went:
 --
 --     done {state} {state} ...       of the bucket of each charge
---     limited <charge> <wait>        the first charge that is refused, counted from 1; microseconds
+--     limited <charge> <window> <wait>
+--                                    the first charge that is refused, and of its windows the first with
+--                                    the longest wait, counted from 1; microseconds
 --     conflict <put> <put> ...       the puts whose condition failed, counted from 1
 --
 -- It is serializable under READ COMMITTED. First it locks all keys of the batch, in the
@@ -62,6 +64,7 @@ DECLARE
     state     int8[];
     taken     int8;
     wait      int8;
+    refusing  int4; -- the window that makes the caller wait
     locked    bool;
     n         int4 := 0; -- how many numbers come before those of the current charge or give-back
 BEGIN
@@ -97,14 +100,17 @@ BEGIN
         FOR j IN 1..charge_numbers[n + 3] LOOP
             IF charge_numbers[n + 3 + 2*j] > 0 AND NOT applied THEN
                 taken := greatest(state[j], at) + charge_numbers[n + 3 + 2*j];
-                wait := greatest(wait, taken - at - charge_numbers[n + 2 + 2*j]);
+                IF taken - at - charge_numbers[n + 2 + 2*j] > wait THEN
+                    wait := taken - at - charge_numbers[n + 2 + 2*j];
+                    refusing := j;
+                END IF;
                 state[j] := CASE charge_numbers[n + 2] WHEN 1 THEN coalesce(state[j], 0) ELSE taken END;
             ELSIF state[j] IS NULL THEN
                 state[j] := 0;
             END IF;
         END LOOP;
         IF wait > 0 THEN
-            RETURN 'limited ' || i || ' ' || wait;
+            RETURN 'limited ' || i || ' ' || refusing || ' ' || wait;
         END IF;
         states[i] := state;
         n := n + 3 + 2*charge_numbers[n + 3];
