@@ -23,7 +23,7 @@ var rules = []rule{
 	{"store", nil},
 	{"wire/*", []string{".", "internal/strict"}},
 	{"page", []string{".", "internal/strict"}},
-	{"store/storetest", []string{".", "store"}},
+	{kit, []string{".", "store"}},
 	{"store/internal/...", []string{"store", "store/internal/..."}},
 	{"store/*", []string{"store", "store/internal/..."}},
 	{"sender/sendertest", []string{"."}},
@@ -43,6 +43,9 @@ var allowed = []string{
 	testify,
 }
 
+// kit tests drivers, and the Service upon them: it alone beneath store links the root package.
+const kit = "store/storetest"
+
 // testify is for the tests of the root only: no user shall pay for it.
 const testify = "github.com/stretchr/testify"
 
@@ -51,6 +54,7 @@ func (t tree) breaches() []string {
 	root := t.modules[0]
 	all := root.arrows()
 	all = append(all, root.dependencies()...)
+	all = append(all, root.drivers()...)
 	for _, m := range t.modules[1:] {
 		all = append(all, m.onlyExported(root.path)...)
 		all = append(all, t.nested(m)...)
@@ -117,6 +121,22 @@ func (m module) dependencies() []string {
 	for _, p := range m.packages {
 		if slices.ContainsFunc(p.Deps, func(dep string) bool { return within(dep, testify) }) {
 			all = append(all, m.relative(p.ImportPath)+" depends on testify outside its tests")
+		}
+	}
+	return all
+}
+
+// drivers checks that the contract of stores and its drivers do not link the root package, by
+// whatever way: a program that uses a driver alone pays for nothing else.
+func (m module) drivers() []string {
+	var all []string
+	for _, p := range m.packages {
+		from := m.relative(p.ImportPath)
+		if from != "store" && !beneath(from, "store") || from == kit {
+			continue
+		}
+		if slices.Contains(p.Deps, m.path) {
+			all = append(all, from+" must not link the root package")
 		}
 	}
 	return all
