@@ -75,7 +75,8 @@ func (s *Service) AuthenticateAssertion(ctx context.Context, req AssertionReques
 		return Client{}, nil, err
 	}
 	claim := store.Put{Stage: store.StageClaim, Record: store.Record{
-		Key: s.claimName(c, a.id).key(kindClaim), Version: newVersion(), Expires: a.expires.Add(claimMargin), Body: []byte{bodyFormat}}}
+		Key: s.claimName(c, a.id).key(kindClaim), Version: newVersion(),
+		Expires: a.expires.Add(claimMargin), Body: []byte{bodyFormat}}}
 	if err := s.claim(ctx, c, claim, now); err != nil {
 		return Client{}, nil, err
 	}

@@ -15,7 +15,8 @@ func sound() tree {
 		inWork: []string{".", "internal/thirdparty"},
 		modules: []module{
 			{folder: ".", path: "m", goLine: "1.25.0", requires: []string{"github.com/google/uuid", testify}, packages: []goPackage{
-				{ImportPath: "m", Imports: []string{"context", "m/internal/canon", "m/store"}, XTestImports: []string{testify + "/require", "m/store/memstore"}},
+				{ImportPath: "m", Imports: []string{"context", "m/internal/canon", "m/store"},
+					XTestImports: []string{testify + "/require", "m/store/memstore"}},
 				{ImportPath: "m/internal/canon"},
 				{ImportPath: "m/wire/auth0", Imports: []string{"m", "m/internal/strict"}},
 				{ImportPath: "m/store"},

@@ -142,8 +142,8 @@ var charges = []testCase{
 	},
 	{
 		name: "a refusal names the window with the longest wait",
-		says: []string{"Window is the index in Charge.Windows of the window that refused: of several, the one with the longest wait, " +
-			"and the first of those with equal waits."},
+		says: []string{"Window is the index in Charge.Windows of the window that refused: of several, the one with the longest " +
+			"wait, and the first of those with equal waits."},
 		run: both(func(k *kit, c store.Charge) {
 			c = with(c, window(1, time.Minute, 1), window(1, hour, 1), window(1, hour, 1), window(2, time.Second, 1))
 			k.commit(t0, take(c))

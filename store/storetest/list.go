@@ -9,8 +9,8 @@ import (
 )
 
 const (
-	listsOwner = "List returns records of the kind and of the page's owner that are not expired at now, at most the page's limit and in no " +
-		"particular order, and the cursor of the next page, \"\" after the last."
+	listsOwner = "List returns records of the kind and of the page's owner that are not expired at now, at most the page's " +
+		"limit and in no particular order, and the cursor of the next page, \"\" after the last."
 	listsOnce = "records that are written while a caller pages may be missed or repeated; all others appear exactly once"
 )
 
