@@ -10,13 +10,16 @@ FUZZTIME  ?= 5s
 BENCHTIME ?= 1s
 
 .DEFAULT_GOAL := help
-.PHONY: help test bench lint arch fuzz fmt fmt-check vet tidy clean
+.PHONY: help test mutants bench lint arch fuzz fmt fmt-check vet tidy clean
 
 help: ## tell what can be made
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | awk -F '\t' '{ printf "make %-10s %s\n", $$1, $$2 }'
 
 test: ## test every module, build the examples, check the arrows; REQUIRE=1: nothing may be missing or skipped
 	@go run ./internal/testrun $(if $(filter 1,$(REQUIRE)),-require) $(MODULES)
+
+mutants: ## break the library on purpose, and see that a test notices each time; ONLY='a regular expression'
+	@go run ./internal/mutants $(if $(ONLY),-only '$(ONLY)')
 
 bench: ## run the benchmarks; BENCHTIME=1s
 	@if [ -d internal/thirdparty/bench ]; then \
