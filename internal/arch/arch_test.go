@@ -15,14 +15,13 @@ func sound() tree {
 		inWork: []string{".", "internal/thirdparty"},
 		modules: []module{
 			{folder: ".", path: "m", goLine: "1.25.0", requires: []string{"github.com/google/uuid", testify}, packages: []goPackage{
-				{ImportPath: "m", Imports: []string{"context", "m/internal/canon", "m/store"},
-					XTestImports: []string{testify + "/require", "m/store/memstore"}},
+				{ImportPath: "m", Imports: []string{"context", "m/internal/canon"}, XTestImports: []string{testify + "/require", "m/store/memstore"}},
 				{ImportPath: "m/internal/canon"},
 				{ImportPath: "m/wire/auth0", Imports: []string{"m", "m/internal/strict"}},
+				{ImportPath: "m/internal/machine", Imports: []string{"m/internal/limit", "m/store", "time"}, uses: []string{"time.Duration", "store.Put"}},
 				{ImportPath: "m/store"},
-				{ImportPath: "m/store/pgstore", Imports: []string{"m/store", "m/store/internal/sqlmigrate"}, XTestImports: []string{"m"}},
-				{ImportPath: "m/store/internal/sqlmigrate", Imports: []string{"m/store"}},
-				{ImportPath: "m/store/storetest", Imports: []string{"m", "m/store"}, Deps: []string{"m", "m/store"}},
+				{ImportPath: "m/store/pgstore", Imports: []string{"m/store", "m/store/internal/sqlmigrate"}, Deps: []string{"database/sql", "m/store"}},
+				{ImportPath: "m/store/storetest", Imports: []string{"m", "m/store"}, Deps: []string{"m", "m/internal/jose", "github.com/golang-jwt/jwt/v5"}},
 				{ImportPath: "m/sender/smssender", Imports: []string{"m", "m/internal/outbound"}},
 			}},
 			{
@@ -56,30 +55,32 @@ func TestEachWrongArrowIsABreach(t *testing.T) {
 	}{
 		{"the core imports no driver", add(goPackage{ImportPath: "m", Imports: []string{"m/store/memstore"}}),
 			". must not import store/memstore"},
-		{"the core reads no forms", add(goPackage{ImportPath: "m", Imports: []string{"m/internal/strict"}}),
-			". must not import internal/strict"},
+		{"the core shows no pages", add(goPackage{ImportPath: "m", Imports: []string{"m/page"}}),
+			". must not import page"},
 		{"no dialect imports another", add(goPackage{ImportPath: "m/wire/auth0", Imports: []string{"m/wire/fusionauth"}}),
 			"wire/auth0 must not import wire/fusionauth"},
 		{"no dialect imports another in tests", add(goPackage{ImportPath: "m/wire/auth0", XTestImports: []string{"m/wire/fusionauth"}}),
 			"the tests of wire/auth0 must not import wire/fusionauth"},
 		{"no dialect touches a driver", add(goPackage{ImportPath: "m/wire/auth0", Imports: []string{"m/store/memstore"}}),
 			"wire/auth0 must not import store/memstore"},
-		{"no dialect knows the contract of stores", add(goPackage{ImportPath: "m/wire/auth0", Imports: []string{"m/store"}}),
-			"wire/auth0 must not import store"},
-		{"no page knows the contract of stores", add(goPackage{ImportPath: "m/page", Imports: []string{"m/store"}}),
-			"page must not import store"},
-		{"the contract of stores imports nothing of ours", add(goPackage{ImportPath: "m/store", Imports: []string{"m/internal/canon"}}),
-			"store must not import internal/canon"},
-		{"no driver imports the core", add(goPackage{ImportPath: "m/store/redisstore", Imports: []string{"m"}}),
+		{"only SQL drivers use store/internal", add(goPackage{ImportPath: "m/store/redisstore", Imports: []string{"m/store/internal/sqlmigrate"}}),
+			"store/redisstore must not import store/internal/sqlmigrate"},
+		{"drivers do not import the root", add(goPackage{ImportPath: "m/store/redisstore", Imports: []string{"m"}}),
 			"store/redisstore must not import ."},
-		{"no driver links the core", add(goPackage{ImportPath: "m/store/redisstore", Deps: []string{"fmt", "m", "m/store"}}),
-			"store/redisstore must not link the root package"},
-		{"the contract of stores does not link the core", add(goPackage{ImportPath: "m/store", Deps: []string{"m"}}),
-			"store must not link the root package"},
-		{"no driver imports another", add(goPackage{ImportPath: "m/store/redisstore", Imports: []string{"m/store/memstore"}}),
-			"store/redisstore must not import store/memstore"},
-		{"what drivers share imports no core either", add(goPackage{ImportPath: "m/store/internal/x", Imports: []string{"m"}}),
-			"store/internal/x must not import ."},
+		{"drivers do not link the root", add(goPackage{ImportPath: "m/store/redisstore", Deps: []string{"context", "m"}}),
+			"store/redisstore must not link ."},
+		{"the contract does not link the root", add(goPackage{ImportPath: "m/store", Deps: []string{"m"}}),
+			"store must not link ."},
+		{"drivers link no templates", add(goPackage{ImportPath: "m/store/internal/sqlmigrate", Deps: []string{"m/internal/message"}}),
+			"store/internal/sqlmigrate must not link internal/message"},
+		{"drivers link no tokens", add(goPackage{ImportPath: "m/store/redisstore", Deps: []string{"github.com/golang-jwt/jwt/v5"}}),
+			"store/redisstore must not link github.com/golang-jwt/jwt/v5"},
+		{"machines are handed no context", add(goPackage{ImportPath: "m/internal/machine", Imports: []string{"context"}}),
+			"internal/machine must not import context: it is pure"},
+		{"limits share nothing", add(goPackage{ImportPath: "m/internal/limit", Imports: []string{"sync/atomic"}}),
+			"internal/limit must not import sync/atomic: it is pure"},
+		{"machines read no clock", add(goPackage{ImportPath: "m/internal/machine", Imports: []string{"time"}, uses: []string{"time.Duration", "time.Now"}}),
+			"internal/machine must not use time.Now: it is pure"},
 		{"internal packages import none of ours", add(goPackage{ImportPath: "m/internal/canon", Imports: []string{"m"}}),
 			"internal/canon must not import ."},
 		{"each package has a rule", add(goPackage{ImportPath: "m/util"}),
@@ -121,8 +122,14 @@ func TestAWrongArrowInSourceFilesIsFound(t *testing.T) {
 		"wire/a/a.go":         "package a\nimport _ \"example.com/m/wire/b\"\n",
 		"wire/b/b.go":         "package b\nimport _ \"example.com/m\"\n",
 		"internal/canon/c.go": "package canon\n",
-		"extra/go.mod":        "module example.com/m/extra\ngo 1.25.0\nrequire example.com/m v0.0.0\nreplace example.com/m => ..\n",
-		"extra/e_test.go":     "package extra_test\nimport _ \"example.com/m/internal/canon\"\n",
+		"internal/limit/l.go": "package limit\nimport (\n_ \"os/exec\"\nclock \"time\"\n)\n" +
+			"func left(at clock.Time) clock.Duration { return clock.Until(at) }\n",
+		"internal/limit/l_test.go": "package limit\nimport \"time\"\nvar _ = time.Now\n",
+		"store/pgstore/a.go":       "package a\nimport _ \"example.com/m/store/internal/b\"\n",
+		"store/internal/b/b.go":    "package b\nimport _ \"example.com/m/internal/jose\"\n",
+		"internal/jose/j.go":       "package jose\n",
+		"extra/go.mod":             "module example.com/m/extra\ngo 1.25.0\nrequire example.com/m v0.0.0\nreplace example.com/m => ..\n",
+		"extra/e_test.go":          "package extra_test\nimport _ \"example.com/m/internal/canon\"\n",
 	} {
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 			t.Fatal(err)
@@ -135,7 +142,15 @@ func TestAWrongArrowInSourceFilesIsFound(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := "wire/a must not import wire/b\nexample.com/m/extra must not import example.com/m/internal/canon"
+	want := strings.Join([]string{
+		"store/internal/b must not import internal/jose",
+		"wire/a must not import wire/b",
+		"internal/limit must not import os/exec: it is pure",
+		"internal/limit must not use time.Until: it is pure",
+		"store/internal/b must not link internal/jose",
+		"store/pgstore must not link internal/jose",
+		"example.com/m/extra must not import example.com/m/internal/canon",
+	}, "\n")
 	if got := strings.Join(tree.breaches(), "\n"); got != want {
 		t.Errorf("breaches:\n%s\nwant:\n%s", got, want)
 	}

@@ -51,9 +51,11 @@ type module struct {
 
 // A goPackage is a package as "go list -json" describes it.
 type goPackage struct {
-	ImportPath                         string
+	ImportPath, Dir                    string
+	GoFiles                            []string // without tests
 	Imports, TestImports, XTestImports []string
 	Deps                               []string // of Imports, and theirs
+	uses                               []string // of pure packages: what they use of other packages, "time.Now"
 }
 
 // load reads the modules with these go.mod files, of which the first one is the
@@ -109,8 +111,17 @@ func loadModule(folder string) (module, error) {
 	for _, r := range file.Replace {
 		m.replaces[r.Old.Path] = filepath.Join(folder, r.New.Path)
 	}
-	err := goJSON(folder, &m.packages, "list", "-json=ImportPath,Imports,TestImports,XTestImports,Deps", "./...")
-	return m, err
+	if err := goJSON(folder, &m.packages, "list", "-json=ImportPath,Dir,GoFiles,Imports,TestImports,XTestImports,Deps", "./..."); err != nil {
+		return module{}, err
+	}
+	for i := range m.packages {
+		if p := &m.packages[i]; m.folder == "." && matchesAny(pure, m.relative(p.ImportPath)) {
+			if err := p.findUses(); err != nil {
+				return module{}, err
+			}
+		}
+	}
+	return m, nil
 }
 
 // goJSON runs the go command in the folder, without the workspace, and decodes what it

@@ -17,20 +17,51 @@ type rule struct {
 }
 
 // rules are the arrows: there are no others. The first rule that names a package
-// counts, and a package that none names may not be there.
+// counts, and a package that none names may not be there. A rule may name packages that
+// are not there yet.
 var rules = []rule{
-	{".", []string{"store", "internal/canon", "internal/outbound"}},
-	{"store", nil},
-	{"wire/*", []string{".", "internal/strict"}},
-	{"page", []string{".", "internal/strict"}},
-	{kit, []string{".", "store"}},
-	{"store/internal/...", []string{"store", "store/internal/..."}},
-	{"store/*", []string{"store", "store/internal/..."}},
-	{"sender/sendertest", []string{"."}},
-	{"sender/*", []string{".", "internal/outbound"}},
-	{"passwordlesstest", []string{"."}},
+	{".", []string{
+		"store", "internal/machine", "internal/limit", "internal/secret", "internal/record", "internal/jose",
+		"internal/message", "internal/canon", "internal/strict", "internal/outbound",
+	}},
+	{"internal/machine", []string{"store", "internal/limit", "internal/secret", "internal/record", "internal/canon"}},
+	{"internal/limit", []string{"store"}},
+	{"internal/jose", []string{"internal/outbound"}},
 	{"internal/...", nil},
+	{"confirm", []string{"."}},
+	{"wire/*", []string{".", "confirm", "internal/strict"}},
+	{"page", []string{".", "confirm", "internal/strict"}},
+	{"sender", []string{"."}},
+	{"sender/sendertest", []string{"."}},
+	{"sender/*", []string{".", "sender", "internal/outbound"}},
+	{"passwordlesstest", []string{".", "page", "store/memstore"}},
+	{"store", nil},
+	{"store/storetest", []string{"store", "."}},
+	{"store/sqlitestore", []string{"store", "store/internal/..."}},
+	{"store/pgstore", []string{"store", "store/internal/..."}},
+	{"store/internal/...", []string{"store", "store/internal/..."}},
+	{"store/*", []string{"store"}},
 }
+
+// pure are the packages that decide: what they know of the world is handed to them.
+var pure = []string{"internal/machine", "internal/limit"}
+
+// impure are the packages, with those beneath them, that pure ones may not import.
+var impure = []string{"context", "crypto/rand", "database/sql", "log", "math/rand", "net/http", "os", "sync"}
+
+// impureNames are what pure packages may not use of the packages that they may import.
+var impureNames = []string{
+	"time.After", "time.AfterFunc", "time.NewTicker", "time.NewTimer", "time.Now", "time.Since", "time.Sleep", "time.Tick", "time.Until",
+}
+
+// drivers, but for notDrivers, link nothing of above and aboveElse, directly or not: a program that uses a
+// driver alone pays for no tokens and no templates.
+var (
+	drivers    = []string{"store", "store/*", "store/internal/..."}
+	notDrivers = []string{"store/storetest"} // it runs a Service on them
+	above      = []string{".", "internal/jose", "internal/message"}
+	aboveElse  = []string{"github.com/golang-jwt"} // of other modules, with all beneath
+)
 
 // allowed are the modules that the root may require. Each user of the library
 // pays for them; what only tests need goes to internal/thirdparty.
@@ -43,9 +74,6 @@ var allowed = []string{
 	testify,
 }
 
-// kit tests drivers, and the Service upon them: it alone beneath store links the root package.
-const kit = "store/storetest"
-
 // testify is for the tests of the root only: no user shall pay for it.
 const testify = "github.com/stretchr/testify"
 
@@ -54,7 +82,8 @@ func (t tree) breaches() []string {
 	root := t.modules[0]
 	all := root.arrows()
 	all = append(all, root.dependencies()...)
-	all = append(all, root.drivers()...)
+	all = append(all, root.purity()...)
+	all = append(all, root.linksNothingAbove()...)
 	for _, m := range t.modules[1:] {
 		all = append(all, m.onlyExported(root.path)...)
 		all = append(all, t.nested(m)...)
@@ -79,7 +108,7 @@ func (m module) arrows() []string {
 			continue
 		}
 		for _, to := range m.own(p.Imports) {
-			if !slices.ContainsFunc(rules[i].may, func(may string) bool { return matches(may, to) }) {
+			if !matchesAny(rules[i].may, to) {
 				all = append(all, fmt.Sprintf("%s must not import %s", from, to))
 			}
 		}
@@ -126,20 +155,49 @@ func (m module) dependencies() []string {
 	return all
 }
 
-// drivers checks that the contract of stores and its drivers do not link the root package, by
-// whatever way: a program that uses a driver alone pays for nothing else.
-func (m module) drivers() []string {
+// purity checks that the packages that decide read no clock and no randomness, and do no I/O.
+func (m module) purity() []string {
 	var all []string
 	for _, p := range m.packages {
-		from := m.relative(p.ImportPath)
-		if from != "store" && !beneath(from, "store") || from == kit {
+		name := m.relative(p.ImportPath)
+		if !matchesAny(pure, name) {
 			continue
 		}
-		if slices.Contains(p.Deps, m.path) {
-			all = append(all, from+" must not link the root package")
+		for _, path := range p.Imports {
+			if slices.ContainsFunc(impure, func(parent string) bool { return within(path, parent) }) {
+				all = append(all, fmt.Sprintf("%s must not import %s: it is pure", name, path))
+			}
+		}
+		for _, used := range p.uses {
+			if slices.Contains(impureNames, used) {
+				all = append(all, fmt.Sprintf("%s must not use %s: it is pure", name, used))
+			}
 		}
 	}
 	return all
+}
+
+// linksNothingAbove checks what drivers depend on.
+func (m module) linksNothingAbove() []string {
+	var all []string
+	for _, p := range m.packages {
+		name := m.relative(p.ImportPath)
+		if !matchesAny(drivers, name) || matchesAny(notDrivers, name) {
+			continue
+		}
+		for _, dep := range p.Deps {
+			if m.isAbove(dep) {
+				all = append(all, fmt.Sprintf("%s must not link %s", name, m.relative(dep)))
+			}
+		}
+	}
+	return all
+}
+
+// isAbove tells whether no driver may link the package.
+func (m module) isAbove(importPath string) bool {
+	return within(importPath, m.path) && slices.Contains(above, m.relative(importPath)) ||
+		slices.ContainsFunc(aboveElse, func(parent string) bool { return within(importPath, parent) })
 }
 
 // onlyExported checks that a nested module, tests included, imports no internal
@@ -174,6 +232,11 @@ func (t tree) nested(m module) []string {
 		all = append(all, fmt.Sprintf("%s: go.mod says go %s, go.work only %s", m.folder, m.goLine, t.goLine))
 	}
 	return all
+}
+
+// matchesAny tells whether a pattern names the package.
+func matchesAny(patterns []string, name string) bool {
+	return slices.ContainsFunc(patterns, func(p string) bool { return matches(p, name) })
 }
 
 func matches(pattern, name string) bool {
