@@ -257,7 +257,7 @@ func (c Client) validate(s *Service) error {
 	}
 	bad(!c.InsecureWithoutPKCE || c.Public, "InsecureWithoutPKCE: only public clients need PKCE")
 	bad(c.SignUp <= ClosedSignUp, "SignUp: unknown value")
-	bad(c.SignUp != ClosedSignUp || s.async, "SignUp: ClosedSignUp needs a Sender that is an AsyncSender, or the time of an answer tells who has an account; see Background")
+	bad(c.SignUp != ClosedSignUp || s.async, "SignUp: ClosedSignUp needs a Sender that is an AsyncSender, or the time of an answer tells who has an account; see sender.Background")
 	bad(c.CodeLife == 0 || between(c.CodeLife, time.Minute, 10*time.Minute), "CodeLife: %v is outside 1 to 10 minutes", c.CodeLife)
 	bad(between(c.MaxAttempts, 0, maxTries), "MaxAttempts: %d is outside 1 to 10", c.MaxAttempts)
 	bad(c.TokenLife == 0 || between(c.TokenLife, time.Minute, day), "TokenLife: %v is outside one minute to 24 hours", c.TokenLife)

@@ -3,6 +3,7 @@ package passwordless
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 )
 
@@ -65,6 +66,8 @@ type Message struct {
 //
 // If the error matches ErrNotAccepted, the transport surely did not take
 // the message, and what the send was charged is given back.
+//
+// Package sender queues and repeats messages around any Sender.
 type Sender interface {
 	Send(ctx context.Context, m Message) error
 }
@@ -72,7 +75,7 @@ type Sender interface {
 // An AsyncSender is a Sender whose Send only queues and so takes the same time
 // whether a message goes out or not. Where a policy can suppress a send, New
 // demands one, because otherwise the time of an answer would tell who has an account.
-// Background makes one of any Sender.
+// sender.Background makes one of any Sender.
 type AsyncSender interface {
 	Sender
 	// Asynchronous returns true if Send never waits for a transport.
@@ -82,6 +85,13 @@ type AsyncSender interface {
 // ErrNotAccepted is matched by the errors of a Sender whose transport surely did
 // not take the message (connection refused, mailbox unknown, quota).
 var ErrNotAccepted = errors.New("passwordless: message not accepted")
+
+// ErrUndeliverable is matched by errors of a Sender whose transport works but refuses
+// this message for good: a mailbox that does not exist, a number that takes no messages. It
+// matches ErrNotAccepted too. Trying again is useless and the refusal says nothing about the
+// transport: sender.Retry does not repeat the message, and sender.Failover does not count it
+// as a failure.
+var ErrUndeliverable = fmt.Errorf("%w: refused for good", ErrNotAccepted)
 
 // The SenderFunc type lets a function be a Sender.
 type SenderFunc func(ctx context.Context, m Message) error

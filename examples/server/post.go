@@ -6,6 +6,7 @@ import (
 
 	"github.com/seed62b93bad/passwordless"
 	"github.com/seed62b93bad/passwordless/passwordlesstest"
+	"github.com/seed62b93bad/passwordless/sender"
 	"github.com/seed62b93bad/passwordless/sender/consolesender"
 	"github.com/seed62b93bad/passwordless/sender/smtpsender"
 )
@@ -13,9 +14,9 @@ import (
 // A post is where messages go: with -dev into the outbox, with -smtp to the mail server, and with
 // neither mail server nor provider onto the console.
 type post struct {
-	outbox  *passwordlesstest.Outbox       // nil without -dev
-	mail    *passwordless.BackgroundSender // nil without -smtp
-	console *consolesender.Sender          // nil without -dev
+	outbox  *passwordlesstest.Outbox // nil without -dev
+	mail    *sender.Queue            // nil without -smtp
+	console *consolesender.Sender    // nil without -dev
 }
 
 var _ passwordless.AsyncSender = post{}
@@ -37,8 +38,7 @@ func (a *app) newPost() (post, error) {
 	if err != nil {
 		return p, fmt.Errorf("-smtp: %w", err)
 	}
-	p.mail = passwordless.Background(passwordless.Retry(smtp, passwordless.RetryOptions{}),
-		passwordless.BackgroundOptions{OnError: a.notSent})
+	p.mail = sender.Background(sender.Retry(smtp, sender.RetryOptions{}), sender.BackgroundOptions{OnError: a.notSent})
 	return p, nil
 }
 

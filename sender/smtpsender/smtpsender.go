@@ -54,7 +54,7 @@ type Options struct {
 // A Sender sends e-mails, each over a connection of its own. It is safe for concurrent use.
 //
 // Send blocks while it talks to the server. Where the time of an answer must not tell whether a
-// message went out, put it inside passwordless.Background.
+// message went out, put it inside sender.Background.
 type Sender struct {
 	opts   Options
 	from   *mail.Address

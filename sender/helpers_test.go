@@ -1,0 +1,58 @@
+package sender_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/seed62b93bad/passwordless"
+)
+
+// A scripted sender answers its sends with the given errors, one after the other, and
+// then with nil. Each send takes the given time, unless its context ends before.
+type scripted struct {
+	takes time.Duration
+
+	mu      sync.Mutex
+	answers []error
+	sent    []passwordless.Message
+	at      []time.Time
+}
+
+func (s *scripted) Send(ctx context.Context, m passwordless.Message) error {
+	s.mu.Lock()
+	s.sent, s.at = append(s.sent, m), append(s.at, time.Now())
+	var answer error
+	if len(s.answers) > 0 {
+		answer, s.answers = s.answers[0], s.answers[1:]
+	}
+	s.mu.Unlock()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(s.takes):
+		return answer
+	}
+}
+
+func (s *scripted) count() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.sent)
+}
+
+var (
+	errRefused   = fmt.Errorf("%w: refused", passwordless.ErrNotAccepted)
+	errUnknown   = fmt.Errorf("%w: unknown", passwordless.ErrUndeliverable)
+	errUncertain = errors.New("connection lost")
+)
+
+func message(id string) passwordless.Message {
+	return passwordless.Message{ID: id, To: "alice@example.com", Code: "492817", Text: "492817"}
+}
+
+type settable struct{ now time.Time }
+
+func (s *settable) Now() time.Time { return s.now }
