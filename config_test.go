@@ -7,6 +7,7 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/rsa"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -16,6 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/seed62b93bad/passwordless"
+	"github.com/seed62b93bad/passwordless/sender"
 )
 
 func TestInsecureConfigurationIsRefused(t *testing.T) { // OP-1, CG-3, CG-4, CG-6, SK-1, LK-5, TK-7
@@ -98,6 +100,40 @@ func TestInsecureConfigurationIsRefused(t *testing.T) { // OP-1, CG-3, CG-4, CG-
 		_, err := passwordless.New(cfg)
 		require.Error(t, err, want)
 		assert.Contains(t, err.Error(), want)
+	}
+}
+
+// A checkedSender has a mistake in its configuration, and would crash if it were nil and asked.
+type checkedSender struct{ err error }
+
+func (*checkedSender) Send(context.Context, passwordless.Message) error { return nil }
+func (c *checkedSender) Asynchronous() bool                             { return c.err == nil }
+func (c *checkedSender) Check() error                                   { return c.err }
+
+func TestNewAsksASenderForItsMistakes(t *testing.T) { // OP-1
+	cfg := newWorld(t).cfg
+	cfg.Sender = &checkedSender{errors.New("no URL")}
+	_, err := passwordless.New(cfg)
+	require.ErrorContains(t, err, "\nSender: no URL")
+	sound := &checkedSender{}
+	routes := sender.ByChannel{passwordless.Email: sound, passwordless.SMS: nil, "fax": sound}
+	cfg.Sender = sender.Background(routes, sender.BackgroundOptions{})
+	_, err = passwordless.New(cfg)
+	require.ErrorContains(t, err, `Sender: sender: ByChannel["fax"]: unknown channel`)
+	require.ErrorContains(t, err, `ByChannel["sms"]: no sender`)
+	cfg.Sender = sound
+	_, err = passwordless.New(cfg)
+	require.NoError(t, err)
+}
+
+func TestASenderThatIsNilIsMissing(t *testing.T) { // OP-1: an interface that holds a nil is not nil
+	for _, missing := range []passwordless.Sender{
+		nil, (*checkedSender)(nil), passwordless.SenderFunc(nil), sender.ByChannel(nil), (*sender.Queue)(nil),
+	} {
+		cfg := newWorld(t).cfg
+		cfg.Sender = missing
+		_, err := passwordless.New(cfg)
+		require.ErrorContains(t, err, "\nSender: required", "%T", missing)
 	}
 }
 

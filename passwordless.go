@@ -67,7 +67,7 @@ type Config struct {
 	AppName string
 
 	Store  Store  // required
-	Sender Sender // required; a limit on its time is its own
+	Sender Sender // required; a limit on its time is its own; see package sender
 
 	// Keys is the rotating ring: the first makes new secrets, all verify. Required.
 	Keys []RingKey
@@ -139,7 +139,7 @@ func New(cfg Config) (*Service, error) {
 	if s.users == nil {
 		s.users = &Directory{s}
 	}
-	if a, ok := cfg.Sender.(AsyncSender); ok {
+	if a, ok := cfg.Sender.(AsyncSender); ok && !isNilSender(cfg.Sender) {
 		s.async = a.Asynchronous()
 	}
 	if err := s.configure(cfg); err != nil {
@@ -183,7 +183,7 @@ func (s *Service) missing(cfg Config) (errs []error) {
 		}
 	}
 	need(cfg.Store != nil, "Store: required")
-	need(cfg.Sender != nil, "Sender: required")
+	errs = append(errs, checkSender(cfg.Sender))
 	need(cfg.Clients != nil, "Clients: required")
 	need(validName(cfg.AppName), "AppName: want 1 to 64 bytes without control characters")
 	need(validBase(s.issuer), "Issuer: want an https URL that ends in a slash (http on loopback only)")

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
 	"time"
 )
 
@@ -67,7 +68,10 @@ type Message struct {
 // If the error matches ErrNotAccepted, the transport surely did not take
 // the message, and what the send was charged is given back.
 //
-// Package sender queues and repeats messages around any Sender.
+// If a Sender has a method Check() error, New calls it once and takes its error for a mistake of the
+// configuration. Check must not wait for a transport.
+//
+// Package sender queues, repeats and routes messages around any Sender.
 type Sender interface {
 	Send(ctx context.Context, m Message) error
 }
@@ -98,3 +102,28 @@ type SenderFunc func(ctx context.Context, m Message) error
 
 // Send calls f.
 func (f SenderFunc) Send(ctx context.Context, m Message) error { return f(ctx, m) }
+
+// checkSender returns what is wrong with Config.Sender.
+func checkSender(s Sender) error {
+	if isNilSender(s) {
+		return errors.New("Sender: required")
+	}
+	if c, ok := s.(interface{ Check() error }); ok {
+		if err := c.Check(); err != nil {
+			return fmt.Errorf("Sender: %w", err)
+		}
+	}
+	return nil
+}
+
+// isNilSender reports whether s is nil, or a nil pointer, map or function, or the like.
+func isNilSender(s Sender) bool {
+	switch v := reflect.ValueOf(s); v.Kind() {
+	case reflect.Invalid:
+		return true
+	case reflect.Pointer, reflect.Map, reflect.Func, reflect.Slice, reflect.Chan:
+		return v.IsNil()
+	default:
+		return false
+	}
+}

@@ -62,6 +62,9 @@ func Background(next passwordless.Sender, opts BackgroundOptions) *Queue {
 // Asynchronous returns true.
 func (q *Queue) Asynchronous() bool { return true }
 
+// Check reports what is missing in the sender behind the queue. passwordless.New calls it.
+func (q *Queue) Check() error { return check("Background", q.next) }
+
 // Send queues the message. It never blocks. The end of ctx does not end the sending, which
 // has a time limit of its own; the values of ctx reach the next sender. An error matches
 // passwordless.ErrNotAccepted: the queue is full, or Close was called.

@@ -52,6 +52,18 @@ func Failover(opts FailoverOptions, senders ...passwordless.Sender) passwordless
 
 type failover struct{ breakers []*breaker }
 
+// Check reports that there are no senders, or what is missing in each.
+func (f *failover) Check() error {
+	if len(f.breakers) == 0 {
+		return errors.New("sender: Failover: no senders")
+	}
+	var errs []error
+	for i, b := range f.breakers {
+		errs = append(errs, check(fmt.Sprintf("Failover[%d]", i), b.next))
+	}
+	return errors.Join(errs...)
+}
+
 func (f *failover) Send(ctx context.Context, m passwordless.Message) error {
 	var errs []error
 	for _, b := range f.breakers {

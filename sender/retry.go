@@ -42,6 +42,9 @@ type retrier struct {
 	opts RetryOptions
 }
 
+// Check reports what is missing in the sender that Retry wraps.
+func (r *retrier) Check() error { return check("Retry", r.next) }
+
 func (r *retrier) Send(ctx context.Context, m passwordless.Message) error {
 	for try := 1; ; try++ {
 		err := r.next.Send(ctx, m)

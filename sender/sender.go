@@ -1,12 +1,43 @@
 // Package sender wraps senders of messages: Background queues messages, Retry repeats a failed send,
-// Failover tries the next sender. The senders
+// Failover tries the next sender, ByChannel sends e-mail one way and SMS another. The senders
 // that talk to mail servers and providers are in the packages below this one.
 //
 // Each wraps any passwordless.Sender, another of these included. The usual order, from
-// the outside in, is Background, Retry, Failover.
+// the outside in, is ByChannel, Background, Retry, Failover.
+//
+// passwordless.New reports a nil sender in any of them as a mistake of its configuration.
 package sender
 
-import "time"
+import (
+	"fmt"
+	"reflect"
+	"time"
+
+	"github.com/seed62b93bad/passwordless"
+)
+
+// check returns an error if the sender at the given place is nil, or what its method Check returns.
+func check(place string, s passwordless.Sender) error {
+	if isNil(s) {
+		return fmt.Errorf("sender: %s: no sender", place)
+	}
+	if c, ok := s.(interface{ Check() error }); ok {
+		return c.Check()
+	}
+	return nil
+}
+
+// isNil reports whether s is nil, or a nil pointer, map or function, or the like.
+func isNil(s passwordless.Sender) bool {
+	switch v := reflect.ValueOf(s); v.Kind() {
+	case reflect.Invalid:
+		return true
+	case reflect.Pointer, reflect.Map, reflect.Func, reflect.Slice, reflect.Chan:
+		return v.IsNil()
+	default:
+		return false
+	}
+}
 
 // positiveOr returns n, or def if n is 0 or less.
 func positiveOr[N int | time.Duration](n, def N) N {
