@@ -42,6 +42,7 @@ import (
 	"time"
 
 	"github.com/seed62b93bad/passwordless/internal/canon"
+	"github.com/seed62b93bad/passwordless/internal/message"
 	"github.com/seed62b93bad/passwordless/store"
 )
 
@@ -113,7 +114,7 @@ type Service struct {
 	policy          Policy
 	digits          codeFormat
 	limits          *limits
-	renderer        *renderer
+	renderer        *message.Renderer
 	clock           Clock
 	events          func(context.Context, Event)
 	timeout         time.Duration
@@ -165,8 +166,8 @@ func (s *Service) configure(cfg Config) error {
 	}
 	add(err)
 	add(s.checkCountries())
-	s.renderer, err = newRenderer(cfg.Templates, hostOf(s.pageURL))
-	add(err)
+	s.renderer, err = message.New(cfg.Templates, hostOf(s.pageURL))
+	add(mistakesIn("Templates", err))
 	if list, ok := cfg.Clients.(ClientList); ok {
 		list = list.clone()
 		s.clients = list
@@ -193,7 +194,7 @@ func (s *Service) missing(cfg Config) (errs []error) {
 
 // validName reports whether people can be shown a name in a message.
 func validName(name string) bool {
-	return name != "" && len(name) <= 64 && !strings.ContainsFunc(name, isControl) && checkAppName(name) == nil
+	return name != "" && len(name) <= 64 && !strings.ContainsFunc(name, isControl) && message.CheckAppName(name) == nil
 }
 
 func isControl(r rune) bool {
@@ -212,13 +213,27 @@ func validLinkURL(base string) bool {
 	return canon.RedirectURI(base, canon.RedirectRules{}) == nil && !strings.Contains(base, "?")
 }
 
-// hostOf is the host that text messages are bound to.
+// hostOf is the host that text messages are bound to. A wrong base, which missing reports, gets
+// one that stands in, so that the templates are checked and the base is not reported twice.
 func hostOf(base string) string {
 	u, err := url.Parse(base)
-	if err != nil {
-		return ""
+	if err != nil || !validBase(base) {
+		return "localhost"
 	}
 	return u.Hostname()
+}
+
+// mistakesIn begins each error that err joins with the name of the field that they are in.
+func mistakesIn(field string, err error) error {
+	var joined interface{ Unwrap() []error }
+	if !errors.As(err, &joined) {
+		return err
+	}
+	var errs []error
+	for _, e := range joined.Unwrap() {
+		errs = append(errs, fmt.Errorf("%s: %w", field, e))
+	}
+	return errors.Join(errs...)
 }
 
 func (s *Service) setIndex(cfg Config) error {

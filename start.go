@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/seed62b93bad/passwordless/internal/canon"
+	"github.com/seed62b93bad/passwordless/internal/message"
 	"github.com/seed62b93bad/passwordless/store"
 )
 
@@ -467,7 +468,7 @@ type delivery struct {
 // nothing is given back: messages to people without an account never fail.
 func (s *Service) deliver(ctx context.Context, d *delivery) error {
 	m := s.message(d.client, d.challenge, d.name, d.key)
-	err := s.renderer.render(&m, d.challenge.locale, d.challenge.sent.Time())
+	err := s.render(&m, d.challenge)
 	if err == nil && !d.challenge.suppressed {
 		err = s.sender.Send(ctx, m)
 	}
@@ -517,6 +518,16 @@ func (s *Service) message(client Client, c *challenge, n name, key *macKey) Mess
 		m.Cancel = tokenAfter(s.pageURL+"cancel?t=", n, d[:])
 	}
 	return m
+}
+
+// render fills in the rendered parts. The life that they name counts from when the message was decided.
+func (s *Service) render(m *Message, c *challenge) error {
+	w, err := s.renderer.Render(message.Letter{
+		Channel: string(m.Channel), AppName: m.AppName, Purpose: string(m.Purpose), Life: m.Expires.Sub(c.sent.Time()),
+		Code: m.Code.Reveal(), Link: m.Link.Reveal(), Cancel: m.Cancel.Reveal(),
+	}, c.locale)
+	m.Locale, m.Subject, m.Text, m.HTML = w.Locale, Secret(w.Subject), Secret(w.Text), Secret(w.HTML)
+	return err
 }
 
 // clip cuts text that only chooses among ours.

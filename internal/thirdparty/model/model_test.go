@@ -193,7 +193,7 @@ var start = time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)
 
 // english are messages in one language, because New tries them all.
 func english(t *testing.T) fs.FS {
-	text, err := os.ReadFile("../../../templates/en.tmpl")
+	text, err := os.ReadFile("../../../internal/message/templates/en.tmpl")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,0 +1,154 @@
+package message_test
+
+import (
+	"fmt"
+	"io/fs"
+	"strings"
+	"testing"
+	"testing/fstest"
+
+	"github.com/seed62b93bad/passwordless/internal/message"
+)
+
+func TestLanguages(t *testing.T) {
+	t.Parallel()
+	r := newRenderer(t, nil)
+	long := strings.Repeat("sv;q=0.1,", 20000)
+	for languages, want := range map[string]string{
+		"": "en", "*": "en", "xx": "en", "tlh": "en", "\x00": "en", ";;;,,,q=": "en", "{{.Code}}": "en",
+		"sv": "sv", "SV-se": "sv", "en-GB,en-US;q=0.9,en;q=0.8": "en", "de-CH": "de", "fr-CA, en;q=0.5": "fr",
+		"no": "nb", "nn-NO": "nb", "nb_NO": "nb", "pl, da;q=0.7, en;q=0.3": "da", "es-419": "es", "fi;q=0.1,de;q=0.9": "de",
+		long: "sv", long + "de": "sv", strings.Repeat("x", 300) + ",sv": "en", strings.Repeat("a-", 5000): "en",
+	} {
+		l := sample(message.SMS)
+		if w := render(t, r, l, languages); w.Locale != want {
+			t.Errorf("%.60q: got %q, want %q", languages, w.Locale, want)
+		}
+	}
+}
+
+func TestLanguagesCannotFillTheMemory(t *testing.T) {
+	t.Parallel()
+	r := newRenderer(t, nil)
+	for i := range 5000 {
+		l := sample(message.SMS)
+		render(t, r, l, fmt.Sprintf("x%d", i))
+	}
+	if n := r.Picks(); n > 1024 {
+		t.Errorf("%d lists remembered", n)
+	}
+}
+
+func shipped(t testing.TB) fstest.MapFS {
+	t.Helper()
+	builtIn, err := message.BuiltIn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	files := fstest.MapFS{}
+	for _, name := range []string{"email.txt", "email.html", "sms.txt", "en.tmpl", "nb.tmpl", "sv.tmpl"} {
+		data, err := fs.ReadFile(builtIn, name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		files[name] = &fstest.MapFile{Data: data}
+	}
+	return files
+}
+
+func file(text string) *fstest.MapFile { return &fstest.MapFile{Data: []byte(text)} }
+
+func TestOwnTemplates(t *testing.T) {
+	t.Parallel()
+	t.Run("what is left out is taken from the shipped ones", func(t *testing.T) {
+		r := newRenderer(t, fstest.MapFS{"email.html": file(`<p>Own {{.Code}} {{.Link}}`)})
+		l := sample(message.Email)
+		w := render(t, r, l, "sv")
+		if w.Locale != "sv" {
+			t.Fatal(w.Locale)
+		}
+		if !strings.HasPrefix(w.HTML, "<p>Own 492817") || !strings.Contains(w.Text, "Dela den inte") {
+			t.Errorf("HTML %q, text %q", w.HTML, w.Text)
+		}
+	})
+	t.Run("own phrases replace all languages", func(t *testing.T) {
+		files := shipped(t)
+		delete(files, "en.tmpl")
+		r := newRenderer(t, files)
+		for languages, want := range map[string]string{"de": "nb", "en": "nb", "sv": "sv"} {
+			l := sample(message.Email)
+			if w := render(t, r, l, languages); w.Locale != want {
+				t.Errorf("%s: got %q, want %q", languages, w.Locale, want)
+			}
+		}
+	})
+	t.Run("a language may have a layout of its own", func(t *testing.T) {
+		files := shipped(t)
+		files["sv.tmpl"].Data = append(files["sv.tmpl"].Data, `{{define "sms.txt"}}Kod: {{.Code}} {{.Link}}{{end}}`...)
+		l := sample(message.SMS)
+		if w := render(t, newRenderer(t, files), l, "sv"); w.Text != "Kod: 492817\n\n@id.example.com #492817" {
+			t.Errorf("got %q", w.Text)
+		}
+	})
+	t.Run("a template may do more with a code than show it", func(t *testing.T) {
+		r := newRenderer(t, fstest.MapFS{"email.html": file(`{{.Code}}{{if .Code}}, or {{slice .Code 0 3}} {{slice .Code 3}}{{end}} {{.Link}}`)})
+		for _, code := range []string{"492817", "000001", "12345678"} {
+			l := sample(message.Email)
+			l.Code = code
+			w := render(t, r, l, "en")
+			if left := missing(w.HTML, code[:3]+" "+code[3:]); left != nil {
+				t.Errorf("no %q in %q", left, w.HTML)
+			}
+		}
+		if kept, used := r.Forms(); kept != 2 || used != 0 {
+			t.Errorf("%d forms, %d used, want 2 and 0", kept, used)
+		}
+	})
+}
+
+func TestMistakesInTemplatesAreFound(t *testing.T) {
+	t.Parallel()
+	for rule, test := range map[string]struct{ file, text, want string }{
+		"a syntax error":                {"email.txt", "{{.Code", "unclosed action"},
+		"an unknown field":              {"email.html", "{{.Code}}{{.Link}}{{.Password}}", "Password"},
+		"an unknown phrase":             {"sms.txt", `{{template "no such"}}`, "no such"},
+		"HTML that cannot be escaped":   {"email.html", `{{.Code}}{{.Link}}<a href="{{if .Link}}">{{end}}`, "email.html"},
+		"a text without the code":       {"email.txt", "{{.Link}}", "leaves out"},
+		"an SMS without the link":       {"sms.txt", "{{.Code}}", "leaves out"},
+		"HTML without the code":         {"email.html", "{{.Link}}", "leaves out"},
+		"a control character in an SMS": {"sms.txt", "{{.Code}} {{.Link}} \x07", "control character"},
+		"no language":                   {"klingon-1-.tmpl", "", "klingon"},
+		"the code in a subject":         {"en.tmpl", `{{define "subject"}}{{.Code}} is your code{{end}}`, "Code"},
+		"two lines in a subject":        {"en.tmpl", "{{define \"subject\"}}a\nBcc: b{{end}}", "subject"},
+		"two lines in some subjects":    {"en.tmpl", "{{define \"subject\"}}a{{if .Hours}}\nb{{end}}{{end}}", "subject"},
+	} {
+		files := shipped(t)
+		if base, ok := files[test.file]; ok && strings.HasSuffix(test.file, ".tmpl") {
+			old := strings.Replace(string(base.Data), `{{define "subject"}}`, `{{define "unused"}}`, 1)
+			test.text = old + test.text
+		}
+		files[test.file] = file(test.text)
+		if _, err := message.New(files, host); err == nil || !strings.Contains(err.Error(), test.want) {
+			t.Errorf("%s: got %v", rule, err)
+		}
+	}
+	files := shipped(t)
+	files["en.tmpl"], files["sv.tmpl"], files["nb.tmpl"] = file("{{"), file("{{end}}"), file(`{{define "x"}}`)
+	_, err := message.New(files, "no host")
+	if left := missing(fmt.Sprint(err), "en.tmpl", "sv.tmpl", "nb.tmpl", "host"); err == nil || left != nil {
+		t.Errorf("the error leaves out the mistakes in %q: %v", left, err)
+	}
+}
+
+func TestHosts(t *testing.T) {
+	t.Parallel()
+	for host, want := range map[string]bool{
+		"example.com": true, "id.example.com": true, "localhost": true, "127.0.0.1": true, "[::1]": true, "xn--bcher-kva.example": true,
+		"": false, "Example.com": false, "example.com:443": false, "https://example.com": false, "a b": false, "a\n@b": false,
+		"bücher.example": false, "example.com #1": false,
+	} {
+		if _, err := message.New(nil, host); (err == nil) != want {
+			t.Errorf("%q: got %v", host, err)
+		}
+	}
+}
