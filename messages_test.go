@@ -46,3 +46,18 @@ func TestCodesOfTextMessagesAreBoundToTheHostOfThePages(t *testing.T) {
 	m := w.outbox.last()
 	assert.True(t, strings.HasSuffix(m.Text.Reveal(), "\n@pages.example.com #"+m.Code.Reveal()), m.Text.Reveal())
 }
+
+func TestEachMistakeInTemplatesIsALineOfTheConfiguration(t *testing.T) { // OP-1
+	t.Parallel()
+	cfg := newWorld(t).cfg
+	templates("email.txt", "{{.Code", "sv.tmpl", "{{end}}")(&cfg)
+	cfg.PageURL = "https://Login.example.com/"
+	_, err := passwordless.New(cfg)
+	require.Error(t, err)
+	lines := strings.Split(err.Error(), "\n")
+	require.Len(t, lines, 4, err)
+	assert.Contains(t, lines[1], "PageURL: want")
+	for _, line := range lines[2:] {
+		assert.True(t, strings.HasPrefix(line, "Templates: message: "), line)
+	}
+}

@@ -84,18 +84,24 @@ func (l Letter) data(tag string) messageData {
 func (r *Renderer) write(l *locale, channel string, d messageData) (Wording, error) {
 	if channel == SMS {
 		text, err := execute(l.text, "sms.txt", d)
-		return Wording{Locale: d.Locale, Text: bindToOrigin(text, r.host, d.Code)}, err
+		if err != nil {
+			return Wording{}, fmt.Errorf("message: write: %w", err)
+		}
+		return Wording{Locale: d.Locale, Text: bindToOrigin(text, r.host, d.Code)}, nil
 	}
 	subject, err := execute(l.text, "subject", d.subjectData)
 	if err != nil {
-		return Wording{}, err
+		return Wording{}, fmt.Errorf("message: write: %w", err)
 	}
 	text, err := execute(l.text, "email.txt", d)
 	if err != nil {
-		return Wording{}, err
+		return Wording{}, fmt.Errorf("message: write: %w", err)
 	}
 	html, err := execute(l.html, "email.html", d)
-	return Wording{Locale: d.Locale, Subject: subject, Text: text + "\n", HTML: html}, err
+	if err != nil {
+		return Wording{}, fmt.Errorf("message: write: %w", err)
+	}
+	return Wording{Locale: d.Locale, Subject: subject, Text: text + "\n", HTML: html}, nil
 }
 
 // bindToOrigin ends the text of an SMS with the line by which a phone offers the
@@ -114,7 +120,7 @@ func execute(t interface {
 }, name string, data any) (string, error) {
 	var b strings.Builder
 	if err := t.ExecuteTemplate(&b, name, data); err != nil {
-		return "", fmt.Errorf("message: write: %w", err)
+		return "", err
 	}
 	return strings.TrimSpace(b.String()), nil
 }

@@ -11,11 +11,8 @@ import (
 	"embed"
 	"errors"
 	"fmt"
-	htmltemplate "html/template"
 	"io/fs"
-	"slices"
 	"strings"
-	texttemplate "text/template"
 
 	"golang.org/x/text/language"
 )
@@ -39,20 +36,14 @@ type Renderer struct {
 	forms memo[formKey, form]
 }
 
-// A locale holds the templates of one language.
-type locale struct {
-	tag  string
-	text *texttemplate.Template
-	html *htmltemplate.Template
-}
-
 // New reads templates from fsys. What fsys leaves out is taken from the built-in ones: each
 // layout on its own, the phrases of all languages together. A nil fsys leaves out
 // everything. English is the fallback, or, if the templates have none, the first language in
 // the order of file names.
 //
 // The host is the one that the codes of text messages are bound to. All templates are
-// parsed and tried; the error joins all mistakes.
+// parsed and tried. The error joins all mistakes, one error each: a mistake in a file that several
+// languages share is reported once.
 func New(fsys fs.FS, host string) (*Renderer, error) {
 	builtIn, err := fs.Sub(shipped, "templates")
 	if err != nil {
@@ -63,79 +54,16 @@ func New(fsys fs.FS, host string) (*Renderer, error) {
 	}
 	r := &Renderer{host: host}
 	errs := []error{checkHost(host)}
-	errs = append(errs, r.parse(fsys, builtIn)...)
-	if errors.Join(errs...) == nil {
-		for i := range r.locales {
-			errs = append(errs, r.try(&r.locales[i])...)
-		}
+	base, broken := parseLayouts(fsys, builtIn)
+	errs = append(errs, broken...)
+	errs = append(errs, r.parseLanguages(base, fsys, builtIn)...)
+	if len(broken) == 0 {
+		errs = append(errs, r.try()...)
 	}
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
 	}
 	return r, nil
-}
-
-// parse fills r.locales and r.matcher.
-func (r *Renderer) parse(fsys, builtIn fs.FS) (errs []error) {
-	layouts := map[string]string{"email.txt": "", "email.html": "", "sms.txt": ""}
-	for name := range layouts {
-		text, err := fs.ReadFile(fsys, name)
-		if errors.Is(err, fs.ErrNotExist) {
-			text, err = fs.ReadFile(builtIn, name)
-		}
-		if err != nil {
-			errs = append(errs, fmt.Errorf("message: template %s: %w", name, err))
-		}
-		layouts[name] = string(text)
-	}
-	names, err := fs.Glob(fsys, "*.tmpl")
-	if err != nil || len(names) == 0 {
-		fsys = builtIn
-		names, err = fs.Glob(fsys, "*.tmpl")
-	}
-	if err != nil {
-		return append(errs, fmt.Errorf("message: templates: %w", err))
-	}
-	if i := slices.Index(names, "en.tmpl"); i > 0 {
-		names = slices.Insert(slices.Delete(names, i, i+1), 0, "en.tmpl")
-	}
-	var tags []language.Tag
-	for _, name := range names {
-		tag, l, err := parseLocale(fsys, name, layouts)
-		if err != nil {
-			errs = append(errs, fmt.Errorf("message: template %s: %w", name, err))
-			continue
-		}
-		tags = append(tags, tag)
-		r.locales = append(r.locales, l)
-	}
-	r.matcher = language.NewMatcher(tags)
-	return errs
-}
-
-// parseLocale parses the layouts with the phrases of one language. The phrases come last, so
-// that a language can also define a layout of its own.
-func parseLocale(fsys fs.FS, name string, layouts map[string]string) (language.Tag, locale, error) {
-	tag, err := language.Parse(strings.TrimSuffix(name, ".tmpl"))
-	if err != nil {
-		return tag, locale{}, err
-	}
-	phrases, err := fs.ReadFile(fsys, name)
-	if err != nil {
-		return tag, locale{}, err
-	}
-	l := locale{tag: tag.String(), text: texttemplate.New(""), html: htmltemplate.New("")}
-	for _, layout := range []string{"email.txt", "sms.txt"} {
-		if _, err := l.text.New(layout).Parse(layouts[layout]); err != nil {
-			return tag, locale{}, err
-		}
-	}
-	if _, err := l.html.New("email.html").Parse(layouts["email.html"]); err != nil {
-		return tag, locale{}, err
-	}
-	_, textErr := l.text.New(name).Parse(string(phrases))
-	_, htmlErr := l.html.New(name).Parse(string(phrases))
-	return tag, l, errors.Join(textErr, htmlErr)
 }
 
 // pick returns the index of the locale that suits the languages best.

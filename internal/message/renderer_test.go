@@ -3,6 +3,7 @@ package message_test
 import (
 	"fmt"
 	"io/fs"
+	"slices"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -128,15 +129,87 @@ func TestMistakesInTemplatesAreFound(t *testing.T) {
 			test.text = old + test.text
 		}
 		files[test.file] = file(test.text)
-		if _, err := message.New(files, host); err == nil || !strings.Contains(err.Error(), test.want) {
-			t.Errorf("%s: got %v", rule, err)
+		if got := reports(files, host); len(got) != 1 || !strings.HasPrefix(got[0], "message: ") || !strings.Contains(got[0], test.want) {
+			t.Errorf("%s: got %q", rule, got)
 		}
 	}
 	files := shipped(t)
 	files["en.tmpl"], files["sv.tmpl"], files["nb.tmpl"] = file("{{"), file("{{end}}"), file(`{{define "x"}}`)
-	_, err := message.New(files, "no host")
-	if left := missing(fmt.Sprint(err), "en.tmpl", "sv.tmpl", "nb.tmpl", "host"); err == nil || left != nil {
-		t.Errorf("the error leaves out the mistakes in %q: %v", left, err)
+	got := reports(files, "no host")
+	if left := missing(strings.Join(got, "\n"), "en.tmpl", "sv.tmpl", "nb.tmpl", "host"); len(got) != 4 || left != nil {
+		t.Errorf("the error leaves out the mistakes in %q: %q", left, got)
+	}
+}
+
+// reports returns the lines of New's error; none if there is no error.
+func reports(fsys fs.FS, host string) []string {
+	_, err := message.New(fsys, host)
+	if err == nil {
+		return nil
+	}
+	return strings.Split(err.Error(), "\n")
+}
+
+func TestEachMistakeIsReportedOnce(t *testing.T) {
+	t.Parallel()
+	for rule, test := range map[string]struct {
+		files map[string]string // over the built-in ones; "+" adds to a file, "-phrase" renames a phrase
+		want  []string
+	}{
+		"a broken layout, not once a language": {
+			map[string]string{"email.txt": "{{.Code"},
+			[]string{"message: email.txt:1: unclosed action"}},
+		"a broken language, not once a format": {
+			map[string]string{"sv.tmpl": "{{end}}"},
+			[]string{"message: sv.tmpl:1: unexpected {{end}}"}},
+		"all broken files": {
+			map[string]string{"sms.txt": "{{.Code", "email.html": "{{", "nb.tmpl": `{{define "x"}}`},
+			[]string{"message: email.html:1: unclosed action", "message: sms.txt:1: unclosed action", "message: nb.tmpl:1: unexpected EOF"}},
+		"a mistake that shows when a layout is tried": {
+			map[string]string{"email.html": "{{.Code}}{{.Link}}{{.Password}}"},
+			[]string{`message: email.html:1:20: executing "email.html" at <.Password>: can't evaluate field Password in type message.messageData`}},
+		"a layout that leaves the code out": {
+			map[string]string{"email.html": "{{.Link}}"},
+			[]string{"message: email.html: leaves out the code or the link"}},
+		"a phrase that no language has": {
+			map[string]string{"sms.txt": `{{.Code}} {{.Link}}{{if .Hours}}{{template "no such"}}{{end}}`},
+			[]string{`message: sms.txt: no phrase "no such"`}},
+		"a phrase that one language lacks, though two layouts call it": {
+			map[string]string{"sv.tmpl-warning": "unused"},
+			[]string{`message: email.txt: no phrase "warning" (in sv)`}},
+		"a language without a subject": {
+			map[string]string{"sv.tmpl-subject": "unused"},
+			[]string{`message: sv.tmpl: no phrase "subject" (in sv)`}},
+		"a mistake that shows in some languages, with these": {
+			map[string]string{"sms.txt": `{{.Code}} {{if ne .Locale "nb"}}{{.App.Name}}{{end}}{{.Link}}`},
+			[]string{`message: sms.txt:1:38: executing "sms.txt" at <.App.Name>: can't evaluate field Name in type string (in en, sv)`}},
+		"a mistake in what one language writes, once though all lives show it": {
+			map[string]string{"sv.tmpl-subject": `subject"}}a{{.Code}}{{end}}{{define "unused`},
+			[]string{`message: sv.tmpl:1:23: executing "subject" at <.Code>: can't evaluate field Code in type message.subjectData (in sv)`}},
+		"a language's own layouts, by the language's file": {
+			map[string]string{"sv.tmpl+": `{{define "sms.txt"}}{{.Code}}{{end}}{{define "email.html"}}{{.Code}}{{end}}`},
+			[]string{"message: sv.tmpl: email.html: leaves out the code or the link (in sv)",
+				"message: sv.tmpl: sms.txt: leaves out the code or the link (in sv)"}},
+		"mistakes of a broken language, of another one and of a layout": {
+			map[string]string{"sms.txt": "{{.Code}}", "en.tmpl": "{{end}}", "nb.tmpl-subject": "subject\"}}a\nb{{end}}{{define \"unused"},
+			[]string{"message: en.tmpl:1: unexpected {{end}}",
+				"message: nb.tmpl: subject: empty, of several lines or with a control character (in nb)",
+				"message: sms.txt: leaves out the code or the link"}},
+	} {
+		files := shipped(t)
+		for name, text := range test.files {
+			if to, more := strings.CutSuffix(name, "+"); more {
+				name, text = to, string(files[to].Data)+text
+			}
+			if to, phrase, other := strings.Cut(name, "-"); other {
+				old, renamed := `{{define "`+phrase+`"}}`, `{{define "`+text+`"}}`
+				name, text = to, strings.Replace(string(files[to].Data), old, renamed, 1)
+			}
+			files[name] = file(text)
+		}
+		if got := reports(files, host); !slices.Equal(got, test.want) {
+			t.Errorf("%s:\n got %q\nwant %q", rule, got, test.want)
+		}
 	}
 }
 
