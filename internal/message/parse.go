@@ -1,7 +1,6 @@
 package message
 
 import (
-	"errors"
 	"fmt"
 	htmltemplate "html/template"
 	"io/fs"
@@ -28,13 +27,10 @@ type locale struct {
 }
 
 // parseLayouts parses each layout once, for all languages.
-func parseLayouts(fsys, builtIn fs.FS) (base templates, errs []error) {
+func parseLayouts(from sources) (base templates, errs []error) {
 	base = templates{texttemplate.New(""), htmltemplate.New("")}
-	for _, name := range []string{"email.txt", "email.html", "sms.txt"} {
-		text, err := fs.ReadFile(fsys, name)
-		if errors.Is(err, fs.ErrNotExist) {
-			text, err = fs.ReadFile(builtIn, name)
-		}
+	for _, name := range layouts {
+		text, err := fs.ReadFile(from[name], name)
 		switch {
 		case err != nil:
 		case name == "email.html":
@@ -50,26 +46,18 @@ func parseLayouts(fsys, builtIn fs.FS) (base templates, errs []error) {
 }
 
 // parseLanguages fills r.locales and r.matcher.
-func (r *Renderer) parseLanguages(base templates, fsys, builtIn fs.FS) (errs []error) {
-	names, err := fs.Glob(fsys, "*.tmpl")
-	if err != nil || len(names) == 0 {
-		fsys = builtIn
-		names, err = fs.Glob(fsys, "*.tmpl")
-	}
-	if err != nil {
-		return []error{fmt.Errorf("message: templates: %w", err)}
-	}
-	if i := slices.Index(names, "en.tmpl"); i > 0 {
-		names = slices.Insert(slices.Delete(names, i, i+1), 0, "en.tmpl")
-	}
+func (r *Renderer) parseLanguages(base templates, from sources) (errs []error) {
 	var tags []language.Tag
-	for _, name := range names {
+	for _, name := range from.languages() {
 		tag, err := language.Parse(strings.TrimSuffix(name, ".tmpl"))
+		if i := slices.Index(tags, tag); i >= 0 {
+			err = fmt.Errorf("%s: the same language as %s", name, r.locales[i].file)
+		}
 		if err != nil {
-			errs = append(errs, fmt.Errorf("message: %s: %w", name, err))
+			errs = append(errs, fmt.Errorf("message: %w", err))
 			continue
 		}
-		t, err := base.with(fsys, name)
+		t, err := base.with(from[name], name)
 		if err != nil {
 			errs = append(errs, fmt.Errorf("message: %s", plainly(err)))
 			continue
@@ -132,7 +120,7 @@ func (l *locale) undefined() (mistakes []string) {
 			visit(callee, t.ParseName)
 		}
 	}
-	for _, name := range []string{"subject", "email.txt", "email.html", "sms.txt"} {
+	for _, name := range append([]string{"subject"}, layouts...) {
 		visit(name, l.file)
 	}
 	return mistakes

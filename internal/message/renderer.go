@@ -54,9 +54,11 @@ func New(fsys fs.FS, host string) (*Renderer, error) {
 	}
 	r := &Renderer{host: host}
 	errs := []error{checkHost(host)}
-	base, broken := parseLayouts(fsys, builtIn)
+	from, misnamed := find(fsys, builtIn)
+	errs = append(errs, misnamed...)
+	base, broken := parseLayouts(from)
 	errs = append(errs, broken...)
-	errs = append(errs, r.parseLanguages(base, fsys, builtIn)...)
+	errs = append(errs, r.parseLanguages(base, from)...)
 	if len(broken) == 0 {
 		errs = append(errs, r.try()...)
 	}

@@ -3,6 +3,8 @@ package message_test
 import (
 	"fmt"
 	"io/fs"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -210,6 +212,63 @@ func TestEachMistakeIsReportedOnce(t *testing.T) {
 		if got := reports(files, host); !slices.Equal(got, test.want) {
 			t.Errorf("%s:\n got %q\nwant %q", rule, got, test.want)
 		}
+	}
+}
+
+func TestFilesThatNothingWouldUseAreMistakes(t *testing.T) {
+	t.Parallel()
+	want := "message: %s: not a template's name; want email.txt, email.html, sms.txt or a language and .tmpl"
+	named := func(names ...string) (lines []string) {
+		for _, name := range names {
+			lines = append(lines, fmt.Sprintf(want, name))
+		}
+		return lines
+	}
+	none := []string{"message: none of the files is a template; want email.txt, email.html, sms.txt or a language and .tmpl"}
+	layout := file("{{.Code}} {{.Link}}")
+	for rule, test := range map[string]struct {
+		files fstest.MapFS
+		want  []string
+	}{
+		"a misspelt layout":          {fstest.MapFS{"emial.txt": layout}, named("emial.txt")},
+		"one beside others":          {fstest.MapFS{"sms.txt": layout, "email.htm": layout}, named("email.htm")},
+		"capitals":                   {fstest.MapFS{"sms.txt": layout, "SMS.txt": layout}, named("SMS.txt")},
+		"all of several":             {fstest.MapFS{"README.md": file(""), "sms.txt~": layout, "sms.txt": layout}, named("README.md", "sms.txt~")},
+		"phrases without .tmpl":      {fstest.MapFS{"en": layout, "en.txt": layout}, named("en", "en.txt")},
+		"phrases of no language":     {fstest.MapFS{"english.tmpl": layout, "x_.tmpl": layout}, named("english.tmpl", "x_.tmpl")},
+		"phrases without a language": {fstest.MapFS{".tmpl": layout}, named(".tmpl")},
+		"a mistake in another file too": {fstest.MapFS{"emial.txt": layout, "sms.txt": file("{{.Code}}")},
+			append(named("emial.txt"), "message: sms.txt: leaves out the code or the link")},
+		"no file at all":           {fstest.MapFS{}, none},
+		"templates in a subfolder": {fstest.MapFS{"templates/email.txt": layout, "templates/sms.txt": layout}, none},
+		"folders named as files":   {fstest.MapFS{"email.txt/a": layout, "en.tmpl/a": layout}, none},
+		"subfolders are ignored":   {fstest.MapFS{"sms.txt": layout, "drafts/emial.txt": file("{{"), ".git/config": file("")}, nil},
+		"a link to a folder is a folder": {fstest.MapFS{"sms.txt": layout, "..2031_05": {Mode: fs.ModeDir},
+			"..data": {Mode: fs.ModeSymlink, Data: []byte("..2031_05")}}, nil},
+		"a link to a file is a file": {fstest.MapFS{"sms.txt": {Mode: fs.ModeSymlink, Data: []byte("data/sms.txt")}, "data/sms.txt": layout,
+			"smss.txt": {Mode: fs.ModeSymlink, Data: []byte("data/sms.txt")}}, named("smss.txt")},
+	} {
+		if got := reports(test.files, host); !slices.Equal(got, test.want) {
+			t.Errorf("%s:\n got %q\nwant %q", rule, got, test.want)
+		}
+	}
+}
+
+func TestTwoFilesOfOneLanguageAreAMistake(t *testing.T) {
+	t.Parallel()
+	files := shipped(t)
+	files["EN.tmpl"] = files["en.tmpl"]
+	want := []string{"message: EN.tmpl: the same language as en.tmpl"}
+	if got := reports(files, host); !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+func TestAFolderThatCannotBeReadIsAMistake(t *testing.T) {
+	t.Parallel()
+	got := reports(os.DirFS(filepath.Join(t.TempDir(), "missing")), host)
+	if len(got) != 1 || !strings.HasPrefix(got[0], "message: list templates: ") {
+		t.Errorf("got %q", got)
 	}
 }
 
