@@ -41,7 +41,8 @@ func TestTemplatesAreGivenTheWholeMessage(t *testing.T) {
 func TestCodesOfTextMessagesAreBoundToTheHostOfThePages(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, func(c *passwordless.Config) { c.PageURL = "https://pages.example.com:8443/in/" })
-	_, err := w.Start(t.Context(), passwordless.StartRequest{Client: "web", Channel: passwordless.SMS, Address: "+46701111111", Caller: home})
+	_, err := w.Start(t.Context(), passwordless.StartRequest{Client: "web", Channel: passwordless.SMS,
+		Address: "+46701111111", Caller: home})
 	require.NoError(t, err)
 	m := w.outbox.last()
 	assert.True(t, strings.HasSuffix(m.Text.Reveal(), "\n@pages.example.com #"+m.Code.Reveal()), m.Text.Reveal())

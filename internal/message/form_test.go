@@ -18,7 +18,8 @@ func TestFormsWriteWhatTheTemplatesDo(t *testing.T) {
 	for _, channel := range []string{message.Email, message.SMS} {
 		for _, locale := range slices.Sorted(maps.Keys(warnings)) {
 			for _, code := range []string{"", "0", "492817", "ABC-def_9", strings.Repeat("7", 64)} {
-				for _, link := range []string{"", "https://id.example.com/a?t=b", "http://127.0.0.1:8/a?t=b&amp=c+d%20e#f", "https://x/{"} {
+				for _, link := range []string{"", "https://id.example.com/a?t=b",
+					"http://127.0.0.1:8/a?t=b&amp=c+d%20e#f", "https://x/{"} {
 					l := sample(channel)
 					l.Code, l.Link = code, link
 					for range 2 { // the form is made, and then used

@@ -57,13 +57,28 @@ type messageData struct {
 // understood gets the fallback.
 //
 // An error means that the letter holds something which must not be written, such as a control
-// character in the name of the application.
+// character in the name of the application, or that a template failed in a way that no sample showed.
 func (r *Renderer) Render(l Letter, languages string) (Wording, error) {
 	if err := l.check(); err != nil {
 		return Wording{}, err
 	}
 	at := r.pick(languages)
-	return r.compose(at, l.Channel, l.data(r.locales[at].tag))
+	tag := r.locales[at].tag
+	w, err := r.compose(at, l.Channel, l.data(tag))
+	if err != nil {
+		return Wording{}, fmt.Errorf("message: %s fails (in %s)", place(err), tag)
+	}
+	return w, nil
+}
+
+// place is where a template failed: file, line and column. The rest of the error may hold what
+// the template was given.
+func place(err error) string {
+	where, _, ok := strings.Cut(plainly(err), ": executing ")
+	if !ok {
+		return "a template"
+	}
+	return where
 }
 
 // data is what the templates of a language are given.
@@ -85,21 +100,21 @@ func (r *Renderer) write(l *locale, channel string, d messageData) (Wording, err
 	if channel == SMS {
 		text, err := execute(l.text, "sms.txt", d)
 		if err != nil {
-			return Wording{}, fmt.Errorf("message: write: %w", err)
+			return Wording{}, err
 		}
 		return Wording{Locale: d.Locale, Text: bindToOrigin(text, r.host, d.Code)}, nil
 	}
 	subject, err := execute(l.text, "subject", d.subjectData)
 	if err != nil {
-		return Wording{}, fmt.Errorf("message: write: %w", err)
+		return Wording{}, err
 	}
 	text, err := execute(l.text, "email.txt", d)
 	if err != nil {
-		return Wording{}, fmt.Errorf("message: write: %w", err)
+		return Wording{}, err
 	}
 	html, err := execute(l.html, "email.html", d)
 	if err != nil {
-		return Wording{}, fmt.Errorf("message: write: %w", err)
+		return Wording{}, err
 	}
 	return Wording{Locale: d.Locale, Subject: subject, Text: text + "\n", HTML: html}, nil
 }

@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"testing/fstest"
 	"time"
 	"unicode/utf8"
 
@@ -18,13 +19,18 @@ const host = "id.example.com"
 // shared, and what to do who did not ask: in an e-mail, and in an SMS.
 var warnings = map[string][2][]string{
 	"en": {{"Do not share it with anyone", "If you did not ask", "ignore it"}, {"Do not share it", "Not you?", "Ignore"}},
-	"nb": {{"Ikke del den med noen", "Hvis du ikke har bedt om", "se bort fra"}, {"Ikke del den", "Ikke bedt om", "Se bort fra"}},
-	"sv": {{"Dela den inte med någon", "Om du inte har bett om", "bortse från"}, {"Dela den inte", "Inte bett om", "Bortse från"}},
-	"da": {{"Del det ikke med nogen", "Hvis du ikke har bedt om", "se bort fra"}, {"Del den ikke", "Ikke bedt om", "Se bort fra"}},
+	"nb": {{"Ikke del den med noen", "Hvis du ikke har bedt om", "se bort fra"},
+		{"Ikke del den", "Ikke bedt om", "Se bort fra"}},
+	"sv": {{"Dela den inte med någon", "Om du inte har bett om", "bortse från"},
+		{"Dela den inte", "Inte bett om", "Bortse från"}},
+	"da": {{"Del det ikke med nogen", "Hvis du ikke har bedt om", "se bort fra"},
+		{"Del den ikke", "Ikke bedt om", "Se bort fra"}},
 	"fi": {{"Älä jaa tätä kenellekään", "Jos et pyytänyt", "huomiotta"}, {"Älä jaa", "Etkö pyytänyt", "huomiotta"}},
-	"de": {{"an niemanden weiter", "nicht angefordert haben", "ignorieren"}, {"Nicht weitergeben", "Nicht angefordert", "ignorieren"}},
+	"de": {{"an niemanden weiter", "nicht angefordert haben", "ignorieren"},
+		{"Nicht weitergeben", "Nicht angefordert", "ignorieren"}},
 	"es": {{"No lo compartas con nadie", "Si no pediste", "ignóralo"}, {"No compartas", "Si no lo pediste", "no hagas nada"}},
-	"fr": {{"Ne le partagez avec personne", "Si vous n’avez pas demandé", "ignorez-le"}, {"Ne le partagez pas", "Pas demandé", "Ignorez"}},
+	"fr": {{"Ne le partagez avec personne", "Si vous n’avez pas demandé", "ignorez-le"},
+		{"Ne le partagez pas", "Pas demandé", "Ignorez"}},
 }
 
 func sample(channel string) message.Letter {
@@ -137,7 +143,8 @@ func TestHTMLLoadsNothing(t *testing.T) {
 }
 
 // gsm7 are the letters of the basic GSM alphabet: an SMS with any other holds 70 letters only.
-const gsm7 = "@£$¥èéùìòÇ\nØøÅåÆæßÉ !\"#%&'()*+,-./0123456789:;<=>?¡ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§¿abcdefghijklmnopqrstuvwxyzäöñüà"
+const gsm7 = "@£$¥èéùìòÇ\nØøÅåÆæßÉ !\"#%&'()*+,-./0123456789:;<=>?¡ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§" +
+	"¿abcdefghijklmnopqrstuvwxyzäöñüà"
 
 func TestTextMessagesSayWhatTheyMust(t *testing.T) {
 	t.Parallel()
@@ -255,12 +262,34 @@ func TestRenderRefuses(t *testing.T) {
 	}
 }
 
+func TestAnErrorOfATemplateTellsWhereAndNotWhat(t *testing.T) {
+	t.Parallel()
+	for _, field := range []string{"Code", "Link", "Cancel", "App"} {
+		for _, name := range []string{"email.txt", "email.html", "sms.txt"} {
+			// A life that no sample has: what fails with the secrets in sight fails only now.
+			text := `{{.Code}} {{.Link}}{{if eq .Minutes 7}}{{range .` + field + `}}{{end}}{{end}}`
+			r := newRenderer(t, fstest.MapFS{name: file(text)})
+			for _, link := range []string{"https://canary.example/", "https://canary.example/#a&b"} { // with a form, and without
+				l := sample(strings.TrimSuffix(strings.TrimSuffix(name, ".txt"), ".html"))
+				l.AppName, l.Code, l.Link, l.Cancel, l.Life = "canary", "canary", link, link, 7*time.Minute
+				_, err := r.Render(l, "sv")
+				if want := "message: " + name + ":1:"; err == nil || !strings.HasPrefix(err.Error(), want) {
+					t.Errorf("%s in %s: got %v, want %s…", field, name, err, want)
+				} else if strings.Contains(err.Error(), "canary") || !strings.HasSuffix(err.Error(), " fails (in sv)") {
+					t.Errorf("%s in %s: %v", field, name, err)
+				}
+			}
+		}
+	}
+}
+
 func TestLife(t *testing.T) {
 	t.Parallel()
 	r := newRenderer(t, nil)
 	for left, want := range map[time.Duration]string{
 		-time.Minute: "1 minute.", 0: "1 minute.", 119 * time.Second: "1 minute.", 2 * time.Minute: "2 minutes.",
-		299999 * time.Millisecond: "4 minutes.", 119 * time.Minute: "119 minutes.", 2 * time.Hour: "2 hours.", 72*time.Hour - 1: "71 hours.",
+		299999 * time.Millisecond: "4 minutes.", 119 * time.Minute: "119 minutes.",
+		2 * time.Hour: "2 hours.", 72*time.Hour - 1: "71 hours.",
 	} {
 		l := sample(message.SMS)
 		l.Life = left

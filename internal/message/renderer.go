@@ -39,7 +39,8 @@ type Renderer struct {
 // New reads templates from fsys. What fsys leaves out is taken from the built-in ones: each
 // layout on its own, the phrases of all languages together. A nil fsys leaves out
 // everything. English is the fallback, or, if the templates have none, the first language in
-// the order of file names.
+// the order of file names. Each file at the top level of fsys must be a template, and there must
+// be one; subfolders are ignored.
 //
 // The host is the one that the codes of text messages are bound to. All templates are
 // parsed and tried. The error joins all mistakes, one error each: a mistake in a file that several
