@@ -46,20 +46,22 @@ type AssertionRequest struct {
 //
 // The assertion has at most 2,048 bytes and is signed with RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384, ES512
 // or EdDSA by one of the client's keys, with that key's own algorithm: its alg, or the first above that
-// fits its type. The header names the key by its kid, if at all; keys in the header are refused. iss and sub are
-// the client's ID, aud is the issuer or one of Audiences (or has it among at most five), exp is at
-// most five minutes ahead, and jti has 1 to 64 characters. iat and nbf may be there. Clocks may differ by ten seconds.
+// fits its type. The header names the key by its kid, if at all; a key without a kid is tried for every assertion. Keys in
+// the header are refused. iss and sub are the client's ID, aud is the issuer or one of Audiences (or has it among at
+// most five), exp is at most five minutes ahead, and jti has 1 to 64 characters. iat and nbf may be there. Clocks may differ by ten seconds.
 //
 // The keys at Client.JWKSURL are fetched when they are needed: with GET, within five seconds, without following redirects,
 // at most 64 KiB and 16 keys; of these, keys of other kinds are passed over. Each Service uses
-// them for ten minutes, and for an hour if the URL does not answer. An assertion that names an unknown key has them
-// fetched again, at most once a minute; so publish a new key before it signs. A key that is
+// them for ten minutes, and for an hour if the URL does not answer. An assertion that names an unknown key, and that no key
+// without a kid signed, has them fetched again, at most once a minute; so publish a new key before it signs. A key that is
 // taken away is trusted until the next fetch. The URL must be configuration: the
 // request goes wherever it points.
 //
 // Errors: ErrInvalidAssertion, which ErrReplayedAssertion matches too, and which also matches ErrUnknownClient if that is why;
 // ErrUnavailable, wrapped, if the keys could not be fetched; and what Clients and the Store return.
-func (s *Service) AuthenticateAssertion(ctx context.Context, req AssertionRequest) (c Client, release func(context.Context), err error) {
+func (s *Service) AuthenticateAssertion(ctx context.Context, req AssertionRequest) (
+	c Client, release func(context.Context), err error,
+) {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
 	a, err := readAssertion(req.Assertion.Reveal())
@@ -237,32 +239,36 @@ func (s *Service) signatory(ctx context.Context, a *assertion) (Client, error) {
 	if err != nil {
 		return Client{}, err
 	}
-	keys, err := s.clientKeys(ctx, c, a.kid)
+	signed, err := s.signedBy(ctx, c, a)
 	if err != nil {
 		return Client{}, err
 	}
-	if !slices.ContainsFunc(keys, a.signedWith) {
+	if !signed {
 		return Client{}, invalidAssertion("not signed with a key of the client")
 	}
 	return c, nil
 }
 
-// clientKeys returns the keys of a client; none if it has none. kid is the one that is wanted.
-func (s *Service) clientKeys(ctx context.Context, c Client, kid string) ([]clientKey, error) {
+// signedBy reports whether the client signed the assertion.
+func (s *Service) signedBy(ctx context.Context, c Client, a *assertion) (bool, error) {
 	if c.JWKSURL == "" {
 		keys, _, _ := parseKeySet([]byte(c.JWKS)) // New or Client found no mistake
-		return keys, nil
+		return a.signedBy(keys), nil
 	}
-	keys, err := s.keySets.keysAt(ctx, c.JWKSURL, kid)
+	signed, err := s.keySets.signed(ctx, c.JWKSURL, a)
 	if err != nil {
-		return nil, s.failed(ctx, "fetching client keys", err)
+		return false, s.failed(ctx, "fetching client keys", err)
 	}
-	return keys, nil
+	return signed, nil
 }
 
-// signedWith reports whether the key made the signature. A key that the header does not mean is not tried.
-func (a *assertion) signedWith(k clientKey) bool {
-	return k.method == a.method && (a.kid == "" || a.kid == k.id) && k.method.Verify(a.signed, a.signature, k.public) == nil
+// signedBy reports whether one of the keys made the signature. A kid selects the keys that have it, and those
+// without one, since a key need not have one (RFC 7517, 4.5). No kid selects all.
+func (a *assertion) signedBy(keys []clientKey) bool {
+	return slices.ContainsFunc(keys, func(k clientKey) bool {
+		selected := a.kid == "" || k.id == "" || a.kid == k.id
+		return selected && k.method == a.method && k.method.Verify(a.signed, a.signature, k.public) == nil
+	})
 }
 
 // A claim is an empty record under the name of a client's jti, as the signature may be spelled in more than one way. It must

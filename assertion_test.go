@@ -143,6 +143,23 @@ func TestEachAlgorithmOfAssertions(t *testing.T) { // CA-1, TK-1
 	}
 }
 
+func TestAKeyWithoutAKidIsTriedForEveryKid(t *testing.T) { // CA-1: RFC 7517, 4.5: kid is optional
+	named, nameless := ecKey(t), ecKey(t)
+	w, s := newSignatory(t, func(c *passwordless.Config) {
+		c.Clients = passwordless.ClientList{{ID: "keyed", JWKS: jwks(t, jwkOf(t, named.Public(), member{"kid": "c1"}), jwkOf(t, nameless.Public()))}}
+	})
+	for rule, kid := range map[string]any{"no kid": nil, "a kid that no key has": "c2", "the kid of another key": "c1"} {
+		s.key = nameless
+		w.accepts(s.sign(s.claims(), member{"kid": kid}), rule)
+		s.key = ecKey(t)
+		w.refuses(s.sign(s.claims(), member{"kid": kid}), rule+", a stranger's key")
+	}
+	s.key = named
+	w.accepts(s.assertion(), "a key with a kid, for no kid")
+	w.accepts(s.sign(s.claims(), member{"kid": "c1"}), "a key with a kid, for its own")
+	w.refuses(s.sign(s.claims(), member{"kid": "c2"}), "a key with a kid, for another")
+}
+
 // omitted removes a member whose value is "".
 func omitted(value, name string) member {
 	if value == "" {

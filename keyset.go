@@ -52,16 +52,25 @@ func newKeySets(now func() store.Instant) *keySets {
 	}}
 }
 
-// keysAt returns the keys published at a URL, as they are or were at most an hour ago. It fetches
-// them if they are no longer fresh, or if none has the kid of an assertion ("" for none), but the latter once
-// a minute at most: anybody can write a kid. Callers that need the same fetch share one.
+// signed reports whether a key published at a URL signed an assertion. The keys are those that are or were there at
+// most an hour ago. They are fetched if they are no longer fresh. They are also fetched, once a minute at most because
+// anybody can write a kid, if none of them signed the assertion and none has its kid. Callers that need the same fetch
+// share one.
 //
 // Its error is a *keySetError, or the context's, if that ended while another caller fetched.
-func (k *keySets) keysAt(ctx context.Context, url, kid string) ([]clientKey, error) {
+func (k *keySets) signed(ctx context.Context, url string, a *assertion) (bool, error) {
 	set := k.of(url)
-	if known := set.last.Load(); known.serves(kid, k.now()) {
-		return known.keys, nil
+	if known := set.last.Load(); known.fresh(k.now()) {
+		if signed := a.signedBy(known.keys); signed || known.names(a.kid) {
+			return signed, nil
+		}
 	}
+	keys, err := k.newer(ctx, set, url, a.kid)
+	return a.signedBy(keys), err
+}
+
+// newer returns the keys of a set that was not enough for a kid, after a fetch if one is due.
+func (k *keySets) newer(ctx context.Context, set *keySet, url, kid string) ([]clientKey, error) {
 	select {
 	case set.turn <- struct{}{}:
 		defer func() { <-set.turn }()
@@ -69,7 +78,7 @@ func (k *keySets) keysAt(ctx context.Context, url, kid string) ([]clientKey, err
 		return nil, ctx.Err()
 	}
 	known, now := set.last.Load(), k.now()
-	if known.serves(kid, now) { // another caller fetched
+	if known.fresh(now) && known.names(kid) { // another caller fetched
 		return known.keys, nil
 	}
 	reason := "no answer lately"
@@ -120,11 +129,13 @@ func (k *keySets) refetch(ctx context.Context, url string, known knownKeys, now 
 	return &known, ""
 }
 
-// serves reports whether the keys answer for a kid without a fetch.
-func (k *knownKeys) serves(kid string, now store.Instant) bool {
-	named := kid == "" || slices.ContainsFunc(k.keys, func(key clientKey) bool { return key.id == kid })
-	return named && since(k.fetched, now, keySetFresh)
+// names reports whether a key has the kid of an assertion. If that names none, no fetch brings what it means.
+func (k *knownKeys) names(kid string) bool {
+	return kid == "" || slices.ContainsFunc(k.keys, func(key clientKey) bool { return key.id == kid })
 }
+
+// fresh reports whether the keys may be used without a look at their URL.
+func (k *knownKeys) fresh(now store.Instant) bool { return since(k.fetched, now, keySetFresh) }
 
 // usable reports whether the keys may be used if there is no way to newer ones.
 func (k *knownKeys) usable(now store.Instant) bool { return since(k.fetched, now, keySetStale) }

@@ -130,6 +130,34 @@ func TestARotatedKeyIsFoundAtOnce(t *testing.T) { // CA-1
 	w.refuses(s.assertion(), "every key is gone")
 }
 
+func TestAPublishedKeyWithoutAKidServesEveryKid(t *testing.T) { // CA-1
+	p, w, s := newPublisher(t)
+	p.publish(jwks(t, jwkOf(t, publicOf(s)), jwkOf(t, ecKey(t).Public(), member{"kid": "c1"})))
+	for range 3 {
+		w.accepts(s.unknown(), "a kid that no key has, which the key without one signed")
+		w.clock.advance(2 * time.Minute)
+	}
+	assert.Equal(t, 1, p.fetches(), "there is nothing to look for")
+	rotated := s
+	rotated.key = ecKey(t)
+	p.publish(jwks(t, jwkOf(t, publicOf(s)), jwkOf(t, publicOf(rotated), member{"kid": "c2"})))
+	w.refuses(rotated.sign(s.claims(), member{"kid": "c1"}), "a kid that some key has is not looked for")
+	assert.Zero(t, p.fetches())
+	w.accepts(rotated.sign(s.claims(), member{"kid": "c2"}), "a kid that no key has, which none signed, is looked for")
+	assert.Equal(t, 1, p.fetches())
+	for range 59 {
+		w.refuses(rotated.unknown(), "unknown kid, signed by none without one")
+		w.accepts(s.unknown(), "unknown kid, signed by the key without one")
+		w.clock.advance(time.Second)
+	}
+	assert.Zero(t, p.fetches(), "once a minute")
+	p.fail()
+	w.clock.advance(time.Minute)
+	w.accepts(s.unknown(), "the key without one needs no answer")
+	w.refuses(rotated.unknown(), "unknown kid, and the URL fails")
+	assert.Equal(t, 1, p.fetches())
+}
+
 func TestAFloodOfUnknownKeysDoesNotReachTheURL(t *testing.T) { // CA-1, TK-3
 	p, w, s := newPublisher(t)
 	w.accepts(s.assertion(), "the first")
