@@ -2,28 +2,12 @@ package passwordless
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
-	"math"
-	"slices"
-	"strings"
 	"time"
-	"unicode/utf8"
 
-	"github.com/golang-jwt/jwt/v5"
-
+	"github.com/seed62b93bad/passwordless/internal/jose"
 	"github.com/seed62b93bad/passwordless/store"
-)
-
-// The rules of client assertions that are numbers.
-const (
-	maxAssertion     = 2048            // bytes
-	maxAssertionLife = 5 * time.Minute // from now
-	assertionSkew    = 10 * time.Second
-	maxAudiences     = 5
-	maxJTI           = 64 // characters
 )
 
 // An AssertionRequest presents a client assertion (RFC 7521, 4.2).
@@ -48,7 +32,8 @@ type AssertionRequest struct {
 // or EdDSA by one of the client's keys, with that key's own algorithm: its alg, or the first above that
 // fits its type. The header names the key by its kid, if at all; a key without a kid is tried for every assertion. Keys in
 // the header are refused. iss and sub are the client's ID, aud is the issuer or one of Audiences (or has it among at
-// most five), exp is at most five minutes ahead, and jti has 1 to 64 characters. iat and nbf may be there. Clocks may differ by ten seconds.
+// most five), exp is at most five minutes ahead, and jti has 1 to 64 characters. iat and nbf may be there. Clocks may
+// differ by ten seconds.
 //
 // The keys at Client.JWKSURL are fetched when they are needed: with GET, within five seconds, without following redirects,
 // at most 64 KiB and 16 keys; of these, keys of other kinds are passed over. Each Service uses
@@ -64,21 +49,21 @@ func (s *Service) AuthenticateAssertion(ctx context.Context, req AssertionReques
 ) {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
-	a, err := readAssertion(req.Assertion.Reveal())
+	a, err := jose.ReadAssertion(req.Assertion.Reveal())
 	if err != nil {
-		return Client{}, nil, err
+		return Client{}, nil, invalidAssertion(err)
 	}
 	now := s.now()
-	if err := a.check(req, s.issuer, now); err != nil {
-		return Client{}, nil, err
+	rules := jose.AssertionRules{Client: req.Client, Audiences: append([]string{s.issuer}, req.Audiences...)}
+	if err := a.Check(rules, now.Time()); err != nil {
+		return Client{}, nil, invalidAssertion(err)
 	}
 	c, err = s.signatory(ctx, &a)
 	if err != nil {
 		return Client{}, nil, err
 	}
-	claim := store.Put{Stage: store.StageClaim, Record: store.Record{
-		Key: s.claimName(c, a.id).key(kindClaim), Version: newVersion(),
-		Expires: a.expires.Add(claimMargin), Body: []byte{bodyFormat}}}
+	claim := store.Put{Stage: store.StageClaim, Record: store.Record{Key: s.claimName(c, a.ID).key(kindClaim), Version: newVersion(),
+		Expires: store.InstantOf(a.Expires).Add(claimMargin), Body: []byte{bodyFormat}}}
 	if err := s.claim(ctx, c, claim, now); err != nil {
 		return Client{}, nil, err
 	}
@@ -87,154 +72,16 @@ func (s *Service) AuthenticateAssertion(ctx context.Context, req AssertionReques
 
 // AssertionAlgorithms returns the algorithms that client assertions may be signed with, sorted: what a discovery document
 // lists. The caller owns the slice.
-func AssertionAlgorithms() []string { return slices.Sorted(maps.Keys(clientMethods)) }
+func AssertionAlgorithms() []string { return jose.AssertionAlgorithms() }
 
-// An assertion is a client assertion taken apart. Nothing of it is true before its signature was checked.
-type assertion struct {
-	method    jwt.SigningMethod
-	kid       string // "" for none
-	signed    string // what the signature covers
-	signature []byte
-
-	issuer, subject, id          string
-	audience                     []string
-	expires, notBefore, issuedAt store.Instant
-}
-
-func invalidAssertion(reason string) error { return fmt.Errorf("%w: %s", ErrInvalidAssertion, reason) }
-
-// readAssertion takes a JWS in compact serialisation apart (RFC 7515, 7.1). Size and form are checked before anything is split
-// or decoded.
-func readAssertion(text string) (a assertion, err error) {
-	if len(text) > maxAssertion || strings.Count(text, ".") != 2 {
-		return a, invalidAssertion("not a compact JWS of at most 2048 bytes")
-	}
-	dot := strings.LastIndexByte(text, '.')
-	head, body, _ := strings.Cut(text[:dot], ".")
-	header, okHeader := decodeObject(head)
-	claims, okClaims := decodeObject(body)
-	signature, okSignature := decodeText(text[dot+1:])
-	if !okHeader || !okClaims || !okSignature {
-		return a, invalidAssertion("not JSON in base64url")
-	}
-	a.signed, a.signature = text[:dot], signature
-	if err := a.readHeader(header); err != nil {
-		return a, err
-	}
-	return a, a.readClaims(claims)
-}
-
-// decodeObject decodes a JSON object. A map keeps names as they are written, where a struct would take "ALG" for "alg".
-func decodeObject(text string) (object map[string]any, ok bool) {
-	b, ok := decodeText(text)
-	return object, ok && json.Unmarshal(b, &object) == nil && object != nil
-}
-
-// readHeader reads the JOSE header. It only selects among keys that the client has (RFC 8725, 3.10), and its typ
-// keeps access tokens out (3.11).
-func (a *assertion) readHeader(header map[string]any) error {
-	for _, refused := range [...]string{"crit", "jwk", "jku", "x5u", "x5c"} {
-		if _, has := header[refused]; has {
-			return invalidAssertion("header with a key or an extension")
-		}
-	}
-	if value, has := header["typ"]; has {
-		typ, _ := value.(string)
-		if !strings.EqualFold(typ, "JWT") && !strings.EqualFold(typ, "client-authentication+jwt") {
-			return invalidAssertion("another type of token")
-		}
-	}
-	alg, _ := header["alg"].(string)
-	if a.method = clientMethods[alg]; a.method == nil {
-		return invalidAssertion("algorithm not allowed")
-	}
-	value, has := header["kid"]
-	a.kid, _ = value.(string)
-	if has && !validKID(a.kid) {
-		return invalidAssertion("malformed kid")
-	}
-	return nil
-}
-
-// readClaims reads the claims and checks that they have the right types.
-func (a *assertion) readClaims(claims map[string]any) error {
-	a.issuer, _ = claims["iss"].(string)
-	a.subject, _ = claims["sub"].(string)
-	a.id, _ = claims["jti"].(string)
-	if n := utf8.RuneCountInString(a.id); n < 1 || n > maxJTI {
-		return invalidAssertion("jti missing or over 64 characters")
-	}
-	var ok bool
-	if a.audience, ok = texts(claims["aud"]); !ok || len(a.audience) > maxAudiences {
-		return invalidAssertion("aud missing or malformed")
-	}
-	for name, into := range map[string]*store.Instant{"exp": &a.expires, "nbf": &a.notBefore, "iat": &a.issuedAt} {
-		value, has := claims[name]
-		if !has && name != "exp" {
-			continue
-		}
-		if *into, ok = numericDate(value); !ok {
-			return invalidAssertion("exp missing, or an instant malformed")
-		}
-	}
-	return nil
-}
-
-// texts reads a string or an array of strings.
-func texts(value any) (all []string, ok bool) {
-	switch v := value.(type) {
-	case string:
-		return []string{v}, true
-	case []any:
-		for _, element := range v {
-			text, ok := element.(string)
-			if !ok {
-				return nil, false
-			}
-			all = append(all, text)
-		}
-		return all, true
-	}
-	return nil, false
-}
-
-// numericDate reads an instant in seconds, whole or not (RFC 7519, 2), within what an Instant can hold.
-func numericDate(value any) (store.Instant, bool) {
-	seconds, ok := value.(float64)
-	if !ok || seconds < 0 || seconds > 9e9 {
-		return 0, false
-	}
-	whole, rest := math.Modf(seconds)
-	return store.Instant(whole)*store.Instant(time.Second) + store.Instant(rest*float64(time.Second)), true
-}
-
-// check decides whether the claims are right at now (RFC 7523, 3).
-func (a *assertion) check(req AssertionRequest, issuer string, now store.Instant) error {
-	ours := func(aud string) bool {
-		return aud != "" && (aud == issuer || slices.Contains(req.Audiences, aud))
-	}
-	switch {
-	case a.issuer != a.subject:
-		return invalidAssertion("iss is not sub")
-	case req.Client != "" && req.Client != a.subject:
-		return invalidAssertion("of another client than is named beside it")
-	case !slices.ContainsFunc(a.audience, ours):
-		return invalidAssertion("for another audience")
-	case now >= a.expires.Add(assertionSkew):
-		return invalidAssertion("expired")
-	case a.expires > now.Add(maxAssertionLife+assertionSkew):
-		return invalidAssertion("exp more than five minutes ahead")
-	case max(a.notBefore, a.issuedAt) > now.Add(assertionSkew):
-		return invalidAssertion("not valid yet")
-	}
-	return nil
-}
+// invalidAssertion is ErrInvalidAssertion for a reason.
+func invalidAssertion(reason error) error { return fmt.Errorf("%w: %w", ErrInvalidAssertion, reason) }
 
 // signatory returns the client that an assertion names, if one of its keys made the signature.
-func (s *Service) signatory(ctx context.Context, a *assertion) (Client, error) {
-	c, err := s.Client(ctx, a.subject)
+func (s *Service) signatory(ctx context.Context, a *jose.Assertion) (Client, error) {
+	c, err := s.Client(ctx, a.Client)
 	if errors.Is(err, ErrUnknownClient) {
-		return Client{}, fmt.Errorf("%w: %w", ErrInvalidAssertion, err)
+		return Client{}, invalidAssertion(err)
 	}
 	if err != nil {
 		return Client{}, err
@@ -244,32 +91,31 @@ func (s *Service) signatory(ctx context.Context, a *assertion) (Client, error) {
 		return Client{}, err
 	}
 	if !signed {
-		return Client{}, invalidAssertion("not signed with a key of the client")
+		return Client{}, invalidAssertion(errors.New("not signed with a key of the client"))
 	}
 	return c, nil
 }
 
 // signedBy reports whether the client signed the assertion.
-func (s *Service) signedBy(ctx context.Context, c Client, a *assertion) (bool, error) {
+func (s *Service) signedBy(ctx context.Context, c Client, a *jose.Assertion) (bool, error) {
 	if c.JWKSURL == "" {
-		keys, _, _ := parseKeySet([]byte(c.JWKS)) // New or Client found no mistake
-		return a.signedBy(keys), nil
+		keys, _, _ := jose.ParseKeySet([]byte(c.JWKS)) // New or Client found no mistake
+		return a.SignedBy(keys), nil
 	}
-	signed, err := s.keySets.signed(ctx, c.JWKSURL, a)
+	signed, err := s.keySets.Signed(ctx, c.JWKSURL, a)
+	if errors.Is(err, jose.ErrNoKeys) {
+		err = unavailable{err}
+	}
 	if err != nil {
 		return false, s.failed(ctx, "fetching client keys", err)
 	}
 	return signed, nil
 }
 
-// signedBy reports whether one of the keys made the signature. A kid selects the keys that have it, and those
-// without one, since a key need not have one (RFC 7517, 4.5). No kid selects all.
-func (a *assertion) signedBy(keys []clientKey) bool {
-	return slices.ContainsFunc(keys, func(k clientKey) bool {
-		selected := a.kid == "" || k.id == "" || a.kid == k.id
-		return selected && k.method == a.method && k.method.Verify(a.signed, a.signature, k.public) == nil
-	})
-}
+// unavailable is an error that matches ErrUnavailable too, without its text, which tells of the store.
+type unavailable struct{ error }
+
+func (unavailable) Is(target error) bool { return target == ErrUnavailable }
 
 // A claim is an empty record under the name of a client's jti, as the signature may be spelled in more than one way. It must
 // not be there yet. It stays a little longer than the assertion works, in case the clock of the Service that sweeps

@@ -2,20 +2,12 @@ package passwordless_test
 
 import (
 	"context"
-	"crypto"
 	"crypto/ecdsa"
-	"crypto/ed25519"
 	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/x509"
 	"encoding/base64"
 	"encoding/json"
-	"encoding/pem"
-	"errors"
 	"fmt"
 	"math/big"
-	"runtime"
-	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -42,7 +34,7 @@ type signatory struct {
 	clock  *clock
 	client string
 	method jwt.SigningMethod
-	key    any
+	key    *ecdsa.PrivateKey
 }
 
 // newSignatory makes a world with a client "keyed", which has an ES256 key "c1".
@@ -50,8 +42,8 @@ func newSignatory(t testing.TB, change ...func(*passwordless.Config)) (*world, s
 	key := ecKey(t)
 	w := newWorld(t, append([]func(*passwordless.Config){func(c *passwordless.Config) {
 		c.Clients = append(c.Clients.(passwordless.ClientList),
-			passwordless.Client{ID: "keyed", JWKS: jwks(t, jwkOf(t, key.Public(), member{"kid": "c1"}))},
-			passwordless.Client{ID: "keyed-too", JWKS: jwks(t, jwkOf(t, key.Public(), member{"kid": "c1"}))},
+			passwordless.Client{ID: "keyed", JWKS: jwks(t, jwkOf(t, key, member{"kid": "c1"}))},
+			passwordless.Client{ID: "keyed-too", JWKS: jwks(t, jwkOf(t, key, member{"kid": "c1"}))},
 			passwordless.Client{ID: "secretive", SecretHashes: []passwordless.SecretHash{passwordless.HashSecret("s")}})
 	}}, change...)...)
 	return w, signatory{t: t, clock: w.clock, client: "keyed", method: jwt.SigningMethodES256, key: key}
@@ -102,147 +94,43 @@ func (w *world) refuses(a passwordless.Secret, rule string) {
 	assert.Nil(w.t, release, rule)
 }
 
-func TestEachAlgorithmOfAssertions(t *testing.T) { // CA-1, TK-1
-	edwards, edwardsKey, err := ed25519.GenerateKey(rand.Reader)
-	require.NoError(t, err)
-	keys := map[string]struct {
-		public  crypto.PublicKey
-		private any
-	}{"EdDSA": {edwards, edwardsKey}}
-	for alg, curve := range map[string]elliptic.Curve{"ES256": elliptic.P256(), "ES384": elliptic.P384(), "ES512": elliptic.P521()} {
-		key, err := ecdsa.GenerateKey(curve, rand.Reader)
-		require.NoError(t, err)
-		keys[alg] = struct {
-			public  crypto.PublicKey
-			private any
-		}{key.Public(), key}
-	}
-	for _, alg := range []string{"RS256", "RS384", "RS512", "PS256", "PS384", "PS512"} {
-		keys[alg] = struct {
-			public  crypto.PublicKey
-			private any
-		}{rsaKey().Public(), rsaKey()}
-	}
-	for alg, key := range keys {
-		named := alg
-		if slices.Contains([]string{"RS256", "ES256", "ES384", "ES512", "EdDSA"}, alg) {
-			named = "" // what a key of its type has without being told
-		}
-		w, s := newSignatory(t, func(c *passwordless.Config) {
-			c.Clients = passwordless.ClientList{{ID: "keyed", JWKS: jwks(t, jwkOf(t, key.public, edited(member{"alg": named, "kid": "k"}, omitted(named, "alg"))))}}
-		})
-		s.method, s.key = jwt.GetSigningMethod(alg), key.private
-		w.accepts(s.assertion(), alg+" without a kid")
-		w.accepts(s.sign(s.claims(), member{"kid": "k"}), alg+" with a kid")
-		for other := range keys {
-			if other != alg {
-				s.method, s.key = jwt.GetSigningMethod(other), keys[other].private
-				w.refuses(s.sign(s.claims(), member{"kid": "k"}), other+" for the key of "+alg)
-			}
-		}
-	}
-}
-
-func TestAKeyWithoutAKidIsTriedForEveryKid(t *testing.T) { // CA-1: RFC 7517, 4.5: kid is optional
-	named, nameless := ecKey(t), ecKey(t)
-	w, s := newSignatory(t, func(c *passwordless.Config) {
-		c.Clients = passwordless.ClientList{{ID: "keyed", JWKS: jwks(t, jwkOf(t, named.Public(), member{"kid": "c1"}), jwkOf(t, nameless.Public()))}}
-	})
-	for rule, kid := range map[string]any{"no kid": nil, "a kid that no key has": "c2", "the kid of another key": "c1"} {
-		s.key = nameless
-		w.accepts(s.sign(s.claims(), member{"kid": kid}), rule)
-		s.key = ecKey(t)
-		w.refuses(s.sign(s.claims(), member{"kid": kid}), rule+", a stranger's key")
-	}
-	s.key = named
-	w.accepts(s.assertion(), "a key with a kid, for no kid")
-	w.accepts(s.sign(s.claims(), member{"kid": "c1"}), "a key with a kid, for its own")
-	w.refuses(s.sign(s.claims(), member{"kid": "c2"}), "a key with a kid, for another")
-}
-
-// omitted removes a member whose value is "".
-func omitted(value, name string) member {
-	if value == "" {
-		return member{name: nil}
-	}
-	return nil
-}
-
-func TestAssertionsThatAreRight(t *testing.T) { // CA-1, TK-5
+func TestAuthenticatingByAssertion(t *testing.T) { // CA-1, TK-5
 	w, s := newSignatory(t)
-	now := w.clock.Now()
-	at := func(d time.Duration) int64 { return now.Add(d).Unix() }
-	for rule, change := range map[string]member{
-		"aud: the issuer":                  {},
-		"aud: the token endpoint":          {"aud": tokenEndpoint},
-		"aud: an array":                    {"aud": []string{ourIssuer}},
-		"aud: one of five is ours":         {"aud": []string{"a", "b", "c", "d", ourIssuer}},
-		"exp: five minutes and the skew":   {"exp": at(5*time.Minute + 10*time.Second)},
-		"exp: over within the skew":        {"exp": at(-9 * time.Second), "iat": nil, "nbf": nil},
-		"exp: with a fraction":             {"exp": float64(at(0)) + 30.5},
-		"iat and nbf: missing":             {"iat": nil, "nbf": nil},
-		"iat and nbf: within the skew":     {"iat": at(10 * time.Second), "nbf": at(10 * time.Second)},
-		"iat: long ago":                    {"iat": at(-24 * time.Hour)},
-		"jti: 64 characters":               {"jti": strings.Repeat("é", 64)},
-		"claims that are nobody's concern": {"nonce": "n", "azp": []int{1}},
-	} {
-		w.accepts(s.assertion(change), rule)
-	}
-	for rule, header := range map[string]member{
-		"typ: missing":     {"typ": nil},
-		"typ: jwt":         {"typ": "jwt"},
-		"typ: of RFC 7523": {"typ": "client-authentication+jwt"},
-		"kid: known":       {"kid": "c1"},
-		"x5t is no key":    {"x5t": "AA"},
-	} {
-		w.accepts(s.sign(s.claims(), header), rule)
-	}
+	assert.Equal(t, []string{"ES256", "ES384", "ES512", "EdDSA", "PS256", "PS384", "PS512", "RS256", "RS384", "RS512"}, passwordless.AssertionAlgorithms())
+	w.accepts(s.assertion(), "for the issuer")
+	w.accepts(s.assertion(member{"aud": tokenEndpoint}), "for the token endpoint")
 	_, _, err := w.AuthenticateAssertion(t.Context(), passwordless.AssertionRequest{Client: "keyed", Assertion: s.assertion()})
 	require.NoError(t, err, "named beside it")
+	stranger := s
+	stranger.key = ecKey(t)
+	for rule, a := range map[string]passwordless.Secret{
+		"not a compact JWS":        "sesame",
+		"algorithm not allowed":    s.sign(s.claims(), member{"alg": "none"}),
+		"malformed kid":            s.sign(s.claims(), member{"kid": ""}),
+		"jti missing":              s.assertion(member{"jti": nil}),
+		"iss is not sub":           s.assertion(member{"iss": "keyed-too"}),
+		"for another audience":     s.assertion(member{"aud": "https://other.example.com/"}),
+		"expired":                  s.assertion(member{"exp": w.clock.Now().Add(-10 * time.Second).Unix()}),
+		"not signed with a key of": stranger.assertion(),
+	} {
+		w.refuses(a, rule)
+		_, _, err := w.assert(a)
+		require.ErrorContains(t, err, rule, "the reason is told")
+	}
 }
 
-func TestAssertionsWithWrongClaims(t *testing.T) { // CA-1, TK-5; test 22: aud of another server, exp in a day, iss is not sub
+func TestWhoCannotAuthenticateByAssertion(t *testing.T) { // CA-1
 	w, s := newSignatory(t)
-	now := w.clock.Now()
-	at := func(d time.Duration) int64 { return now.Add(d).Unix() }
-	for rule, change := range map[string]member{
-		"aud: another server's":             {"aud": "https://other.example.com/"},
-		"aud: without the slash":            {"aud": strings.TrimSuffix(ourIssuer, "/")},
-		"aud: missing":                      {"aud": nil},
-		"aud: empty":                        {"aud": ""},
-		"aud: an empty array":               {"aud": []string{}},
-		"aud: an array without us":          {"aud": []string{"a", "b"}},
-		"aud: six":                          {"aud": []string{"a", "b", "c", "d", "e", ourIssuer}},
-		"aud: an array of all kinds":        {"aud": []any{ourIssuer, 1}},
-		"aud: an object":                    {"aud": member{ourIssuer: true}},
-		"exp: missing":                      {"exp": nil},
-		"exp: over":                         {"exp": at(-10 * time.Second)},
-		"exp: in a day":                     {"exp": at(24 * time.Hour)},
-		"exp: a second past the most":       {"exp": at(5*time.Minute + 11*time.Second)},
-		"exp: text":                         {"exp": fmt.Sprint(at(time.Minute))},
-		"exp: beyond all time":              {"exp": 1e300},
-		"exp: negative":                     {"exp": -1},
-		"iat: in the future":                {"iat": at(11 * time.Second)},
-		"nbf: in the future":                {"nbf": at(11 * time.Second)},
-		"iat: text":                         {"iat": "now"},
-		"nbf: an object":                    {"nbf": member{}},
-		"iss is not sub":                    {"iss": "keyed-too"},
-		"sub of another":                    {"sub": "keyed-too"},
-		"iss: missing":                      {"iss": nil},
-		"neither iss nor sub":               {"iss": nil, "sub": nil},
-		"iss and sub: empty":                {"iss": "", "sub": ""},
-		"iss and sub: 65 characters":        {"iss": strings.Repeat("k", 65), "sub": strings.Repeat("k", 65)},
-		"iss and sub: numbers":              {"iss": 1, "sub": 1},
-		"a client that nobody knows":        {"iss": "nobody", "sub": "nobody"},
-		"a public client":                   {"iss": "web", "sub": "web"},
-		"a client with a secret and no key": {"iss": "secretive", "sub": "secretive"},
-		"jti: missing":                      {"jti": nil},
-		"jti: empty":                        {"jti": ""},
-		"jti: 65 characters":                {"jti": strings.Repeat("j", 65)},
-		"jti: a number":                     {"jti": 1},
-		"names in capitals":                 {"exp": nil, "EXP": at(time.Minute)},
+	for rule, client := range map[string]any{
+		"nobody's":            "nobody",
+		"a public client":     "web",
+		"a secret and no key": "secretive",
+		"65 characters":       strings.Repeat("k", 65),
+		"a number":            1,
+		"empty":               "",
+		"missing":             nil,
 	} {
-		w.refuses(s.assertion(change), rule)
+		w.refuses(s.assertion(member{"iss": client, "sub": client}), rule)
 	}
 	_, _, err := w.assert(s.assertion(member{"iss": "nobody", "sub": "nobody"}))
 	require.ErrorIs(t, err, passwordless.ErrUnknownClient)
@@ -254,117 +142,11 @@ func TestAssertionsWithWrongClaims(t *testing.T) { // CA-1, TK-5; test 22: aud o
 	require.ErrorIs(t, err, passwordless.ErrInvalidAssertion, "an empty audience is nobody's")
 }
 
-func TestForgedAssertions(t *testing.T) { // CA-1, TK-1, TK-2, TK-3, TK-4; CVE-2018-0114
-	w, s := newSignatory(t, func(c *passwordless.Config) {
-		c.Clients = append(c.Clients.(passwordless.ClientList), passwordless.Client{ID: "rsa", JWKS: jwks(t, jwkOf(t, rsaKey().Public(), member{"kid": "r1"}))})
-	})
-	stranger := s
-	stranger.key = ecKey(t)
-	embedded := jwkOf(t, stranger.key.(*ecdsa.PrivateKey).Public())
-	unsigned := s
-	unsigned.method, unsigned.key = jwt.SigningMethodNone, jwt.UnsafeAllowNoneSignatureType
-	for _, alg := range []any{"none", "None", "nOnE", "NONE", "", nil, 1, "es256", "HS256", "ES256K", "Ed25519", strings.Repeat("a", 17)} {
-		w.refuses(unsigned.sign(s.claims(), member{"alg": alg}), fmt.Sprint("unsigned, alg ", alg))
-		w.refuses(unsigned.sign(s.claims(), member{"alg": alg})+"AAAA", fmt.Sprint("badly signed, alg ", alg))
-	}
-	w.refuses(unsigned.sign(s.claims(), member{"alg": "ES256"}), "unsigned")
-
-	public, err := x509.MarshalPKIXPublicKey(rsaKey().Public())
-	require.NoError(t, err)
-	set := jwks(t, jwkOf(t, rsaKey().Public(), member{"kid": "r1"}))
-	rsa := signatory{t: t, clock: w.clock, client: "rsa", method: jwt.SigningMethodRS256, key: rsaKey()}
-	_, _, err = w.assert(rsa.assertion())
-	require.NoError(t, err)
-	for rule, secret := range map[string][]byte{
-		"DER": public, "PEM": pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: public}), "the key set": []byte(set), "nothing": {},
-		"modulus": rsaKey().N.Bytes(),
-	} {
-		symmetric := rsa
-		symmetric.method, symmetric.key = jwt.SigningMethodHS256, secret
-		w.refuses(symmetric.assertion(), "HS256 with the public key: "+rule)
-		w.refuses(symmetric.sign(symmetric.claims(), member{"alg": "RS256", "kid": "r1"}), "HS256 that says RS256: "+rule)
-	}
-	swapped := rsa
-	swapped.method = jwt.SigningMethodPS256
-	w.refuses(swapped.assertion(), "PS256 with a key for RS256")
-	w.refuses(swapped.sign(swapped.claims(), member{"alg": "RS256"}), "PS256 that says RS256")
-
-	w.refuses(stranger.assertion(), "another key")
-	w.refuses(stranger.sign(s.claims(), member{"kid": "c1"}), "another key with a known kid")
-	for rule, header := range map[string]member{
-		"jwk":                                  {"jwk": embedded},
-		"jku":                                  {"jku": "https://attacker.example.com/jwks.json"},
-		"x5u":                                  {"x5u": "https://attacker.example.com/chain.pem"},
-		"x5c":                                  {"x5c": []string{"AA"}},
-		"crit":                                 {"crit": []string{"b64"}, "b64": false},
-		"kid: of nobody, and a path, and SQL":  {"kid": "../../c1' OR '1'='1"},
-		"kid: with a control character":        {"kid": "c1\x00"},
-		"kid: empty":                           {"kid": ""},
-		"kid: a number":                        {"kid": 1},
-		"kid: 129 bytes":                       {"kid": strings.Repeat("c", 129)},
-		"kid: a megabyte":                      {"kid": strings.Repeat("c", 1<<20)},
-		"typ: of access tokens":                {"typ": "at+jwt"},
-		"typ: empty":                           {"typ": ""},
-		"typ: a number":                        {"typ": 1},
-		"typ: another kind":                    {"typ": "dpop+jwt"},
-		"alg in capitals beside the right one": {"alg": "none", "ALG": "ES256"},
-	} {
-		w.refuses(stranger.sign(s.claims(), header), rule+", another key")
-		w.refuses(s.sign(s.claims(), header), rule+", the right key")
-	}
-}
-
-func TestMalformedAssertions(t *testing.T) { // TK-6; CVE-2025-27144, CVE-2025-30204
+func TestAnAssertionWithAKidOfAKeyWithoutOne(t *testing.T) { // CA-1
 	w, s := newSignatory(t)
-	good := s.assertion().Reveal()
-	pieces := strings.Split(good, ".")
-	sized := func(size int, header member) passwordless.Secret { // an assertion of exactly so many bytes
-		claims := s.claims(member{"pad": ""})
-		short := size - len(s.sign(claims, header))
-		claims["pad"] = strings.Repeat("p", (short*3+2)/4)
-		a := s.sign(claims, header)
-		require.Len(t, a.Reveal(), size)
-		return a
-	}
-	for rule, text := range map[string]string{
-		"nothing":                 "",
-		"dots":                    "..",
-		"a million dots":          strings.Repeat(".", 1_000_000),
-		"2049 dots":               strings.Repeat(".", 2049),
-		"two parts":               pieces[0] + "." + pieces[1],
-		"four parts":              good + ".x",
-		"2049 bytes":              sized(2049, member{"kid": "c1"}).Reveal(),
-		"a megabyte":              pieces[0] + "." + strings.Repeat("A", 1<<20) + "." + pieces[2],
-		"padding":                 good + "=",
-		"a line break at the end": good + "\n",
-		"a line break inside":     pieces[0] + "." + pieces[1] + "\r\n." + pieces[2],
-		"spare bits":              good[:len(good)-1] + "_",
-		"a space before":          " " + good,
-		"JSON serialisation":      fmt.Sprintf(`{"payload":%q,"protected":%q,"signature":%q}`, pieces[1], pieces[0], pieces[2]),
-		"flattened, with dots":    fmt.Sprintf(`{"payload":"%s.","protected":"%s.","signature":%q}`, pieces[1], pieces[0], pieces[2]),
-		"no signature":            pieces[0] + "." + pieces[1] + ".",
-		"a changed signature":     pieces[0] + "." + pieces[1] + "." + base64url(make([]byte, 64)),
-		"a short signature":       pieces[0] + "." + pieces[1] + "." + pieces[2][:40],
-		"no header":               "." + pieces[1] + "." + pieces[2],
-		"a header that is null":   base64url([]byte("null")) + "." + pieces[1] + "." + pieces[2],
-		"a header that is a list": base64url([]byte("[]")) + "." + pieces[1] + "." + pieces[2],
-		"claims that are null":    pieces[0] + "." + base64url([]byte("null")) + "." + pieces[2],
-		"claims that are nested":  pieces[0] + "." + base64url([]byte(strings.Repeat("[", 900))) + "." + pieces[2],
-		"other claims":            pieces[0] + "." + strings.Split(s.assertion().Reveal(), ".")[1] + "." + pieces[2],
-	} {
-		w.refuses(passwordless.Secret(text), rule)
-	}
-	w.accepts(passwordless.Secret(good), "none of them used it up")
-	w.accepts(sized(2048, nil), "2048 bytes")
-
-	dots := passwordless.Secret(strings.Repeat(".", 1_000_000))
-	var before, after runtime.MemStats
-	runtime.ReadMemStats(&before)
-	for range 100 {
-		_, _, _ = w.assert(dots)
-	}
-	runtime.ReadMemStats(&after)
-	assert.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(1_000_000), "memory does not grow with the input")
+	w.cfg.Clients = passwordless.ClientList{{ID: "keyed", JWKS: jwks(t, jwkOf(t, s.key))}}
+	w = w.second()
+	w.accepts(s.sign(s.claims(), member{"kid": "any"}), "the only key")
 }
 
 func TestOurTokensAreNoAssertions(t *testing.T) { // TK-4, CA-5
@@ -528,37 +310,13 @@ func TestALostAnswerDoesNotSpendTheAssertion(t *testing.T) {
 	require.ErrorIs(t, err, passwordless.ErrReplayedAssertion)
 }
 
-func TestErrorsOfAssertionsRepeatNothing(t *testing.T) { // PR-2
+func TestErrorsOfAuthenticatingRepeatNothing(t *testing.T) { // PR-2
 	w, s := newSignatory(t)
-	for _, a := range []passwordless.Secret{
-		s.sign(s.claims(), member{"kid": "sesame"}), s.sign(s.claims(), member{"alg": "sesame"}), s.sign(s.claims(), member{"typ": "sesame"}),
-		s.assertion(member{"iss": "sesame"}), s.assertion(member{"aud": "sesame"}), s.assertion(member{"exp": "sesame"}),
-		s.assertion(member{"iss": "sesame", "sub": "sesame"}), "sesame",
-	} {
+	for _, a := range []passwordless.Secret{s.sign(s.claims(), member{"kid": "sesame"}), s.assertion(member{"iss": "sesame", "sub": "sesame"}), "sesame"} {
 		_, _, err := w.assert(a)
 		require.ErrorIs(t, err, passwordless.ErrInvalidAssertion)
 		assert.NotContains(t, err.Error(), "sesame")
 	}
 	a := s.assertion()
 	assert.NotContains(t, fmt.Sprintf("%+v", passwordless.AssertionRequest{Assertion: a}), a.Reveal())
-}
-
-// Whatever is presented, nothing that the client did not sign is accepted, and nothing panics (OP-3).
-func FuzzAssertion(f *testing.F) {
-	w, s := newSignatory(f)
-	genuine := s.assertion().Reveal()
-	f.Add(genuine)
-	f.Add(genuine + "\n")
-	f.Add("e30.e30.")
-	f.Add("...")
-	f.Add(`{"payload":"e30","signatures":[]}`)
-	f.Fuzz(func(t *testing.T, text string) {
-		if text == genuine {
-			return
-		}
-		c, release, err := w.assert(passwordless.Secret(text))
-		if err == nil || !errors.Is(err, passwordless.ErrInvalidAssertion) || c.ID != "" || release != nil {
-			t.Fatalf("%v", err)
-		}
-	})
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/seed62b93bad/passwordless/internal/canon"
+	"github.com/seed62b93bad/passwordless/internal/jose"
 )
 
 // A Tenant is a set of clients and users of its own. Nothing made in one works in
@@ -239,7 +240,7 @@ func (c Client) validate(s *Service) error {
 	keyed := c.JWKS != "" || c.JWKSURL != ""
 	bad(c.Public != (len(c.SecretHashes) > 0 || keyed), "want either Public or a means to authenticate: SecretHashes, JWKS or JWKSURL")
 	bad(c.JWKS == "" || c.JWKSURL == "", "want one of JWKS and JWKSURL")
-	err := checkKeySet(c.JWKS)
+	err := jose.CheckKeySet(c.JWKS)
 	bad(err == nil, "JWKS: %v", err)
 	err = canon.RedirectURI(c.JWKSURL, canon.RedirectRules{})
 	bad(c.JWKSURL == "" || err == nil, "JWKSURL: %v", ruleOf(err))
@@ -262,7 +263,7 @@ func (c Client) validate(s *Service) error {
 	bad(between(c.MaxAttempts, 0, maxTries), "MaxAttempts: %d is outside 1 to 10", c.MaxAttempts)
 	bad(c.TokenLife == 0 || between(c.TokenLife, time.Minute, day), "TokenLife: %v is outside one minute to 24 hours", c.TokenLife)
 	hs256 := c.Algorithm == HS256
-	_, signs := s.signers[c.signs()]
+	_, signs := s.signing.For(string(c.signs()))
 	bad(signs || hs256 || c.Algorithm == "", "Algorithm: no signing key for %s", c.signs())
 	bad(!hs256 || !c.Public, "Algorithm: a public client cannot keep HS256Key")
 	bad(!hs256 || !weakKey(c.HS256Key), "HS256Key: want at least %d random bytes", minKey)

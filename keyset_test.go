@@ -2,14 +2,15 @@ package passwordless_test
 
 import (
 	"context"
-	"crypto"
+	"crypto/ecdsa"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"strings"
-	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -19,346 +20,145 @@ import (
 	"github.com/seed62b93bad/passwordless"
 )
 
-// A publisher is where a client publishes its key set.
-type publisher struct {
-	*httptest.Server
-	mu      sync.Mutex // guards all below
-	answer  http.HandlerFunc
-	fetched int
+// A member is a change of one member of a JSON object; nil removes it.
+type member = map[string]any
+
+// jwkOf writes a public key on P-256 as a JSON Web Key.
+func jwkOf(t testing.TB, key *ecdsa.PrivateKey, changes ...member) member {
+	t.Helper()
+	point, err := key.PublicKey.Bytes()
+	require.NoError(t, err)
+	return edited(member{"kty": "EC", "crv": "P-256", "x": base64url(point[1:33]), "y": base64url(point[33:])}, changes...)
 }
 
-// newPublisher makes a publisher, and a world with a client "keyed" that names it.
-func newPublisher(t *testing.T) (*publisher, *world, signatory) {
-	p := &publisher{}
-	p.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		p.mu.Lock()
-		p.fetched++
-		answer := p.answer
-		p.mu.Unlock()
-		answer(w, r)
-	}))
-	t.Cleanup(p.Close)
-	w, s := newSignatory(t, func(c *passwordless.Config) {
-		c.Clients = passwordless.ClientList{{ID: "keyed", JWKSURL: p.URL + "/jwks"}}
-	})
-	p.publish(jwks(t, jwkOf(t, publicOf(s), member{"kid": "c1"})))
-	return p, w, s
-}
-
-func (p *publisher) publish(set string) {
-	p.respond(func(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprint(w, set) })
-}
-
-func (p *publisher) respond(answer http.HandlerFunc) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.answer = answer
-}
-
-func (p *publisher) fail() {
-	p.respond(func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "sesame", http.StatusBadGateway) })
-}
-
-// fetches returns how often the set was fetched since the last call.
-func (p *publisher) fetches() int {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	n := p.fetched
-	p.fetched = 0
-	return n
-}
-
-func publicOf(s signatory) crypto.PublicKey { return s.key.(crypto.Signer).Public() }
-
-// unavailable presents an assertion of which nobody can tell whether it is right.
-func (w *world) unavailable(a passwordless.Secret, rule string) {
-	w.t.Helper()
-	w.events.types()
-	_, release, err := w.assert(a)
-	require.ErrorIs(w.t, err, passwordless.ErrUnavailable, rule)
-	require.NotErrorIs(w.t, err, passwordless.ErrInvalidAssertion, rule)
-	assert.NotContains(w.t, err.Error(), "sesame", rule)
-	assert.Nil(w.t, release, rule)
-	assert.Equal(w.t, []passwordless.EventType{passwordless.EventFailed}, w.events.types(), rule)
-}
-
-// unknown is an assertion that names a key that is not there, so a stranger could have written it.
-func (s signatory) unknown() passwordless.Secret { return s.sign(s.claims(), member{"kid": "unknown"}) }
-
-func TestAKeySetIsFetchedAndKept(t *testing.T) { // CA-1
-	p, w, s := newPublisher(t)
-	var header http.Header
-	set := jwks(t, jwkOf(t, publicOf(s), member{"kid": "c1"}))
-	p.respond(func(w http.ResponseWriter, r *http.Request) {
-		header = r.Header
-		http.SetCookie(w, &http.Cookie{Name: "c", Value: "v"})
-		_, _ = fmt.Fprint(w, set)
-	})
-	for range 3 {
-		w.accepts(s.assertion(), "without a kid")
-		w.accepts(s.sign(s.claims(), member{"kid": "c1"}), "with one")
+// edited applies changes to an object.
+func edited(object member, changes ...member) member {
+	for _, change := range changes {
+		maps.Copy(object, change)
 	}
-	assert.Equal(t, 1, p.fetches())
-	assert.Contains(t, header.Get("Accept"), "application/jwk-set+json")
-	w.clock.advance(10*time.Minute - 1)
-	w.accepts(s.assertion(), "nearly ten minutes")
-	assert.Zero(t, p.fetches())
-	w.clock.advance(1)
-	w.accepts(s.assertion(), "ten minutes")
-	assert.Equal(t, 1, p.fetches())
-	assert.Empty(t, header.Get("Cookie"))
-	w.clock.advance(-24 * time.Hour)
-	w.accepts(s.assertion(), "a clock that steps back")
-	assert.Equal(t, 1, p.fetches())
-	w.second().accepts(s.assertion(), "another Service")
-	assert.Equal(t, 1, p.fetches())
+	maps.DeleteFunc(object, func(_ string, v any) bool { return v == nil })
+	return object
 }
 
-func TestARotatedKeyIsFoundAtOnce(t *testing.T) { // CA-1
-	p, w, s := newPublisher(t)
-	old := s
-	w.accepts(old.assertion(), "the old key")
-	s.key = ecKey(t)
-	p.publish(jwks(t, jwkOf(t, publicOf(s), member{"kid": "c2"})))
-	w.clock.advance(time.Minute)
-	w.refuses(s.assertion(), "a key without a name is not looked for")
-	w.accepts(s.sign(s.claims(), member{"kid": "c2"}), "the new key")
-	assert.Equal(t, 2, p.fetches())
-	w.refuses(old.assertion(), "the old key is gone")
-	p.publish(`{"keys":[]}`)
-	w.clock.advance(10 * time.Minute)
-	w.refuses(s.assertion(), "every key is gone")
+// jwks writes a key set.
+func jwks(t testing.TB, keys ...member) string {
+	t.Helper()
+	text, err := json.Marshal(map[string]any{"keys": append([]member{}, keys...)})
+	require.NoError(t, err)
+	return string(text)
 }
 
-func TestAPublishedKeyWithoutAKidServesEveryKid(t *testing.T) { // CA-1
-	p, w, s := newPublisher(t)
-	p.publish(jwks(t, jwkOf(t, publicOf(s)), jwkOf(t, ecKey(t).Public(), member{"kid": "c1"})))
-	for range 3 {
-		w.accepts(s.unknown(), "a kid that no key has, which the key without one signed")
-		w.clock.advance(2 * time.Minute)
-	}
-	assert.Equal(t, 1, p.fetches(), "there is nothing to look for")
-	rotated := s
-	rotated.key = ecKey(t)
-	p.publish(jwks(t, jwkOf(t, publicOf(s)), jwkOf(t, publicOf(rotated), member{"kid": "c2"})))
-	w.refuses(rotated.sign(s.claims(), member{"kid": "c1"}), "a kid that some key has is not looked for")
-	assert.Zero(t, p.fetches())
-	w.accepts(rotated.sign(s.claims(), member{"kid": "c2"}), "a kid that no key has, which none signed, is looked for")
-	assert.Equal(t, 1, p.fetches())
-	for range 59 {
-		w.refuses(rotated.unknown(), "unknown kid, signed by none without one")
-		w.accepts(s.unknown(), "unknown kid, signed by the key without one")
-		w.clock.advance(time.Second)
-	}
-	assert.Zero(t, p.fetches(), "once a minute")
-	p.fail()
-	w.clock.advance(time.Minute)
-	w.accepts(s.unknown(), "the key without one needs no answer")
-	w.refuses(rotated.unknown(), "unknown kid, and the URL fails")
-	assert.Equal(t, 1, p.fetches())
-}
+var base64url = base64.RawURLEncoding.EncodeToString
 
-func TestAFloodOfUnknownKeysDoesNotReachTheURL(t *testing.T) { // CA-1, TK-3
-	p, w, s := newPublisher(t)
-	w.accepts(s.assertion(), "the first")
-	for range 30 {
-		w.refuses(s.unknown(), "unknown kid")
-		w.clock.advance(2 * time.Second)
-	}
-	assert.Equal(t, 1, p.fetches(), "within a minute")
-	for range 60 {
-		w.refuses(s.unknown(), "unknown kid")
-		w.clock.advance(2 * time.Second)
-	}
-	assert.Equal(t, 2, p.fetches(), "in two more")
-	p.fail()
-	w.clock.advance(time.Minute)
-	for range 30 {
-		w.refuses(s.unknown(), "unknown kid, and the URL fails")
-		w.accepts(s.assertion(), "which is nothing to the others")
-		w.clock.advance(time.Second)
-	}
-	assert.Equal(t, 1, p.fetches(), "a fetch that failed counts")
-	// Whoever cannot be a client does not get that far.
-	w.clock.advance(time.Hour)
-	w.refuses(s.sign(s.claims(member{"exp": 1}), member{"kid": "unknown"}), "expired")
-	w.refuses(s.sign(s.claims(member{"aud": "x"}), member{"kid": "unknown"}), "for another audience")
-	assert.Zero(t, p.fetches())
-}
-
-func TestAKeySetOutlivesAnOutage(t *testing.T) { // CA-1, OP-9
-	p, w, s := newPublisher(t)
-	w.accepts(s.assertion(), "fetched")
-	p.fail()
-	w.clock.advance(time.Hour - time.Second)
-	p.fetches()
-	for range 10 {
-		w.accepts(s.assertion(), "nearly an hour old")
-	}
-	assert.Equal(t, 1, p.fetches(), "one try a minute")
-	w.clock.advance(time.Second)
-	w.unavailable(s.assertion(), "an hour old")
-	p.publish(jwks(t, jwkOf(t, publicOf(s))))
-	w.unavailable(s.assertion(), "no new try at once")
-	w.clock.advance(5 * time.Second)
-	w.accepts(s.assertion(), "the outage is over")
-}
-
-func TestAKeySetThatCannotBeHad(t *testing.T) { // CA-1: redirects, sizes and forms
-	p, w, s := newPublisher(t)
-	elsewhere := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("a redirect was followed") }))
-	t.Cleanup(elsewhere.Close)
-	set := jwks(t, jwkOf(t, publicOf(s)))
-	text := func(body string) http.HandlerFunc {
-		return func(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprint(w, body) }
-	}
-	for rule, answer := range map[string]http.HandlerFunc{
-		"a redirect": func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, elsewhere.URL, http.StatusFound) },
-		"status 201": func(w http.ResponseWriter, _ *http.Request) {
-			w.WriteHeader(http.StatusCreated)
-			_, _ = fmt.Fprint(w, set)
-		},
-		"status 404":       func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "sesame", http.StatusNotFound) },
-		"too large":        text(set + strings.Repeat(" ", 64<<10)),
-		"without end":      endless,
-		"HTML":             text("<html>sesame</html>"),
-		"a key, not a set": text(`{"kty":"sesame"}`),
-		"seventeen keys":   text(`{"keys":[1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17]}`),
-		"cut short": func(w http.ResponseWriter, _ *http.Request) {
-			w.Header().Set("Content-Length", "5000")
-			_, _ = fmt.Fprint(w, set)
-		},
-		"broken off": func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) },
+func TestAClientsKeySetIsChecked(t *testing.T) { // CA-1, TK-1, TK-3
+	w := newWorld(t)
+	good := jwks(t, jwkOf(t, ecKey(t)))
+	for text, says := range map[string]string{
+		good: "", "keys": "JWKS: not a JSON object", jwks(t): "JWKS: no keys", "": "want either Public or a means to authenticate",
+		jwks(t, jwkOf(t, ecKey(t), member{"d": "AA"})):                   "JWKS: keys[0]: holds a private key",
+		jwks(t, jwkOf(t, ecKey(t)), member{"kty": "oct", "k": "sesame"}): "JWKS: keys[1]: holds a private key",
 	} {
-		w.clock.advance(5 * time.Second)
-		p.respond(answer)
-		w.unavailable(s.assertion(), rule)
-	}
-	w.clock.advance(5 * time.Second)
-	p.publish(set)
-	w.accepts(s.assertion(), "at last")
-}
-
-// endless writes until nobody reads any more.
-func endless(w http.ResponseWriter, _ *http.Request) {
-	for {
-		if _, err := fmt.Fprint(w, strings.Repeat(" ", 1<<16)); err != nil {
-			return
+		client := passwordless.Client{ID: "keyed", JWKS: text}
+		fixed, dynamic := w.cfg, w.cfg
+		fixed.Clients, dynamic.Clients = passwordless.ClientList{client}, someClient(client)
+		_, atFirst := passwordless.New(fixed)
+		_, looked := newService(t, dynamic).Client(t.Context(), "keyed")
+		for _, err := range []error{atFirst, looked} {
+			if says == "" {
+				require.NoError(t, err, text)
+				continue
+			}
+			require.ErrorContains(t, err, says, text)
+			assert.NotContains(t, err.Error(), "sesame")
 		}
 	}
 }
 
-func TestKeysOfOtherKindsArePassedOver(t *testing.T) { // CA-1, TK-1
-	p, w, s := newPublisher(t)
-	p.publish(jwks(t, member{"kty": "oct", "k": "AA", "kid": "c1"}, member{"kty": "AKP"}, jwkOf(t, ecKey(t).Public(), member{"use": "enc"}),
-		jwkOf(t, ecKey(t).Public(), member{"kid": "c1"}), jwkOf(t, publicOf(s), member{"kid": "c1"})))
-	w.accepts(s.sign(s.claims(), member{"kid": "c1"}), "the last of them")
-	p.publish(jwks(t, jwkOf(t, publicOf(s), member{"d": "AA"})))
+func TestAClientsKeySetURLIsChecked(t *testing.T) { // CA-1, LK-5
+	for url, ok := range map[string]bool{
+		"https://app.example.com/jwks.json":                         true,
+		"http://127.0.0.1:8080/jwks":                                true,
+		"http://localhost/jwks":                                     true,
+		"http://app.example.com/jwks.json":                          false,
+		"file:///etc/passwd":                                        false,
+		"https://user@app.example.com/":                             false,
+		"https://app.example.com/#x":                                false,
+		"/jwks.json":                                                false,
+		"https://app.example.com/" + strings.Repeat("a", 2048):      false,
+		"https://app.example.com/" + strings.Repeat("a", 2048-24):   true,
+		"https://app.example.com/" + strings.Repeat("a", 2048-24+1): false,
+	} {
+		cfg := newWorld(t).cfg
+		cfg.Clients = passwordless.ClientList{{ID: "keyed", JWKSURL: url}}
+		_, err := passwordless.New(cfg)
+		if ok {
+			require.NoError(t, err, url)
+		} else {
+			require.ErrorContains(t, err, "JWKSURL", url)
+		}
+	}
+}
+
+// published is a world whose client "keyed" publishes its keys at a URL, where handler answers. fetched counts.
+func published(t *testing.T, handler func(set string) http.HandlerFunc) (w *world, s signatory, fetched *atomic.Int32) {
+	fetched = new(atomic.Int32)
+	var answer http.HandlerFunc
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		fetched.Add(1)
+		answer(w, r)
+	}))
+	t.Cleanup(server.Close)
+	w, s = newSignatory(t, func(c *passwordless.Config) {
+		c.Clients = passwordless.ClientList{{ID: "keyed", JWKSURL: server.URL + "/jwks"}}
+	})
+	answer = handler(jwks(t, jwkOf(t, s.key, member{"kid": "c1"})))
+	return w, s, fetched
+}
+
+func TestKeysAtAURL(t *testing.T) { // CA-1
+	w, s, fetched := published(t, func(set string) http.HandlerFunc {
+		return func(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprint(w, set) }
+	})
+	unknown := func(changes ...member) passwordless.Secret {
+		return s.sign(s.claims(changes...), member{"kid": "unknown"})
+	}
+	w.refuses(unknown(member{"exp": 1}), "expired")
+	w.refuses(unknown(member{"aud": "x"}), "for another audience")
+	w.refuses(unknown(member{"iss": "nobody", "sub": "nobody"}), "of nobody")
+	assert.Zero(t, fetched.Load(), "whoever cannot be a client does not get that far")
+	w.accepts(s.assertion(), "without a kid")
+	w.accepts(s.sign(s.claims(), member{"kid": "c1"}), "with one")
+	assert.EqualValues(t, 1, fetched.Load())
+	w.refuses(unknown(), "unknown kid")
 	w.clock.advance(10 * time.Minute)
-	w.refuses(s.assertion(), "a private key that is published is everybody's")
+	w.accepts(s.assertion(), "by the clock of the Service, the keys are old")
+	assert.EqualValues(t, 2, fetched.Load())
 }
 
-func TestCallersShareAFetch(t *testing.T) { // CA-1
-	p, w, s := newPublisher(t)
-	set := jwks(t, jwkOf(t, publicOf(s)))
-	arrived, release := make(chan struct{}, 64), make(chan struct{})
-	p.respond(func(w http.ResponseWriter, _ *http.Request) {
-		arrived <- struct{}{}
-		<-release
-		_, _ = fmt.Fprint(w, set)
+func TestKeysThatCannotBeHad(t *testing.T) { // CA-1: nobody can tell whether the assertion is right
+	w, s, _ := published(t, func(string) http.HandlerFunc {
+		return func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "sesame", http.StatusBadGateway) }
 	})
-	var wait sync.WaitGroup
-	ask := func() { wait.Go(func() { w.accepts(s.assertion(), "shared") }) }
-	ask()
-	<-arrived
-	for range 32 {
-		ask()
-	}
-	impatient, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
-	defer cancel()
-	_, _, err := w.AuthenticateAssertion(impatient, passwordless.AssertionRequest{Assertion: s.assertion()})
-	require.ErrorIs(t, err, context.DeadlineExceeded, "who waits for another's fetch need not wait for ever")
-	close(release)
-	wait.Wait()
-	assert.Equal(t, 1, p.fetches())
+	c, release, err := w.assert(s.assertion())
+	require.ErrorIs(t, err, passwordless.ErrUnavailable)
+	require.NotErrorIs(t, err, passwordless.ErrInvalidAssertion)
+	require.EqualError(t, err, "passwordless: fetching client keys: key set not available: status is not 200")
+	assert.Empty(t, c)
+	assert.Nil(t, release)
+	assert.Equal(t, []passwordless.EventType{passwordless.EventFailed}, w.events.types())
 }
 
-func TestCallersShareAFetchThatFails(t *testing.T) { // CA-1: whoever waits for a URL that hangs does not then ask it again
-	p, w, s := newPublisher(t)
-	arrived, release := make(chan struct{}, 64), make(chan struct{})
-	p.respond(func(rw http.ResponseWriter, _ *http.Request) {
-		arrived <- struct{}{}
-		<-release
-		w.clock.advance(5 * time.Second) // as long as a fetch may take
-		http.Error(rw, "sesame", http.StatusBadGateway)
-	})
-	var wait sync.WaitGroup
-	ask := func() {
-		wait.Go(func() {
-			_, _, err := w.assert(s.assertion())
-			assert.ErrorIs(t, err, passwordless.ErrUnavailable)
-		})
-	}
-	ask()
-	<-arrived
-	for range 8 {
-		ask()
-	}
-	close(release)
-	wait.Wait()
-	assert.Equal(t, 1, p.fetches())
-	p.publish(jwks(t, jwkOf(t, publicOf(s))))
-	w.unavailable(s.assertion(), "nor is there a new try at once")
-	w.clock.advance(5 * time.Second)
-	w.accepts(s.assertion(), "five seconds after the end of the last")
-}
-
-func TestACallerWhoLeavesDoesNotSpoilTheFetch(t *testing.T) { // CA-1: nor make another
-	p, w, s := newPublisher(t)
-	set := jwks(t, jwkOf(t, publicOf(s)))
+func TestNothingIsClaimedForACallerWhoLeft(t *testing.T) { // CA-1
 	ctx, cancel := context.WithCancel(t.Context())
-	p.respond(func(w http.ResponseWriter, _ *http.Request) {
-		cancel()
-		_, _ = fmt.Fprint(w, set)
+	w, s, fetched := published(t, func(set string) http.HandlerFunc {
+		return func(w http.ResponseWriter, _ *http.Request) {
+			cancel()
+			_, _ = fmt.Fprint(w, set)
+		}
 	})
-	_, _, err := w.AuthenticateAssertion(ctx, passwordless.AssertionRequest{Assertion: s.assertion()})
-	require.ErrorIs(t, err, context.Canceled, "nothing is claimed for who has left")
-	w.accepts(s.assertion(), "the set is there")
-	assert.Equal(t, 1, p.fetches())
-}
-
-// publishers are clients of any name, each of which publishes its keys at a path of its own.
-type publishers struct{ url string }
-
-func (p publishers) Client(_ context.Context, id string) (passwordless.Client, error) {
-	return passwordless.Client{ID: id, JWKSURL: p.url + "/" + id}, nil
-}
-
-func TestOnlySoManyKeySetsAreKept(t *testing.T) { // CA-1: a cache that cannot fill the memory, nor be emptied by strangers
-	const kept = 4096
-	p, _, s := newPublisher(t)
-	w := newWorld(t, func(c *passwordless.Config) { c.Clients = publishers{p.URL} })
-	header, _, _ := strings.Cut(s.unknown().Reveal(), ".")
-	// forged names an unknown key of a client and is signed with none: it costs nothing to make.
-	forged := func(i int) {
-		s.client = fmt.Sprint("c", i)
-		claims, err := json.Marshal(s.claims())
-		require.NoError(t, err)
-		_, _, err = w.assert(passwordless.Secret(header + "." + base64.RawURLEncoding.EncodeToString(claims) + ".AAAA"))
-		require.ErrorIs(t, err, passwordless.ErrInvalidAssertion)
-	}
-	for i := range kept {
-		forged(i)
-	}
-	assert.Equal(t, kept, p.fetches())
-	for i := range kept {
-		forged(i)
-	}
-	assert.Zero(t, p.fetches(), "once a minute at most, of as many as are kept")
-	forged(kept)
-	assert.Equal(t, 1, p.fetches())
-	forged(1)
-	assert.Zero(t, p.fetches())
-	forged(0)
-	assert.Equal(t, 1, p.fetches(), "the oldest had made room")
+	a := s.assertion()
+	_, _, err := w.AuthenticateAssertion(ctx, passwordless.AssertionRequest{Assertion: a})
+	require.ErrorIs(t, err, context.Canceled)
+	w.accepts(a, "it is not used up")
+	assert.EqualValues(t, 1, fetched.Load(), "the set is there")
 }

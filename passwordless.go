@@ -42,6 +42,7 @@ import (
 	"time"
 
 	"github.com/seed62b93bad/passwordless/internal/canon"
+	"github.com/seed62b93bad/passwordless/internal/jose"
 	"github.com/seed62b93bad/passwordless/internal/message"
 	"github.com/seed62b93bad/passwordless/store"
 )
@@ -105,9 +106,8 @@ type Service struct {
 	async           bool
 	ring            *ring
 	index           *macKey
-	signers         map[Algorithm]signer // the signing one of each
-	signersByID     map[string]signer
-	jwks            []byte
+	signing         jose.Set
+	jwks            []byte // the public keys of signing
 	tenants         map[string]Tenant
 	clients         Clients
 	users           Users
@@ -118,7 +118,7 @@ type Service struct {
 	clock           Clock
 	events          func(context.Context, Event)
 	timeout         time.Duration
-	keySets         *keySets
+	keySets         *jose.KeySets
 }
 
 // Format prints the issuer alone, for every verb: a Service holds keys.
@@ -136,7 +136,7 @@ func New(cfg Config) (*Service, error) {
 	if s.clock == nil {
 		s.clock = systemClock{}
 	}
-	s.keySets = newKeySets(s.now)
+	s.keySets = jose.NewKeySets(s.clock.Now)
 	if s.users == nil {
 		s.users = &Directory{s}
 	}
@@ -157,8 +157,7 @@ func (s *Service) configure(cfg Config) error {
 	s.ring, err = newRing(cfg.Keys)
 	add(err)
 	add(s.setIndex(cfg))
-	s.signers, s.signersByID, s.jwks, err = newSigners(cfg.SigningKeys)
-	add(err)
+	add(s.setSigning(cfg.SigningKeys))
 	add(s.setTenants(cfg.Tenants))
 	if err = s.policy.validate(); err == nil {
 		s.digits, _ = shortest(s.policy.MaxYearlyRisk)

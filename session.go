@@ -10,8 +10,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/golang-jwt/jwt/v5"
-
 	"github.com/seed62b93bad/passwordless/store"
 )
 
@@ -400,8 +398,8 @@ func (s *Service) refreshed(client Client, f family, p presentedToken, now store
 
 // renewedClaims are the claims of an ID token that a refresh issues: those that tell who signed in and when, which
 // stay the same, and no nonce (OpenID Connect Core, 12.2).
-func (s *Service) renewedClaims(client Client, f family, now store.Instant, life time.Duration) jwt.MapClaims {
-	return jwt.MapClaims{"iss": s.issuer, "sub": f.subject, "aud": client.ID, "iat": seconds(now), "exp": seconds(now.Add(life)),
+func (s *Service) renewedClaims(client Client, f family, now store.Instant, life time.Duration) map[string]any {
+	return map[string]any{"iss": s.issuer, "sub": f.subject, "aud": client.ID, "iat": seconds(now), "exp": seconds(now.Add(life)),
 		"auth_time": seconds(f.at), "amr": amr(f.channel, f.method)}
 }
 

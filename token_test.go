@@ -174,26 +174,3 @@ func TestTokensNeedKeys(t *testing.T) {
 	_, err = w.guess(started.Handle, code)
 	require.NoError(t, err, "nothing was used up by the mistake")
 }
-
-// Some programs read an RSA key from its certificate and from nowhere else.
-func TestTheCertificateOfAnRSAKeyHoldsIt(t *testing.T) {
-	key, err := rsa.GenerateKey(rand.Reader, 3072)
-	require.NoError(t, err)
-	w := newWorld(t, func(c *passwordless.Config) {
-		c.SigningKeys = append(c.SigningKeys, passwordless.SigningKey{ID: "r1", Key: key})
-	})
-	var set struct {
-		Keys []struct {
-			Kid string
-			X5c [][]byte // in base64, which a []byte is in JSON
-		}
-	}
-	require.NoError(t, json.Unmarshal(w.JWKS(), &set))
-	require.Len(t, set.Keys, 2)
-	require.Len(t, set.Keys[1].X5c, 1)
-	certificate, err := x509.ParseCertificate(set.Keys[1].X5c[0])
-	require.NoError(t, err)
-	assert.True(t, key.PublicKey.Equal(certificate.PublicKey))
-	require.NoError(t, certificate.CheckSignature(certificate.SignatureAlgorithm, certificate.RawTBSCertificate, certificate.Signature))
-	assert.False(t, certificate.IsCA)
-}

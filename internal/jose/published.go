@@ -1,14 +1,15 @@
-package passwordless
+package jose
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/seed62b93bad/passwordless/internal/outbound"
-	"github.com/seed62b93bad/passwordless/store"
 )
 
 // How key sets at URLs are read.
@@ -21,10 +22,19 @@ const (
 	keySetFetchTime = 5 * time.Second
 )
 
-// keySets remembers the key sets that clients publish at URLs. It is a cache: a Service that forgets it fetches
-// them again. Safe for concurrent use.
-type keySets struct {
-	now   func() store.Instant
+// ErrNoKeys means that a key set could not be fetched, and that no earlier one may be used. Nobody can say whether an
+// assertion is right, which is no fault of its client.
+var ErrNoKeys = errors.New("key set not available")
+
+// KeySets checks assertions with the key sets that clients publish at URLs, and remembers the sets. It is a cache: what
+// is forgotten is fetched again. Safe for concurrent use.
+//
+// A set is used for ten minutes. Then it is fetched again, and used for an hour in all if its URL does not answer.
+// An assertion with a kid that no key of the set has, and that no key without a kid signed, has the set fetched at
+// once, but at most once a minute: anybody can write such an assertion. So a new kid is found when it is first used,
+// and a client whose keys have no kid causes no extra fetch, whatever kid its assertions name.
+type KeySets struct {
+	now   func() time.Time
 	fetch func(ctx context.Context, url string) ([]byte, error)
 
 	mu    sync.Mutex // guards all below
@@ -40,37 +50,38 @@ type keySet struct {
 
 // knownKeys is what is known of a key set. Immutable.
 type knownKeys struct {
-	keys    []clientKey
-	fetched store.Instant // when keys were; zero: never
-	tried   store.Instant // when a fetch last came to its end, whatever that was; zero: never
+	keys    []PublicKey
+	fetched time.Time // when keys were; zero: never
+	tried   time.Time // when a fetch last came to its end, whatever that was; zero: never
 }
 
-func newKeySets(now func() store.Instant) *keySets {
+// NewKeySets returns a KeySets without any sets. now tells the time.
+func NewKeySets(now func() time.Time) *KeySets {
 	client := outbound.New()
-	return &keySets{now: now, byURL: map[string]*keySet{}, fetch: func(ctx context.Context, url string) ([]byte, error) {
+	// A monotonic clock stands still while the machine sleeps. Without one, wall clocks are compared.
+	wall := func() time.Time { return now().Round(0) }
+	return &KeySets{now: wall, byURL: map[string]*keySet{}, fetch: func(ctx context.Context, url string) ([]byte, error) {
 		return client.Document(ctx, url, "application/jwk-set+json, application/json", maxKeySet)
 	}}
 }
 
-// signed reports whether a key published at a URL signed an assertion. The keys are those that are or were there at
-// most an hour ago. They are fetched if they are no longer fresh. They are also fetched, once a minute at most because
-// anybody can write a kid, if none of them signed the assertion and none has its kid. Callers that need the same fetch
-// share one.
+// Signed reports whether a key published at a URL signed an assertion. Callers that need the same fetch share one.
+// The URL must be configuration: the request goes wherever it points.
 //
-// Its error is a *keySetError, or the context's, if that ended while another caller fetched.
-func (k *keySets) signed(ctx context.Context, url string, a *assertion) (bool, error) {
+// Errors: ErrNoKeys, wrapped, and the context's, if that ended while another caller fetched.
+func (k *KeySets) Signed(ctx context.Context, url string, a *Assertion) (bool, error) {
 	set := k.of(url)
 	if known := set.last.Load(); known.fresh(k.now()) {
-		if signed := a.signedBy(known.keys); signed || known.names(a.kid) {
+		if signed := a.SignedBy(known.keys); signed || known.names(a.kid) {
 			return signed, nil
 		}
 	}
 	keys, err := k.newer(ctx, set, url, a.kid)
-	return a.signedBy(keys), err
+	return a.SignedBy(keys), err
 }
 
 // newer returns the keys of a set that was not enough for a kid, after a fetch if one is due.
-func (k *keySets) newer(ctx context.Context, set *keySet, url, kid string) ([]clientKey, error) {
+func (k *KeySets) newer(ctx context.Context, set *keySet, url, kid string) ([]PublicKey, error) {
 	select {
 	case set.turn <- struct{}{}:
 		defer func() { <-set.turn }()
@@ -87,13 +98,13 @@ func (k *keySets) newer(ctx context.Context, set *keySet, url, kid string) ([]cl
 		set.last.Store(known)
 	}
 	if !known.usable(now) {
-		return nil, &keySetError{reason}
+		return nil, fmt.Errorf("%w: %s", ErrNoKeys, reason)
 	}
 	return known.keys, nil
 }
 
 // of finds or makes the entry of a URL. The oldest makes room.
-func (k *keySets) of(url string) *keySet {
+func (k *KeySets) of(url string) *keySet {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if set := k.byURL[url]; set != nil {
@@ -113,7 +124,7 @@ func (k *keySets) of(url string) *keySet {
 // refetch fetches a set and returns what is known then, and the reason of a failure. It goes on when the caller
 // has given up, for a few seconds: else whoever opens requests and breaks them off could keep a set from being
 // fetched, or have it fetched without end.
-func (k *keySets) refetch(ctx context.Context, url string, known knownKeys, now store.Instant) (*knownKeys, string) {
+func (k *KeySets) refetch(ctx context.Context, url string, known knownKeys, now time.Time) (*knownKeys, string) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), keySetFetchTime)
 	defer cancel()
 	text, err := k.fetch(ctx, url)
@@ -121,7 +132,7 @@ func (k *keySets) refetch(ctx context.Context, url string, known knownKeys, now 
 	if err != nil {
 		return &known, err.Error()
 	}
-	keys, _, err := parseKeySet(text) // others than ours may be beside them
+	keys, _, err := ParseKeySet(text) // others than ours may be beside them
 	if err != nil {
 		return &known, err.Error()
 	}
@@ -131,17 +142,17 @@ func (k *keySets) refetch(ctx context.Context, url string, known knownKeys, now 
 
 // names reports whether a key has the kid of an assertion. If that names none, no fetch brings what it means.
 func (k *knownKeys) names(kid string) bool {
-	return kid == "" || slices.ContainsFunc(k.keys, func(key clientKey) bool { return key.id == kid })
+	return kid == "" || slices.ContainsFunc(k.keys, func(key PublicKey) bool { return key.ID == kid })
 }
 
 // fresh reports whether the keys may be used without a look at their URL.
-func (k *knownKeys) fresh(now store.Instant) bool { return since(k.fetched, now, keySetFresh) }
+func (k *knownKeys) fresh(now time.Time) bool { return since(k.fetched, now, keySetFresh) }
 
 // usable reports whether the keys may be used if there is no way to newer ones.
-func (k *knownKeys) usable(now store.Instant) bool { return since(k.fetched, now, keySetStale) }
+func (k *knownKeys) usable(now time.Time) bool { return since(k.fetched, now, keySetStale) }
 
 // pauses reports whether it is too early for another fetch.
-func (k *knownKeys) pauses(now store.Instant) bool {
+func (k *knownKeys) pauses(now time.Time) bool {
 	if k.usable(now) {
 		return since(k.tried, now, keySetPause)
 	}
@@ -149,13 +160,4 @@ func (k *knownKeys) pauses(now store.Instant) bool {
 }
 
 // since reports whether at was less than d ago. An instant that is to come, since a clock stepped back, was not.
-func since(at, now store.Instant, d time.Duration) bool { return at <= now && now < at.Add(d) }
-
-// A keySetError tells why there is no key set to use: nobody can say whether an assertion is right, which
-// is no fault of its client.
-type keySetError struct{ reason string }
-
-func (e *keySetError) Error() string { return "key set not available: " + e.reason }
-
-// Is makes errors.Is(err, ErrUnavailable) true.
-func (e *keySetError) Is(target error) bool { return target == ErrUnavailable }
+func since(at, now time.Time, d time.Duration) bool { return !at.After(now) && now.Before(at.Add(d)) }

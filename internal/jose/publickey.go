@@ -1,6 +1,7 @@
-package passwordless
+package jose
 
 import (
+	"cmp"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/ed25519"
@@ -15,27 +16,14 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 )
 
-// The limits of a client's key set, which may come from afar.
-const (
-	maxKeySet    = 64 << 10 // bytes
-	maxKeysInSet = 16
-	maxKeyID     = 128 // bytes
-)
+// maxKeyID is the longest kid of a client's key, in bytes.
+const maxKeyID = 128
 
-// A clientKey is a public key that signs a client's assertions: one key, one algorithm (RFC 8725, 3.1).
-type clientKey struct {
-	id     string // the kid; "" for none
+// A PublicKey is a public key that signs a client's assertions: one key, one algorithm (RFC 8725, 3.1).
+type PublicKey struct {
+	ID     string // the kid; "" for none
 	method jwt.SigningMethod
 	public crypto.PublicKey
-}
-
-// clientMethods are the algorithms of assertions. What is not named, "none" and the symmetric ones above all,
-// does not exist (RFC 8725, 3.2).
-var clientMethods = map[string]jwt.SigningMethod{
-	"RS256": jwt.SigningMethodRS256, "RS384": jwt.SigningMethodRS384, "RS512": jwt.SigningMethodRS512,
-	"PS256": jwt.SigningMethodPS256, "PS384": jwt.SigningMethodPS384, "PS512": jwt.SigningMethodPS512,
-	"ES256": jwt.SigningMethodES256, "ES384": jwt.SigningMethodES384, "ES512": jwt.SigningMethodES512,
-	"EdDSA": jwt.SigningMethodEdDSA,
 }
 
 // A jwk is a JSON Web Key as it is written (RFC 7517, 4; RFC 7518, 6; RFC 8037, 2). Members that are not named
@@ -62,79 +50,32 @@ type jwk struct {
 	K   json.RawMessage `json:"k"`
 }
 
-// parseKeySet reads a key set (RFC 7517, 5): its usable keys, and what is wrong with each other one. It is an
-// error if the set as a whole cannot be read. No error repeats what the set says.
-func parseKeySet(text []byte) (keys []clientKey, unusable []error, err error) {
-	var set struct {
-		Keys []json.RawMessage `json:"keys"`
-	}
-	switch {
-	case len(text) > maxKeySet:
-		return nil, nil, errors.New("key set over 64 KiB")
-	case json.Unmarshal(text, &set) != nil || set.Keys == nil:
-		return nil, nil, errors.New("not a JSON object with an array of keys")
-	case len(set.Keys) > maxKeysInSet:
-		return nil, nil, fmt.Errorf("more than %d keys", maxKeysInSet)
-	}
-	for i, raw := range set.Keys {
-		key, err := parseKey(raw)
-		if err != nil {
-			unusable = append(unusable, fmt.Errorf("keys[%d]: %w", i, err))
-			continue
-		}
-		keys = append(keys, key)
-	}
-	return keys, unusable, nil
-}
-
-// checkKeySet reports every mistake of a key set that is given by value; "" is none.
-func checkKeySet(text string) error {
-	if text == "" {
-		return nil
-	}
-	keys, unusable, err := parseKeySet([]byte(text))
-	if err == nil && len(keys)+len(unusable) == 0 {
-		err = errors.New("no keys")
-	}
-	return errors.Join(append(unusable, err)...)
-}
-
 // parseKey reads one key and settles its one algorithm.
-func parseKey(raw []byte) (clientKey, error) {
+func parseKey(raw []byte) (PublicKey, error) {
 	var k jwk
 	if err := json.Unmarshal(raw, &k); err != nil {
-		return clientKey{}, errors.New("not a JSON Web Key")
+		return PublicKey{}, errors.New("not a JSON Web Key")
 	}
 	for _, member := range [...]json.RawMessage{k.D, k.P, k.Q, k.DP, k.DQ, k.QI, k.Oth, k.K} {
 		if member != nil {
-			return clientKey{}, errors.New("holds a private key")
+			return PublicKey{}, errors.New("holds a private key")
 		}
 	}
 	switch {
 	case k.Use != "" && k.Use != "sig", k.Operations != nil && !slices.Contains(k.Operations, "verify"):
-		return clientKey{}, errors.New("not for signatures")
-	case k.ID != "" && !validKID(k.ID):
-		return clientKey{}, fmt.Errorf("kid: want at most %d printable ASCII bytes", maxKeyID)
+		return PublicKey{}, errors.New("not for signatures")
+	case k.ID != "" && !printable(k.ID, maxKeyID):
+		return PublicKey{}, fmt.Errorf("kid: want at most %d printable ASCII bytes", maxKeyID)
 	}
 	public, fitting, err := k.public()
 	if err != nil {
-		return clientKey{}, err
+		return PublicKey{}, err
 	}
-	alg := orDefault(k.Algorithm, fitting[0])
+	alg := cmp.Or(k.Algorithm, fitting[0])
 	if !slices.Contains(fitting, alg) {
-		return clientKey{}, errors.New("alg: not one for this type of key")
+		return PublicKey{}, errors.New("alg: not one for this type of key")
 	}
-	return clientKey{id: k.ID, method: clientMethods[alg], public: public}, nil
-}
-
-// validKID reports whether text is fit to name a key.
-func validKID(kid string) bool {
-	for _, b := range []byte(kid) {
-		if b < ' ' || b > '~' {
-			return false
-		}
-	}
-	return len(kid) >= 1 && len(kid) <= maxKeyID
+	return PublicKey{ID: k.ID, method: assertionMethods[alg], public: public}, nil
 }
 
 // public returns the key and the algorithms that fit it, the one that it has by default first.
@@ -195,11 +136,4 @@ func (k *jwk) ec() (*ecdsa.PublicKey, []string, error) {
 		return nil, nil, errors.New("not a point of the curve")
 	}
 	return key, []string{curve.alg}, nil
-}
-
-// decodeText decodes base64url that is spelled in its one way: without padding, spare bits or line breaks,
-// which the decoder would skip.
-func decodeText(text string) ([]byte, bool) {
-	b, err := encoding.DecodeString(text)
-	return b, err == nil && len(text) == encoding.EncodedLen(len(b))
 }
