@@ -91,7 +91,9 @@ func (c *AuthorizationCode) put(at *Moment, s store.Stage) store.Put {
 const codeSize = secret.NameSize + sha256.Size
 
 // Token makes the code as the client gets it.
-func (c *AuthorizationCode) Token(k *secret.Key, n secret.Name) string { return secret.Encode(string(n), c.secretOf(k, n)) }
+func (c *AuthorizationCode) Token(k *secret.Key, n secret.Name) string {
+	return secret.Encode(string(n), c.secretOf(k, n))
+}
 
 // secretOf covers all of the code but whether it was used: a record that says another thing gives another secret.
 func (c *AuthorizationCode) secretOf(k *secret.Key, n secret.Name) string {

@@ -157,7 +157,9 @@ func (c *Challenge) succeed(b *batch, at *Moment) verdict {
 }
 
 // returnsElsewhere reports whether the sign-in was begun for another redirect URI than the one that is to get its result.
-func (c *Challenge) returnsElsewhere(uri string) bool { return uri != "" && c.Redirect != "" && c.Redirect != uri }
+func (c *Challenge) returnsElsewhere(uri string) bool {
+	return uri != "" && c.Redirect != "" && c.Redirect != uri
+}
 
 // A Check presents a code as a Guess does, and a wrong one costs the same. A right one stays open. It costs an attempt too, but never
 // the last one, so that it can still be presented.
