@@ -1,401 +1,210 @@
 package passwordless
 
 import (
+	"context"
 	"crypto/sha256"
-	"encoding/hex"
-	"fmt"
-	"time"
+	"slices"
 
-	"github.com/seed62b93bad/passwordless/store"
+	"github.com/seed62b93bad/passwordless/internal/machine"
+	"github.com/seed62b93bad/passwordless/internal/secret"
 )
 
-// The challenge machine:
+// A VerifyRequest presents a code.
+type VerifyRequest struct {
+	// Handle names the challenge. Without one, Channel and Address find a challenge that was started ByAddress.
+	Handle  Secret
+	Channel Channel
+	Address Address
+	Code    Secret // as typed: spaces, hyphens and case are forgiven
+	Issue   Issue  // what the login gives; CheckCode takes the zero value only
+}
+
+// Verify presents a code. The attempt is charged in the commit that reveals the outcome: of concurrent right codes one
+// wins, and of concurrent wrong ones no more than the challenge's attempts are looked at.
 //
-//	open -> consumed | exhausted | cancelled | expired
-//
-// docs/machines.md holds it as a table that a test walks. The functions of
-// this file whose names begin with decide are pure: they take records, the
-// instant and the input and return what to commit and what to answer. They read no
-// clock, draw no randomness and reach no store.
-
-// A state is where a challenge is.
-type state uint8
-
-const (
-	open state = iota + 1
-	consumed
-	exhausted
-	cancelled
-	expired
-)
-
-// refusal is what a challenge in a state other than open answers.
-func (s state) refusal() error {
-	switch s {
-	case consumed:
-		return ErrConsumed
-	case exhausted:
-		return ErrExhausted
-	case cancelled:
-		return ErrCancelled
-	case expired:
-		return ErrExpired
-	}
-	return ErrUnknownChallenge
+// Errors: *ChallengeError, *AccountError, *InputError, *LimitedError, ErrUnauthenticated, ErrNoUser (sign-up is closed
+// and the user gone meanwhile), ErrBusy, ErrCorrupt, ErrUnavailable, ErrUncertain, and errors of Users. On any error
+// nobody is signed in; a code that was right may be used up all the same.
+func (s *Service) Verify(ctx context.Context, by Requester, req VerifyRequest) (Login, error) {
+	ctx, cancel := s.bounded(ctx)
+	defer cancel()
+	l, err := s.verify(ctx, by, req)
+	return l, by.settle(ctx, err)
 }
 
-const kindChallenge store.Kind = "challenge"
-
-// A challenge is one request to prove control of an address, as it is stored. It holds
-// nothing from which a secret could be computed without the ring key.
-type challenge struct {
-	state                  state
-	tenant, client         string
-	channel                Channel
-	address                string
-	purpose                Purpose
-	handled                bool // reached by a handle, not by a slot
-	suppressed             bool // nothing was sent and nothing matches
-	send                   SendMode
-	keyID                  string
-	seed                   digest
-	generation             uint8 // counts replaced secrets
-	format                 codeFormat
-	started, sent, expires store.Instant
-	touched                store.Instant // the newest write
-	tries                  [2]tally
-	resends, maxResends    uint8
-	drawn                  uint8 // guesses that drew on the ledger
-	stripe                 uint8 // of the shared buckets
-	person, network        name  // keyed pseudonyms of the address and of the initiator's network
-	browser                digest
-	locale                 string
-	redirect, clientState  string
-	params                 string // a dialect's own, returned to it
-	linkURL                string // where the link leads; "" for the pages
-}
-
-// A tally counts guesses.
-type tally struct{ used, most uint8 }
-
-func (t tally) left() int { return int(t.most) - int(t.used) }
-
-// Tries are kept apart for whoever started a challenge that is found without a
-// handle, so that a stranger who knows an address cannot burn them.
-const (
-	initiator = 0
-	stranger  = 1
-)
-
-// splitTries divides the attempts of a challenge. With a handle they are one.
-func splitTries(attempts int, handled bool) [2]tally {
-	if handled {
-		return [2]tally{initiator: {most: uint8(attempts)}}
-	}
-	others := attempts * 2 / 5
-	if attempts > 1 {
-		others = max(1, others)
-	}
-	return [2]tally{initiator: {most: uint8(attempts - others)}, stranger: {most: uint8(others)}}
-}
-
-// retention is how long a challenge is kept after its end, to answer why it refuses.
-const retention = time.Hour
-
-func (c *challenge) encode() []byte {
-	w := writer{make([]byte, 0, 256+len(c.redirect)+len(c.clientState)+len(c.params)+len(c.linkURL))}
-	w.fixed([]byte{bodyFormat, byte(c.state)})
-	w.text(c.tenant)
-	w.text(c.client)
-	w.text(string(c.channel))
-	w.text(c.address)
-	w.text(string(c.purpose))
-	w.flag(c.handled)
-	w.flag(c.suppressed)
-	w.num(int64(c.send))
-	w.text(c.keyID)
-	w.fixed(c.seed[:])
-	w.num(int64(c.generation))
-	w.flag(c.format.base20)
-	w.num(int64(c.format.length))
-	for _, at := range [...]store.Instant{c.started, c.sent, c.expires, c.touched} {
-		w.at(at)
-	}
-	for _, t := range c.tries {
-		w.fixed([]byte{t.used, t.most})
-	}
-	w.fixed([]byte{c.resends, c.maxResends, c.drawn, c.stripe})
-	w.fixed([]byte(c.person))
-	w.fixed([]byte(c.network))
-	w.fixed(c.browser[:])
-	w.text(c.locale)
-	w.text(c.redirect)
-	w.text(c.clientState)
-	if c.params != "" || c.linkURL != "" {
-		w.text(c.params)
-		w.text(c.linkURL)
-	}
-	return w.b
-}
-
-// decodeChallenge reads a challenge; words are what it probably holds.
-func decodeChallenge(rec store.Record, words ...string) (c challenge, err error) {
-	r, err := openBody(rec)
+func (s *Service) verify(ctx context.Context, by Requester, req VerifyRequest) (Login, error) {
+	x, err := s.presented(ctx, by, req)
 	if err != nil {
-		return c, err
+		return Login{}, err
 	}
-	copy(r.words[:], words)
-	var st [1]byte
-	r.fixed(st[:])
-	c.state = state(st[0])
-	c.tenant, c.client = r.text(), r.text()
-	c.channel, c.address, c.purpose = Channel(r.text()), r.text(), Purpose(r.text())
-	c.handled, c.suppressed = r.flag(), r.flag()
-	c.send = SendMode(r.num())
-	c.keyID = r.text()
-	r.fixed(c.seed[:])
-	c.generation = uint8(r.num())
-	c.format = codeFormat{base20: r.flag(), length: int(r.num())}
-	for _, at := range [...]*store.Instant{&c.started, &c.sent, &c.expires, &c.touched} {
-		*at = r.at()
-	}
-	for i := range c.tries {
-		var pair [2]byte
-		r.fixed(pair[:])
-		c.tries[i] = tally{used: pair[0], most: pair[1]}
-	}
-	var counts [4]byte
-	r.fixed(counts[:])
-	c.resends, c.maxResends, c.drawn, c.stripe = counts[0], counts[1], counts[2], counts[3]
-	c.person, c.network = r.name(), r.name()
-	r.fixed(c.browser[:])
-	c.locale, c.redirect, c.clientState = r.text(), r.text(), r.text()
-	if r.more() {
-		c.params, c.linkURL = r.text(), r.text()
-	}
-	if err := r.finish(rec.Key.Kind); err != nil {
-		return challenge{}, err
-	}
-	if !c.sound() {
-		return challenge{}, fmt.Errorf("%w: %s has a value that was never written", ErrCorrupt, rec.Key.Kind)
-	}
-	return c, nil
+	x.issue, x.method = req.Issue, ByCode
+	x.event = machine.Guess{Code: req.Code.Reveal(), Shown: !s.policy.InsecureAnyBrowser, Return: req.Issue.returnsTo()}
+	return s.signIn(ctx, x)
 }
 
-// sound reports whether a challenge that was read could have been written.
-func (c *challenge) sound() bool {
-	known := c.format == longCode || !c.format.base20 && c.format.length >= minDigits && c.format.length <= maxDigits
-	for _, t := range c.tries {
-		known = known && t.used <= t.most && t.most <= maxTries
+// CheckCode returns nil if a code is right, and signs nobody in: the code can still be given to Verify. It costs an
+// attempt as Verify does, but a right code never costs the last one. Errors: as Verify.
+func (s *Service) CheckCode(ctx context.Context, by Requester, req VerifyRequest) error {
+	ctx, cancel := s.bounded(ctx)
+	defer cancel()
+	if req.Issue.any() {
+		return &InputError{"Issue", "a check gives nothing"}
 	}
-	known = known && c.address != "" && (c.channel == Email || c.channel == SMS)
-	return known && c.state >= open && c.state <= expired && c.send <= SendBoth && c.purpose == SignIn
+	x, err := s.presented(ctx, by, req)
+	if err == nil {
+		x.checks, x.event = true, machine.Check{Code: req.Code.Reveal(), Shown: !s.policy.InsecureAnyBrowser}
+		_, err = s.take(ctx, x)
+	}
+	return by.settle(ctx, err)
 }
 
-// put is the write of the challenge at now in place of version was.
-func (c *challenge) put(n name, now store.Instant, fresh, was store.Version) store.Put {
-	c.touched = now
-	return store.Put{Was: was, Stage: store.StageDecide, Record: store.Record{
-		Key: n.key(kindChallenge), Version: fresh, Body: c.encode(), Expires: c.expires.Add(retention)}}
+// presented finds the challenge that a request presents a code to.
+func (s *Service) presented(ctx context.Context, by Requester, req VerifyRequest) (*step, error) {
+	x := &step{by: by}
+	if err := (demand{client: req.Handle == "", address: true}).of(s, by); err != nil {
+		return nil, err
+	}
+	var err error
+	if req.Handle != "" {
+		x.at.Name, err = nameOfHandle(req.Handle)
+		return x, err
+	}
+	id, err := ParseIdentifier(req.Channel, req.Address)
+	if err != nil {
+		return nil, err
+	}
+	x.names = s.namer(ctx)
+	x.at.Name = x.names.slot(by.client.Tenant, by.client.ID, x.names.person(by.client.Tenant, id))
+	if x.names.err != nil {
+		return nil, s.failed(ctx, "hashing", x.names.err)
+	}
+	return x, nil
 }
 
-func (c *challenge) identifier() Identifier { return Identifier{c.channel, c.address} }
-
-// messageID names one message of the challenge: another for each send.
-func (c *challenge) messageID() string {
-	var in [2 + len(c.seed)]byte
-	in[0], in[1] = c.resends, c.generation
-	copy(in[2:], c.seed[:])
-	sum := sha256.Sum256(in[:])
-	var text [32]byte
-	hex.Encode(text[:], sum[:16])
-	return string(text[:])
+// nameOfHandle is the name of the challenge that a handle opens.
+func nameOfHandle(handle Secret) (secret.Name, error) {
+	h, ok := secret.Decode(handle.Reveal(), secret.HandleSize)
+	if !ok {
+		return "", refuse(ErrUnknownChallenge)
+	}
+	return secret.Handle(h).Name(), nil
 }
 
-// foreign is the state of a challenge for whoever it does not belong to, and of none.
-const foreign state = 0
+// A RedeemRequest presents a link.
+type RedeemRequest struct {
+	Token Secret // the value of the link's parameter t
+	// LinkURL is where the link was opened: the StartRequest.LinkURL of its start, "" for the default. A link is accepted
+	// nowhere else, so that a sign-in that began at one wire does not end at another.
+	LinkURL string
+	Issue   Issue
+}
 
-// live returns the state of the challenge at now for a client of a tenant: open, or
-// why not. It tells an expiry that nobody has written yet.
-func (c *challenge) live(now store.Instant, client Client) state {
+// RedeemLink presents a link's token. Call it for POST only: mail scanners open links. If the Requester names a client,
+// the link of another client is unknown, and is not used up.
+//
+// Errors: as Verify, and *OtherBrowserError. A wrong token charges nothing.
+func (s *Service) RedeemLink(ctx context.Context, by Requester, req RedeemRequest) (Login, error) {
+	ctx, cancel := s.bounded(ctx)
+	defer cancel()
+	l, err := s.redeem(ctx, by, req)
+	return l, by.settle(ctx, err)
+}
+
+func (s *Service) redeem(ctx context.Context, by Requester, req RedeemRequest) (Login, error) {
+	x, presented, err := s.linked(by, req.Token, demand{address: true})
+	if err != nil {
+		return Login{}, err
+	}
+	x.issue, x.method = req.Issue, ByLink
+	x.eventOf = func(c *client) machine.ChallengeEvent {
+		return machine.Redeem{Secret: presented, LinkURL: req.LinkURL, Where: s.where(c, req.Issue), Return: req.Issue.returnsTo()}
+	}
+	return s.signIn(ctx, x)
+}
+
+// where says in which browser a link of the client finishes. Any one does only where the finish is an authorization
+// code that the application binds to its own browser, by PKCE or by its state.
+func (s *Service) where(c *client, i Issue) machine.Where {
 	switch {
-	case c.client != client.ID || c.tenant != client.Tenant:
-		return foreign
-	case c.state == open && now >= c.expires:
-		return expired
+	case s.policy.InsecureAnyBrowser, c.Browser.InsecureAnyBrowser && i.codeAlone() && i.Code.bound():
+		return machine.AnyBrowser
+	case c.Browser.InsecureAnyBrowser && i.codeAlone():
+		return machine.IfState
 	}
-	return c.state
+	return machine.SameBrowser
 }
 
-// A verdict is what a decision means for the caller. It is revealed only after its
-// batch was committed.
-type verdict struct {
-	err     error // why not; nil: the secret was right
-	matched bool
-	next    challenge
-	event   EventType
-}
-
-// A guess is a secret presented to a challenge, with all that the decision depends on.
-type guess struct {
-	client   Client
-	typed    string // a code as it was typed; "" for a link
-	link     string // 32 bytes; "" for a code
-	cancel   string // 32 bytes of the "this was not me" secret
-	network  name
-	browser  digest
-	known    bool // comes with a device cookie for this person
-	device   device
-	without  refused
-	tier     tier // of a send
-	check    bool // charge and compare, but leave it open and give no login
-	browsers BrowserPolicy
-	bound    bool          // it finishes with an authorization code that a PKCE challenge binds
-	coded    bool          // it finishes with an authorization code and nothing else
-	linkURL  string        // where a link was opened; "" for the pages
-	version  store.Version // of the write
-	key      *macKey       // the challenge's ring key; nil if it is gone
-}
-
-// refused remembers which of the buckets that may not refuse a right secret
-// have refused: the decision is taken again without them.
-type refused struct{ device, breaker, nuisance bool }
-
-// side tells whose tries a guess uses.
-func (g *guess) side(c *challenge) int {
-	if c.handled || g.network == c.network || c.browser != (digest{}) && g.browser == c.browser {
-		return initiator
+// linked finds the challenge of a link.
+func (s *Service) linked(by Requester, t Secret, what demand) (x *step, presented string, err error) {
+	if err := what.of(s, by); err != nil {
+		return nil, "", err
 	}
-	return stranger
+	b, ok := secret.Decode(t.Reveal(), secret.NameSize+sha256.Size)
+	if !ok {
+		return nil, "", refuse(ErrUnknownChallenge)
+	}
+	x = &step{by: by}
+	x.at.Name = secret.Name(b[:secret.NameSize])
+	return x, b[secret.NameSize:], nil
 }
 
-// decideGuess judges a code. What it charges depends on the record and the
-// request, never on whether the code is right; only then may a success give back.
-func decideGuess(c challenge, rec store.Record, n name, now store.Instant, g *guess, l *limits) (store.Batch, verdict) {
-	b := newBatch()
-	b.charge(l.guesses(g.network))
-	if st := c.live(now, g.client); st != open {
-		code, ok := c.format.read(g.typed)
-		v := dead(b, c, st, ok && c.codeMatches(n, g, code), rec, n, now, g)
-		return b.done(), v
+// Cancel presents the token of a message's "this was not me" link. Call it for POST only. It ends the challenge, and
+// charges the network that started it.
+//
+// Errors: *ChallengeError, *InputError, ErrBusy, ErrCorrupt, ErrUnavailable and ErrUncertain.
+func (s *Service) Cancel(ctx context.Context, by Requester, t Secret) error {
+	ctx, cancel := s.bounded(ctx)
+	defer cancel()
+	x, presented, err := s.linked(by, t, demand{address: true})
+	if err == nil {
+		x.at.Plan.Cancels = true
+		x.event = machine.Cancel{Secret: presented}
+		_, err = s.take(ctx, x)
 	}
-	side := g.side(&c)
-	code, ok := c.read(g)
+	return by.settle(ctx, err)
+}
+
+// A LinkInfo is what a page may show before a link is confirmed.
+type LinkInfo struct {
+	Client      string // the ID of the client that asked for it
+	AppName     string
+	Identifier  Identifier // whose link it is; it prints masked
+	SameBrowser bool       // the browser asked for the link, or Policy.InsecureAnyBrowser lets any finish it
+	// Origins are the client's: its own pages, to which its redirect URI may lead on.
+	Origins []string
+	// LinkURL, RedirectURI, State and Params are those of the start.
+	LinkURL, RedirectURI, State, Params string
+}
+
+// PeekLink tells what a link, or a message's "this was not me" link, is for. It changes nothing, so it may be called
+// for GET. Whoever asks has the link, so it says why a dead one is dead, and what it was for. It does not notice that
+// the user was signed out everywhere since the start.
+//
+// Errors: *ChallengeError (with which the LinkInfo is valid if the link was right once), *InputError, ErrCorrupt and
+// ErrUnavailable.
+func (s *Service) PeekLink(ctx context.Context, by Requester, t Secret) (LinkInfo, error) {
+	ctx, cancel := s.bounded(ctx)
+	defer cancel()
+	x, presented, err := s.linked(by, t, demand{})
+	if err != nil {
+		return LinkInfo{}, err
+	}
+	c, err := s.loadChallenge(ctx, x)
+	if err != nil {
+		return LinkInfo{}, err
+	}
+	st := c.Live(&x.at)
 	switch {
-	case c.tries[side].left() <= 0:
-		return b.done(), verdict{err: refuse(ErrExhausted, 0), next: c, event: EventLoginFailed}
-	case !ok:
-		return b.done(), verdict{err: refuse(ErrMalformedCode, c.tries[side].left()), next: c, event: EventLoginFailed}
+	case st == machine.NoChallenge: // or another client's
+		return LinkInfo{}, refuse(ErrUnknownChallenge)
+	case !c.LinkIs(presented, c.LinkURL, &x.at) && !c.KillIs(presented, &x.at):
+		return LinkInfo{}, refuse(ErrWrongSecret)
 	}
-	c.tries[side].used++
-	v := verdict{event: EventLogin, matched: c.codeMatches(n, g, code)}
-	l.chargeGuess(b, &c, g, v.matched)
-	left := c.tries[side].left()
-	switch {
-	case v.matched && g.check && left == 0:
-		c.tries[side].used-- // the right code is to be presented once more
-	case v.matched && g.check:
-		// A check spends its attempt and changes nothing else.
-	case v.matched:
-		c.state = consumed
-		l.giveBack(b, &c, g)
-	case left > 0:
-		v.event, v.err = EventLoginFailed, refuse(ErrWrongSecret, left)
-	default:
-		v.event, v.err = EventExhausted, refuse(ErrExhausted, 0)
-		if c.tries[initiator].left()+c.tries[stranger].left() == 0 {
-			c.state = exhausted
-		}
+	if st != machine.StateOpen {
+		err = refuse(reasons[st.Reason()])
 	}
-	v.next = c
-	b.put(v.next.put(n, now, g.version, rec.Version))
-	return b.done(), v
-}
-
-// read normalises the code of a guess. Where no code was sent and none is ever shown, there is
-// nothing to guess at.
-func (c *challenge) read(g *guess) (string, bool) {
-	if !c.send.code() && g.browsers != SameBrowser {
-		return "", false
-	}
-	return c.format.read(g.typed)
-}
-
-func (c *challenge) codeMatches(n name, g *guess, code string) bool {
-	return g.key != nil && equal(g.key.code(c, n, c.format), code) && !c.suppressed
-}
-
-// dead answers for a challenge that is not open. The first call to see an expiry
-// writes it, so that a clock that steps back revives nothing. A secret that was right once is reported.
-func dead(b *batch, c challenge, st state, right bool, rec store.Record, n name, now store.Instant, g *guess) verdict {
-	v := verdict{err: refuse(st.refusal(), 0), event: EventLoginFailed}
-	if st == expired && c.state == open {
-		c.state = expired
-		b.put(c.put(n, now, g.version, rec.Version))
-	}
-	if st == consumed && right {
-		v.event = EventSpentSecret
-	}
-	v.next = c
-	return v
-}
-
-// decideLink judges a link's secret. A wrong one has odds of 2^-256, charges nothing and learns nothing.
-func decideLink(c challenge, rec store.Record, n name, now store.Instant, g *guess, l *limits) (store.Batch, verdict) {
-	b := newBatch()
-	if c.suppressed || !c.linkMatches(n, g) {
-		return store.Batch{}, verdict{err: refuse(ErrWrongSecret, 0), next: c, event: EventLoginFailed}
-	}
-	if st := c.live(now, g.client); st != open {
-		v := dead(b, c, st, true, rec, n, now, g)
-		return b.done(), v
-	}
-	if !g.anywhere(&c) && (c.browser == (digest{}) || g.browser != c.browser) {
-		return store.Batch{}, verdict{err: &OtherBrowserError{}, next: c}
-	}
-	c.state = consumed
-	l.lookDevice(b, g)
-	l.giveBack(b, &c, g)
-	b.put(c.put(n, now, g.version, rec.Version))
-	return b.done(), verdict{matched: true, next: c, event: EventLogin}
-}
-
-// anywhere reports whether the link of a challenge finishes in whatever browser opens it.
-func (g *guess) anywhere(c *challenge) bool {
-	return g.browsers == InsecureAnyBrowser || g.client.InsecureAnyBrowser && g.coded && (c.clientState != "" || g.bound)
-}
-
-func (c *challenge) linkMatches(n name, g *guess) bool {
-	if g.key == nil || !c.send.link() || g.linkURL != c.linkURL {
-		return false
-	}
-	want := g.key.link(c, n)
-	return equal(string(want[:]), g.link)
-}
-
-func (c *challenge) cancelMatches(n name, g *guess) bool {
-	if g.key == nil {
-		return false
-	}
-	want := g.key.cancel(c, n)
-	return equal(string(want[:]), g.cancel)
-}
-
-// decideCancel judges "this was not me". It cancels and makes the initiator's
-// network pay for it.
-func decideCancel(c challenge, rec store.Record, n name, now store.Instant, g *guess, l *limits) (store.Batch, verdict) {
-	b := newBatch()
-	if c.suppressed || !c.cancelMatches(n, g) {
-		return store.Batch{}, verdict{err: refuse(ErrWrongSecret, 0), next: c}
-	}
-	if st := c.live(now, g.client); st != open {
-		v := dead(b, c, st, false, rec, n, now, g)
-		return b.done(), v
-	}
-	c.state = cancelled
-	b.put(c.put(n, now, g.version, rec.Version))
-	if !g.without.nuisance {
-		b.charge(l.nuisance(c.network))
-	}
-	return b.done(), verdict{matched: true, next: c, event: EventCancelled}
+	same := s.policy.InsecureAnyBrowser || x.at.By.Browser == c.Browser
+	return LinkInfo{Client: c.Client, AppName: s.AppName(x.client.Client), Identifier: identifierOf(&c), SameBrowser: same,
+		Origins: slices.Clone(x.client.Browser.Origins), LinkURL: c.LinkURL, RedirectURI: c.Redirect, State: c.ClientState,
+		Params: c.Param}, err
 }

@@ -7,49 +7,26 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"time"
+	"strings"
+	"sync"
 
 	"github.com/seed62b93bad/passwordless/internal/canon"
 	"github.com/seed62b93bad/passwordless/internal/jose"
+	"github.com/seed62b93bad/passwordless/internal/limit"
 )
 
-// A Tenant is a set of clients and users of its own. Nothing made in one works in
-// another.
+// A Tenant is a set of clients and users of its own. Nothing made in one works in another.
 type Tenant struct {
 	ID   string // 1 to 64 printable ASCII bytes, no spaces
 	Name string // the application's name as shown to people; default Config.AppName
 }
 
-// A SecretHash is a client secret as it is kept: its SHA-256. Client secrets are random
-// (ASVS 5.0, 11.5.1); a hash of a secret that people chose is guessed easily.
+// A SecretHash is a client secret as it is kept: its SHA-256. Client secrets are random (ASVS 5.0, 11.5.1); a hash of a
+// secret that people chose is guessed easily.
 type SecretHash [sha256.Size]byte
 
-// HashSecret returns the hash of a client secret.
-func HashSecret(secret string) SecretHash { return sha256.Sum256([]byte(secret)) }
-
-// A SignUpPolicy says what happens to an address that nobody has yet.
-type SignUpPolicy uint8
-
-const (
-	// OpenSignUp makes a user when the address is proved.
-	OpenSignUp SignUpPolicy = iota
-	// ClosedSignUp sends nothing to addresses that no user holds, or a blocked
-	// one, and answers as if it had. Needs an AsyncSender.
-	ClosedSignUp
-)
-
-// An Algorithm is a JWS signature algorithm (RFC 7518, RFC 8037).
-type Algorithm string
-
-// The algorithms of tokens.
-const (
-	ES256 Algorithm = "ES256" // the default
-	RS256 Algorithm = "RS256" // named by clients that demand it; a deviation in Policy (ASVS 5.0, Appendix C)
-	EdDSA Algorithm = "EdDSA"
-	// HS256 signs ID tokens with Client.HS256Key, which the client has too, and access tokens with a key
-	// of the Service's own, so that only Service.VerifyAccessToken can check them. A deviation in Policy.
-	HS256 Algorithm = "HS256"
-)
+// HashClientSecret returns the hash of a client secret.
+func HashClientSecret(secret string) SecretHash { return sha256.Sum256([]byte(secret)) }
 
 // A Client is an application that asks for sign-ins.
 type Client struct {
@@ -57,67 +34,104 @@ type Client struct {
 	Tenant string // the ID of a tenant; "" when Config.Tenants is empty
 	Name   string // as shown to people; default the tenant's
 
-	// SecretHashes authenticate a confidential client; several allow rotation.
+	// Public marks a client that can keep neither a secret nor a key. Any other one is confidential, and proves itself
+	// with one of its Keys.
+	Public bool
+	// FirstParty allows the grant in which the application itself takes the code from the person. Give it to your own
+	// applications only (RFC 9700, 2.4 on why).
+	FirstParty bool
+	Keys       ClientKeys
+	// TrustForwarded lets this confidential client name the end user's network address for limits, on calls that it
+	// authenticated.
+	TrustForwarded bool
+	// InsecureOpenStart lets anybody start, and resend, in the name of this confidential client: messages go out that it
+	// did not ask for. It still proves itself for everything else.
+	InsecureOpenStart bool
+
+	Channels []Channel // that it may use; default Email
+	// ClosedSignUp sends nothing to addresses that no user holds, or a blocked one, and answers as if it had. It needs a
+	// Sender that is asynchronous. By default a user is made when an address is proved.
+	ClosedSignUp bool
+	Browser      ClientBrowser
+
+	// These replace what the policy says for this client, field by field: a zero field takes the policy's. The bounds are
+	// the same, and what is weaker than in the policy is a deviation in Service.Policy.
+	Codes    CodePolicy
+	Sessions SessionPolicy
+	Tokens   TokenPolicy
+}
+
+// ClientKeys is how a confidential client proves itself, with SecretHashes or with assertions, and what HS256 signs with.
+type ClientKeys struct {
+	// SecretHashes authenticate the client; several allow rotation.
 	SecretHashes []SecretHash
-	// JWKS is the key set (RFC 7517) of a confidential client that authenticates with assertions
-	// (private_key_jwt, RFC 7523): public keys alone, as JSON. JWKSURL, instead, is where the client publishes it,
-	// https or http on loopback; see Service.AuthenticateAssertion for how it is read.
+	// JWKS is the key set (RFC 7517) of a client that authenticates with assertions (private_key_jwt, RFC 7523): public
+	// keys alone, as JSON. JWKSURL, instead, is where the client publishes it, https or http on loopback; see
+	// Service.Authenticate for how it is read.
 	JWKS    string
 	JWKSURL string
-	// Public marks a client that can keep neither a secret nor a key. A client is public or has one of them.
-	Public bool
-	// FirstParty allows the grant in which the application itself takes the code from the
-	// person. Give it to your own applications only (RFC 9700, 2.4 on why).
-	FirstParty bool
-
-	Channels     []Channel    // that it may use; default Email
-	SignUp       SignUpPolicy // default OpenSignUp
-	RedirectURIs []string     // exactly as they will be asked for; https, or http on loopback
-	// InsecureHTTPRedirects accepts http RedirectURIs to any host: whoever watches the network takes over
-	// the sign-ins that end there.
-	InsecureHTTPRedirects bool
-	AppSchemes            bool // accepts RedirectURIs of native apps, com.example.app:/path (RFC 8252, 7.1)
-	// Origins are the web origins whose scripts may call for the client from browsers (CORS), and to which its redirect
-	// URIs may lead browsers on, as browsers write them: https://app.example.com, or http on loopback. The issuer's own
-	// needs no mention.
-	Origins []string
-	// InsecureAnyBrowser lets a link finish in whatever browser opens it, if the finish is an authorization
-	// code and the start had a state or a PKCE challenge: then the application can tell, and must, whether the sign-in
-	// that ends in its browser began there. Any other link of the client finishes in the browser that asked for it.
-	InsecureAnyBrowser bool
-	// InsecureWithoutPKCE gives a public client authorization codes that are bound to no PKCE challenge, which
-	// RFC 9700, 2.1.1 forbids: whoever gets hold of such a code can exchange it.
-	InsecureWithoutPKCE bool
-
-	CodeLife    time.Duration // default the policy's; most 10 minutes
-	MaxAttempts int           // guesses a challenge; default the policy's; most 10
-	Algorithm   Algorithm     // of its tokens; default ES256
-	// HS256Key signs the ID tokens of a confidential client whose Algorithm is HS256: 32 random bytes or more, and
-	// not one of its secrets, which are kept as hashes.
+	// HS256Key signs the ID tokens of a client whose algorithm is HS256: 32 random bytes or more, and not one of its
+	// secrets, which are kept as hashes.
 	HS256Key SecretBytes
-	// TokenLife is the life of its access and ID tokens; default the policy's AccessTokenLife, most 24 hours.
-	TokenLife time.Duration
-	// TrustForwarded lets this confidential client name the end user's network
-	// address for limits, on calls that it authenticated.
-	TrustForwarded bool
+}
+
+// ClientBrowser is where a client may send browsers, and what their links and authorization codes are bound to.
+type ClientBrowser struct {
+	RedirectURIs []string // exactly as they will be asked for; https, or http on loopback
+	// Origins are the web origins whose scripts may call for the client from browsers (CORS), and to which its redirect URIs may
+	// lead browsers on, as browsers write them: https://app.example.com, or http on loopback. The issuer's own needs no mention.
+	Origins    []string
+	AppSchemes bool // accepts RedirectURIs of native apps, com.example.app:/path (RFC 8252, 7.1)
+	// InsecureHTTPRedirects accepts http RedirectURIs to any host: whoever watches the network takes over the sign-ins
+	// that end there.
+	InsecureHTTPRedirects bool
+	// InsecureAnyBrowser lets a link finish in whatever browser opens it, if the finish is an authorization code and the
+	// start had a state or a PKCE challenge: then the application can tell, and must, whether the sign-in that ends in its
+	// browser began there. Any other link of the client finishes in the browser that asked for it.
+	InsecureAnyBrowser bool
+	// InsecureWithoutPKCE gives a public client authorization codes that are bound to no PKCE challenge, which RFC 9700,
+	// 2.1.1 forbids: whoever gets hold of such a code can exchange it.
+	InsecureWithoutPKCE bool
+}
+
+// choices are the fields of a client that weaken it when they are true.
+var choices = [...]struct {
+	name string
+	made func(Client) bool
+}{
+	{"TrustForwarded", func(c Client) bool { return c.TrustForwarded }},
+	{"InsecureOpenStart", func(c Client) bool { return c.InsecureOpenStart }},
+	{"Browser.InsecureHTTPRedirects", func(c Client) bool { return c.Browser.InsecureHTTPRedirects }},
+	{"Browser.InsecureAnyBrowser", func(c Client) bool { return c.Browser.InsecureAnyBrowser }},
+	{"Browser.InsecureWithoutPKCE", func(c Client) bool { return c.Browser.InsecureWithoutPKCE }},
+}
+
+// deviations names the choices that weaken the client, and each of its settings that is weaker than the policy's.
+func (c Client) deviations(p Policy) (all []string) {
+	for _, choice := range choices {
+		if choice.made(c) {
+			all = append(all, choice.name)
+		}
+	}
+	return append(all, c.over(&p).weakerThan(&p)...)
 }
 
 // Clients finds clients. [ClientList] is one for a fixed set.
 type Clients interface {
-	// Client returns the client with the ID, or an error matching
-	// ErrUnknownClient. It is called once a request and should be fast.
+	// Client returns the client with the ID, or an error matching ErrUnknownClient. It is called once a request and should
+	// be fast.
 	Client(ctx context.Context, id string) (Client, error)
 }
 
-// OriginClients is Clients that find web origins too. Browsers ask whether they may call from an origin before they
-// say for which client (CORS preflight). Of Clients that cannot tell, no origin may.
+// OriginClients is Clients that find web origins too. Browsers ask whether they may call from an origin before they say
+// for which client (CORS preflight). Without this interface no origin may.
 type OriginClients interface {
 	Clients
 	// HasOrigin reports whether any client has registered the origin, byte for byte.
 	HasOrigin(ctx context.Context, origin string) (bool, error)
 }
 
-// A ClientList is Clients from a fixed set. New checks each of them.
+// A ClientList is Clients from a fixed set of one or more. New checks each of them.
 type ClientList []Client
 
 // Client returns the client with the ID.
@@ -132,178 +146,269 @@ func (l ClientList) Client(_ context.Context, id string) (Client, error) {
 
 // HasOrigin reports whether a client has registered the web origin.
 func (l ClientList) HasOrigin(_ context.Context, origin string) (bool, error) {
-	return slices.ContainsFunc(l, func(c Client) bool { return c.HasOrigin(origin) }), nil
+	return slices.ContainsFunc(l, func(c Client) bool { return slices.Contains(c.Browser.Origins, origin) }), nil
 }
 
-// clone copies the list, and what its clients hold.
-func (l ClientList) clone() ClientList {
-	l = slices.Clone(l)
-	for i := range l {
-		c := &l[i]
-		c.SecretHashes, c.Channels, c.HS256Key = slices.Clone(c.SecretHashes), slices.Clone(c.Channels), slices.Clone(c.HS256Key)
-		c.RedirectURIs, c.Origins = slices.Clone(c.RedirectURIs), slices.Clone(c.Origins)
-	}
-	return l
+// clone copies what the client holds.
+func (c Client) clone() Client {
+	c.Channels = slices.Clone(c.Channels)
+	c.Keys.SecretHashes, c.Keys.HS256Key = slices.Clone(c.Keys.SecretHashes), slices.Clone(c.Keys.HS256Key)
+	c.Browser.RedirectURIs, c.Browser.Origins = slices.Clone(c.Browser.RedirectURIs), slices.Clone(c.Browser.Origins)
+	return c
 }
 
-func (l ClientList) validate(s *Service) error {
-	var errs []error
-	seen := map[string]bool{}
-	for i, c := range l {
-		if seen[c.ID] {
-			errs = append(errs, fmt.Errorf("Clients[%d]: ID used twice", i))
-		}
-		seen[c.ID] = true
-		for _, other := range l[:i] {
-			if len(c.HS256Key) > 0 && string(c.HS256Key) == string(other.HS256Key) {
-				errs = append(errs, fmt.Errorf("Clients[%d]: HS256Key: also that of another client, who could write tokens for this one", i))
-			}
-		}
-		errs = append(errs, c.validate(s))
-	}
-	return errors.Join(errs...)
-}
-
-// Authenticates reports in constant time whether secret is one of the client's.
-func (c Client) Authenticates(secret Secret) bool {
-	hash := HashSecret(secret.Reveal())
+// authenticates reports in constant time whether secret is one of the client's.
+func (c Client) authenticates(secret Secret) bool {
+	hash := HashClientSecret(secret.Reveal())
 	ok := 0
-	for _, h := range c.SecretHashes {
+	for _, h := range c.Keys.SecretHashes {
 		ok |= subtle.ConstantTimeCompare(h[:], hash[:])
 	}
 	return ok == 1
 }
 
-// Allows reports whether the client may use the channel.
-func (c Client) Allows(ch Channel) bool {
-	return slices.Contains(c.Channels, ch) || len(c.Channels) == 0 && ch == Email
-}
-
 // AllowsRedirect reports whether uri is registered: equal byte for byte (RFC 9700, 2.1).
-func (c Client) AllowsRedirect(uri string) bool { return canon.SameRedirect(c.RedirectURIs, uri) }
-
-// HasOrigin reports whether the client has registered the web origin: equal byte for byte.
-func (c Client) HasOrigin(origin string) bool { return slices.Contains(c.Origins, origin) }
-
-// HasOrigin reports whether scripts of a web origin may call for any client at all: what a CORS preflight asks.
-// Errors: those of Clients, wrapped.
-func (s *Service) HasOrigin(ctx context.Context, origin string) (bool, error) {
-	clients, ok := s.clients.(OriginClients)
-	if ok = ok && canon.Origin(origin) == nil; !ok {
-		return false, nil
-	}
-	ctx, cancel := s.bounded(ctx)
-	defer cancel()
-	has, err := clients.HasOrigin(ctx, origin)
-	if err != nil {
-		return false, s.failed(ctx, "finding origin", err)
-	}
-	return has, nil
+func (c Client) AllowsRedirect(uri string) bool {
+	return canon.SameRedirect(c.Browser.RedirectURIs, uri)
 }
 
-// signs is the client's algorithm.
-func (c Client) signs() Algorithm { return orDefault(c.Algorithm, ES256) }
-
-// deviations names what the client does against the advice of the standards.
-func (c Client) deviations(p Policy) (all []string) {
-	for _, d := range [...]struct {
-		is   bool
-		name string
-	}{
-		{c.InsecureHTTPRedirects, "InsecureHTTPRedirects"},
-		{c.InsecureAnyBrowser, "InsecureAnyBrowser"},
-		{c.InsecureWithoutPKCE, "InsecureWithoutPKCE"},
-		{c.signs() == RS256 || c.signs() == HS256, string(c.signs())},
-		{c.TrustForwarded, "TrustForwarded"},
-		{c.TokenLife > p.AccessTokenLife, fmt.Sprintf("TokenLife: %v, weaker than %v", c.TokenLife, p.AccessTokenLife)},
-		{c.MaxAttempts > p.MaxAttempts, fmt.Sprintf("MaxAttempts: %d, weaker than %d", c.MaxAttempts, p.MaxAttempts)},
-	} {
-		if d.is {
-			all = append(all, d.name)
-		}
-	}
-	return all
+// A clientEnv is what the rest of the configuration decides about clients.
+type clientEnv struct {
+	policy  Policy                   // with its defaults
+	tenants map[string]Tenant        // by ID
+	async   bool                     // the Sender is asynchronous
+	signs   func(Algorithm) bool     // whether a signing key is for it; nil if the signing keys are wrong themselves
+	keeps   func(secret []byte) bool // whether a secret is a key of Config.Hasher, as far as it tells
+	keySet  func(jwks string) error  // what is wrong with the text of a key set
 }
 
-// validate reports every mistake of a client.
-func (c Client) validate(s *Service) error {
+// validate reports every mistake of the list.
+func (l ClientList) validate(e clientEnv) error {
+	if len(l) == 0 {
+		return errors.New("Clients: ClientList is empty")
+	}
 	var errs []error
-	bad := func(ok bool, format string, args ...any) {
-		if !ok {
-			errs = append(errs, fmt.Errorf("Client %q: "+format, append([]any{c.ID}, args...)...))
+	for i, c := range l {
+		label := fmt.Sprintf("Client %q", c.ID)
+		if !printable(c.ID) {
+			label = fmt.Sprintf("Clients[%d]", i)
 		}
+		faults := c.faults(e)
+		for _, other := range l[:i] {
+			if c.ID == other.ID && printable(c.ID) {
+				faults = append(faults, fmt.Sprintf("ID: used twice, the second time by Clients[%d]", i))
+			}
+			if len(c.Keys.HS256Key) > 0 && string(c.Keys.HS256Key) == string(other.Keys.HS256Key) {
+				faults = append(faults, "Keys.HS256Key: also that of another client, who could write tokens for this one")
+			}
+		}
+		errs = append(errs, labelled(label, faults))
 	}
-	bad(printable(c.ID), "ID: want 1 to 64 printable ASCII bytes")
-	bad(c.Name == "" || validName(c.Name), "Name: want at most 64 bytes without control characters")
-	_, known := s.tenants[c.Tenant]
-	bad(known, "Tenant: there is none with that ID")
-	keyed := c.JWKS != "" || c.JWKSURL != ""
-	bad(c.Public != (len(c.SecretHashes) > 0 || keyed), "want either Public or a means to authenticate: SecretHashes, JWKS or JWKSURL")
-	bad(c.JWKS == "" || c.JWKSURL == "", "want one of JWKS and JWKSURL")
-	err := jose.CheckKeySet(c.JWKS)
-	bad(err == nil, "JWKS: %v", err)
-	err = canon.RedirectURI(c.JWKSURL, canon.RedirectRules{})
-	bad(c.JWKSURL == "" || err == nil, "JWKSURL: %v", ruleOf(err))
-	bad(!c.TrustForwarded || !c.Public, "TrustForwarded: a public client cannot be trusted with it")
-	for _, ch := range c.Channels {
-		bad(ch == Email || ch == SMS, "Channels: unknown channel %q", ch)
-		bad(ch != SMS || len(s.policy.SMSCountries) > 0, "Channels: sms needs Policy.SMSCountries")
-	}
-	for i, uri := range c.RedirectURIs {
-		err := canon.RedirectURI(uri, canon.RedirectRules{InsecureHTTP: c.InsecureHTTPRedirects, AppSchemes: c.AppSchemes})
-		bad(err == nil, "RedirectURIs[%d]: %v", i, ruleOf(err))
-	}
-	for i, origin := range c.Origins {
-		bad(canon.Origin(origin) == nil, "Origins[%d]: want https://host, or http on loopback, and nothing behind the port", i)
-	}
-	bad(!c.InsecureWithoutPKCE || c.Public, "InsecureWithoutPKCE: only public clients need PKCE")
-	bad(c.SignUp <= ClosedSignUp, "SignUp: unknown value")
-	bad(c.SignUp != ClosedSignUp || s.async, "SignUp: ClosedSignUp needs a Sender that is an AsyncSender, or the time of an answer tells who has an account; see sender.Background")
-	bad(c.CodeLife == 0 || between(c.CodeLife, time.Minute, 10*time.Minute), "CodeLife: %v is outside 1 to 10 minutes", c.CodeLife)
-	bad(between(c.MaxAttempts, 0, maxTries), "MaxAttempts: %d is outside 1 to 10", c.MaxAttempts)
-	bad(c.TokenLife == 0 || between(c.TokenLife, time.Minute, day), "TokenLife: %v is outside one minute to 24 hours", c.TokenLife)
-	hs256 := c.Algorithm == HS256
-	_, signs := s.signing.For(string(c.signs()))
-	bad(signs || hs256 || c.Algorithm == "", "Algorithm: no signing key for %s", c.signs())
-	bad(!hs256 || !c.Public, "Algorithm: a public client cannot keep HS256Key")
-	bad(!hs256 || !weakKey(c.HS256Key), "HS256Key: want at least %d random bytes", minKey)
-	bad(hs256 || len(c.HS256Key) == 0, "HS256Key: only Algorithm HS256 signs with it")
-	bad(!hs256 || !c.Authenticates(Secret(c.HS256Key)), "HS256Key: also one of the client's secrets")
-	bad(!hs256 || !s.keeps(c.HS256Key), "HS256Key: also one of Config.Keys or Config.IndexKey")
 	return errors.Join(errs...)
 }
 
-// printable reports 1 to 64 printable ASCII bytes.
-func printable(v string) bool {
-	for _, b := range []byte(v) {
-		if b <= ' ' || b > '~' {
-			return false
-		}
-	}
-	return len(v) >= 1 && len(v) <= 64
+// validate reports every mistake of a client.
+func (c Client) validate(e clientEnv) error {
+	return labelled(fmt.Sprintf("Client %q", c.ID), c.faults(e))
 }
 
-// Client returns the client with the ID as New or this call checked it: what a handler needs to
-// authenticate whoever calls. Errors: ErrUnknownClient, and those of Clients, wrapped.
-func (s *Service) Client(ctx context.Context, id string) (Client, error) {
-	if !printable(id) {
-		return Client{}, ErrUnknownClient
+func labelled(label string, faults []string) error {
+	var errs []error
+	for _, fault := range faults {
+		errs = append(errs, errors.New(label+": "+fault))
 	}
-	c, err := s.clients.Client(ctx, id)
-	if errors.Is(err, ErrUnknownClient) {
-		return Client{}, ErrUnknownClient
+	return errors.Join(errs...)
+}
+
+// faults tells what is wrong with a client; each fault begins with the field.
+func (c Client) faults(e clientEnv) []string {
+	var f faultList
+	f.unlessf(printable(c.ID), "ID: want 1 to 64 printable ASCII bytes")
+	f.unlessf(c.Name == "" || validName(c.Name), "Name: want at most 64 bytes without control characters")
+	_, known := e.tenants[c.Tenant]
+	f.unlessf(known, "Tenant: %q is no ID of Config.Tenants", c.Tenant)
+	for _, ch := range c.Channels {
+		f.unlessf(ch == Email || ch == SMS, "Channels: unknown channel %q", ch)
+		f.unlessf(ch != SMS || len(e.policy.SMS.Countries) > 0, "Channels: sms needs Policy.SMS.Countries")
 	}
-	if err != nil {
-		return Client{}, s.failed(ctx, "finding client", err)
+	f.unlessf(!c.ClosedSignUp || e.async,
+		"ClosedSignUp: needs a Sender that is asynchronous, or the time of an answer tells who has an account; see sender.Background")
+	c.keyFaults(&f, e)
+	c.browserFaults(&f)
+	c.policyFaults(&f, &e.policy)
+	c.algorithmFaults(&f, e)
+	return f
+}
+
+// keyFaults checks what the client proves itself with, and what is only for one that can.
+func (c Client) keyFaults(f *faultList, e clientEnv) {
+	keys := c.Keys
+	proves := len(keys.SecretHashes) > 0 || keys.JWKS != "" || keys.JWKSURL != ""
+	f.unlessf(proves || c.Public, "Keys: want SecretHashes, JWKS or JWKSURL, or a client that is Public")
+	f.unlessf(!proves || !c.Public, "Public: a public client cannot have Keys.SecretHashes, Keys.JWKS or Keys.JWKSURL")
+	f.unlessf(keys.JWKS == "" || keys.JWKSURL == "", "Keys: want one of JWKS and JWKSURL")
+	for i, h := range keys.SecretHashes {
+		f.unlessf(h != SecretHash{} && h != HashClientSecret(""), "Keys.SecretHashes[%d]: the secret is empty", i)
 	}
-	if c.ID != id {
-		return Client{}, ErrUnknownClient
+	if keys.JWKS != "" {
+		err := e.keySet(keys.JWKS)
+		f.unlessf(err == nil, "Keys.JWKS: %s", strings.ReplaceAll(fmt.Sprint(err), "\n", "; "))
 	}
-	if _, fixed := s.clients.(ClientList); fixed { // New checked it
-		return c, nil
+	if keys.JWKSURL != "" {
+		fault := redirectFault(keys.JWKSURL, canon.RedirectRules{}, "want https, or http on a loopback host")
+		f.unlessf(fault == "", "Keys.JWKSURL: %s", fault)
 	}
-	if err := c.validate(s); err != nil {
-		return Client{}, fmt.Errorf("passwordless: misconfigured client: %w", err)
+	f.unlessf(!c.TrustForwarded || !c.Public, "TrustForwarded: a public client cannot be trusted with it")
+	f.unlessf(!c.InsecureOpenStart || !c.Public, "InsecureOpenStart: a public client never proves itself; leave it out")
+	f.unlessf(!c.Browser.InsecureWithoutPKCE || c.Public, "Browser.InsecureWithoutPKCE: only public clients need PKCE; leave it out")
+}
+
+func (c Client) browserFaults(f *faultList) {
+	rules := canon.RedirectRules{InsecureHTTP: c.Browser.InsecureHTTPRedirects, AppSchemes: c.Browser.AppSchemes}
+	for i, uri := range c.Browser.RedirectURIs {
+		fault := redirectFault(uri, rules, "want https, or http on a loopback host; Browser.AppSchemes accepts an app's own scheme "+
+			"with a dot (com.example.app:/cb), Browser.InsecureHTTPRedirects http to any host")
+		f.unlessf(fault == "", "Browser.RedirectURIs[%d]: %.80q: %s", i, uri, fault)
 	}
-	return c, nil
+	for i, origin := range c.Browser.Origins {
+		f.unlessf(canon.Origin(origin) == nil,
+			"Browser.Origins[%d]: %.80q: want https://host, or http on a loopback host, and nothing behind the port", i, origin)
+	}
+}
+
+// redirectFault tells which rule a URL breaks; "" for none. If it is the scheme, the answer is schemes.
+func redirectFault(uri string, rules canon.RedirectRules, schemes string) string {
+	switch err := canon.RedirectURI(uri, rules); {
+	case err == nil:
+		return ""
+	case errors.Is(err, canon.ErrScheme):
+		return schemes
+	default:
+		return strings.TrimPrefix(err.Error(), "canon: ")
+	}
+}
+
+// policyFaults checks what the client says itself, and whether that fits what it takes from the policy. Mistakes in the
+// policy are not reported again.
+func (c Client) policyFaults(f *faultList, base *Policy) {
+	own, in := c.overrides(), c.over(base)
+	for _, k := range knobs {
+		if k.says(own) {
+			*f = append(*f, k.faults(in)...)
+		}
+		if k.fits != nil && k.fits(base) == "" && k.fits(in) != "" {
+			f.addf("%s", k.fits(in))
+		}
+	}
+}
+
+// algorithmFaults checks that there is a key for the client's tokens. Mistakes that policyFaults or the policy's own
+// check report are not reported again.
+func (c Client) algorithmFaults(f *faultList, e clientEnv) {
+	key := c.Keys.HS256Key
+	_, _, tokens := e.policy.resolve(c)
+	switch {
+	case !slices.Contains(algorithms, tokens.Algorithm):
+	case tokens.Algorithm != HS256:
+		fault := unsigned(c.Tokens.Algorithm, e.signs)
+		f.unlessf(fault == "", "%s", fault)
+		f.unlessf(len(key) == 0, "Keys.HS256Key: only Tokens.Algorithm HS256 signs with it")
+	case c.Public:
+		f.addf("Tokens.Algorithm: HS256 needs Keys.HS256Key, which a public client cannot keep; name another")
+	case weakKey(key):
+		f.addf("Keys.HS256Key: want at least %d random bytes", minKey)
+	case c.authenticates(Secret(key)):
+		f.addf("Keys.HS256Key: also one of the client's secrets")
+	case e.keeps(key):
+		f.addf("Keys.HS256Key: also a key of Config.Hasher")
+	}
+}
+
+// A client is a Client that was checked, with what follows from it and the policy. Immutable.
+type client struct {
+	Client
+	was        Client // as Clients returned it
+	codes      CodePolicy
+	sessions   SessionPolicy
+	tokens     TokenPolicy
+	digits     int // of a short code
+	assertions []jose.PublicKey
+}
+
+// compile makes a client of one that was checked.
+func compile(c Client, p Policy, digits int) *client {
+	compiled := &client{Client: c.clone(), was: c.clone(), digits: digits}
+	if len(c.Channels) == 0 {
+		compiled.Channels = []Channel{Email}
+	}
+	compiled.codes, compiled.sessions, compiled.tokens = p.resolve(c)
+	if c.Keys.JWKS != "" {
+		compiled.assertions, _, _ = jose.ParseKeySet([]byte(c.Keys.JWKS)) // the check found no mistake
+	}
+	return compiled
+}
+
+// maxCompiled is how many checked clients are remembered at most. Names without a client take no room.
+const maxCompiled = 4096
+
+// compiledClients remembers clients that were checked. A client that Clients returns with other values than before is
+// checked again. Safe for concurrent use.
+type compiledClients struct {
+	mu   sync.RWMutex // guards byID
+	byID map[string]*client
+}
+
+func (c *compiledClients) get(id string) *client {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	return c.byID[id]
+}
+
+func (c *compiledClients) put(one *client) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.byID == nil || len(c.byID) >= maxCompiled {
+		c.byID = map[string]*client{}
+	}
+	c.byID[one.ID] = one
+}
+
+// overrides is what a client says itself.
+func (c Client) overrides() *Policy {
+	return &Policy{Codes: c.Codes, Sessions: c.Sessions, Tokens: c.Tokens}
+}
+
+// over is what holds for the client, of a policy that has its defaults.
+func (c Client) over(base *Policy) *Policy {
+	p := c.overrides()
+	for _, k := range knobs {
+		k.inherit(p, base)
+		k.floor(p, -1)
+	}
+	return p
+}
+
+// resolve returns what holds for a client, of a policy that has its defaults. Here a field that means none is 0.
+func (p Policy) resolve(c Client) (CodePolicy, SessionPolicy, TokenPolicy) {
+	in := c.over(&p)
+	for _, k := range knobs {
+		k.floor(in, 0)
+	}
+	return in.Codes, in.Sessions, in.Tokens
+}
+
+// report describes a policy that has its defaults, and the clients that are known.
+func (p Policy) report(clients []Client) PolicyReport {
+	r := PolicyReport{Policy: p.clone(),
+		Ledger: fmt.Sprintf("%d guesses at one person's short codes at once, %d a year", limit.LedgerBurst, limit.LedgerYear)}
+	r.CodeDigits, _ = shortest(p.MaxYearlyRisk)
+	for _, d := range p.weakerThan(defaults()) {
+		r.Deviations = append(r.Deviations, "Policy."+d)
+	}
+	for _, c := range clients {
+		for _, d := range c.deviations(p) {
+			r.Deviations = append(r.Deviations, fmt.Sprintf("Client %q: %s", c.ID, d))
+		}
+	}
+	return r
 }

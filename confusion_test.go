@@ -28,9 +28,10 @@ import (
 // A matrix is a service with a key of every algorithm, and whoever makes tokens for it.
 type matrix struct {
 	*world
+	keys   keyset
 	ec     *ecdsa.PrivateKey
 	rsa    *rsa.PrivateKey
-	shared passwordless.Client // whose Algorithm is HS256
+	shared passwordless.Client // whose algorithm is HS256
 }
 
 type object = map[string]any
@@ -48,8 +49,8 @@ func newMatrix(t testing.TB) *matrix {
 	require.NoError(t, err)
 	_, edwards, err := ed25519.GenerateKey(rand.Reader)
 	require.NoError(t, err)
-	m := &matrix{ec: ecKey(t), rsa: rsaKey, shared: hs256Client("hs")}
-	m.world = newWorld(t, func(c *passwordless.Config) {
+	m := &matrix{keys: newKeys(), ec: ecKey(t), rsa: rsaKey, shared: hs256Client("hs")}
+	m.world = newWorld(t, m.keys.into, func(c *passwordless.Config) {
 		c.SigningKeys = []passwordless.SigningKey{{ID: "s1", Key: m.ec}, {ID: "r1", Key: m.rsa}, {ID: "e1", Key: edwards}}
 		c.Clients = append(c.Clients.(passwordless.ClientList), m.shared, hs256Client("hs2"))
 	})
@@ -62,7 +63,7 @@ func (m *matrix) makers() map[string]maker {
 		"ES256": {jwt.SigningMethodES256, m.ec, "s1"},
 		"RS256": {jwt.SigningMethodRS256, m.rsa, "r1"},
 		"EdDSA": {jwt.SigningMethodEdDSA, m.cfg.SigningKeys[2].Key, "e1"},
-		"HS256": {jwt.SigningMethodHS256, derived(m.cfg.Keys[0].Secret, "access token", "", "hs"), "k1"},
+		"HS256": {jwt.SigningMethodHS256, accessKey(m.keys.ring[0].Secret, "", "hs"), "k1"},
 	}
 }
 
@@ -110,7 +111,7 @@ func b64(v string) string { return base64.RawURLEncoding.EncodeToString([]byte(v
 func (m *matrix) refused(tokens map[string]string) {
 	m.t.Helper()
 	for rule, token := range tokens {
-		access, err := m.VerifyAccessToken(passwordless.Secret(token), "")
+		access, err := m.access(passwordless.Secret(token), "")
 		require.ErrorIs(m.t, err, passwordless.ErrInvalidToken, rule)
 		require.Zero(m.t, access, rule)
 	}
@@ -119,7 +120,7 @@ func (m *matrix) refused(tokens map[string]string) {
 func (m *matrix) accepted(tokens map[string]string) {
 	m.t.Helper()
 	for rule, token := range tokens {
-		_, err := m.VerifyAccessToken(passwordless.Secret(token), "")
+		_, err := m.access(passwordless.Secret(token), "")
 		require.NoError(m.t, err, rule)
 	}
 }
@@ -170,19 +171,21 @@ func TestConfusionOfPublicKeysAndSecrets(t *testing.T) { // TK-1
 				maker{jwt.SigningMethodHS256, key, ""}, object{"kid": kid}, nil)})
 		}
 	}
-	ring := m.cfg.Keys[0].Secret
+	ring := m.keys.ring[0].Secret
 	for name, key := range map[string][]byte{
-		"the key that the client has": m.shared.HS256Key,
+		"the key that the client has": m.shared.Keys.HS256Key,
 		"no key":                      {},
 		"the client's secret":         []byte("hs-secret"),
-		"the hash of its secret":      m.shared.SecretHashes[0][:],
+		"the hash of its secret":      m.shared.Keys.SecretHashes[0][:],
 		"the key set":                 m.JWKS(),
 		"the ring's key itself":       ring,
-		"the index key":               derived(m.cfg.IndexKey, "access token", "", "hs"),
+		"the ring's key, hashed":      derived(nil, "key", string(ring)),
+		"the index key":               accessKey(m.keys.index, "", "hs"),
 		"another use of the ring":     derived(ring, "handle", "", "hs"),
-		"another client's key":        derived(ring, "access token", "", "hs2"),
-		"another tenant's key":        derived(ring, "access token", "t", "hs"),
-		"fields that join alike":      derived(ring, "access token", "h", "s"),
+		"no record of the ring":       derived(derived(nil, "key", string(ring)), "access token", "", "hs"),
+		"another client's key":        accessKey(ring, "", "hs2"),
+		"another tenant's key":        accessKey(ring, "t", "hs"),
+		"fields that join alike":      accessKey(ring, "h", "s"),
 	} {
 		for _, kid := range []any{"k1", "s1", "", nil} {
 			m.refused(map[string]string{fmt.Sprintf("TK-1 HS256 with %s, kid %v", name, kid): m.mint(
@@ -226,7 +229,8 @@ func TestConfusionOfEmbeddedKeys(t *testing.T) { // TK-3, CVE-2018-0114
 	key := ecKey(t)
 	point, err := key.PublicKey.Bytes()
 	require.NoError(t, err)
-	jwk := object{"kty": "EC", "crv": "P-256", "alg": "ES256", "kid": "s1", "x": b64(string(point[1:33])), "y": b64(string(point[33:]))}
+	jwk := object{"kty": "EC", "crv": "P-256", "alg": "ES256", "kid": "s1", "x": b64(string(point[1:33])),
+		"y": b64(string(point[33:]))}
 	chosen := passwordless.RandomKey()
 	places := object{"jwk": jwk, "jku": "https://evil.example.com/jwks.json", "x5u": "https://evil.example.com/cert.pem",
 		"x5c": []string{certificate(t, key)}, "x5t": b64("thumb"), "jwks": object{"keys": []any{jwk}}}
@@ -235,7 +239,8 @@ func TestConfusionOfEmbeddedKeys(t *testing.T) { // TK-3, CVE-2018-0114
 			m.refused(map[string]string{fmt.Sprintf("TK-3 %s of an attacker, kid %v", field, kid): m.mint(
 				maker{jwt.SigningMethodES256, key, ""}, object{"kid": kid, field: value}, nil)})
 		}
-		m.refused(map[string]string{fmt.Sprintf("TK-3 jwk with a secret, kid %v", kid): m.mint(maker{jwt.SigningMethodHS256, []byte(chosen), ""},
+		m.refused(map[string]string{fmt.Sprintf("TK-3 jwk with a secret, kid %v", kid): m.mint(
+			maker{jwt.SigningMethodHS256, []byte(chosen), ""},
 			object{"kid": kid, "jwk": object{"kty": "oct", "alg": "HS256", "k": b64(string(chosen))}}, nil)})
 	}
 }
@@ -251,7 +256,8 @@ func certificate(t testing.TB, key crypto.Signer) string {
 func TestConfusionOfKeyIDs(t *testing.T) { // TK-3
 	m := newMatrix(t)
 	for name, k := range m.makers() {
-		for _, kid := range []any{nil, "", "unknown", "../../" + k.kid, "./" + k.kid, "/dev/null", k.kid + "\x00", " " + k.kid, strings.ToUpper(k.kid),
+		for _, kid := range []any{nil, "", "unknown", "../../" + k.kid, "./" + k.kid, "/dev/null", k.kid + "\x00", " " + k.kid,
+			strings.ToUpper(k.kid),
 			k.kid + "' OR '1'='1", "'; DROP TABLE records; --", "$(id)", 1, true, []string{k.kid}, object{"kid": k.kid}} {
 			m.refused(map[string]string{fmt.Sprintf("TK-3 kid %v, %s", kid, name): m.mint(k, object{"kid": kid}, nil)})
 		}
@@ -266,13 +272,14 @@ func TestConfusionOfRemovedKeys(t *testing.T) { // TK-20
 	m := newMatrix(t)
 	bare := *m
 	bare.world = m.second()
-	bare.cfg.Keys = []passwordless.RingKey{{ID: "k2", Secret: passwordless.RandomKey()}}
+	m.keys.rotated("k2").current().into(&bare.cfg)
 	bare.cfg.SigningKeys = []passwordless.SigningKey{{ID: "s2", Key: ecKey(t)}, {ID: "r2", Key: m.rsa}}
 	bare.Service = newService(t, bare.cfg)
 	reused := bare
 	reused.world = bare.second()
-	reused.cfg.Keys = []passwordless.RingKey{{ID: "k1", Secret: passwordless.RandomKey()}}
-	reused.cfg.SigningKeys = []passwordless.SigningKey{{ID: "s1", Key: ecKey(t)}, {ID: "r1", Key: ecKey(t)}, {ID: "e1", Key: ecKey(t)}}
+	m.keys.rotated("k1").current().into(&reused.cfg)
+	reused.cfg.SigningKeys = []passwordless.SigningKey{{ID: "s1", Key: ecKey(t)}, {ID: "r1", Key: ecKey(t)},
+		{ID: "e1", Key: ecKey(t)}}
 	reused.cfg.Clients = passwordless.ClientList{m.shared}
 	reused.Service = newService(t, reused.cfg)
 	for name, k := range m.makers() {
@@ -286,19 +293,21 @@ func TestConfusionOfRemovedKeys(t *testing.T) { // TK-20
 func TestConfusionOfKinds(t *testing.T) { // TK-4
 	m := newMatrix(t)
 	for name, k := range m.makers() {
-		for _, typ := range []any{nil, "", "JWT", "jwt", "at+jwt ", "at", "application/jwt", "logout+jwt", "secevent+jwt", 1, []string{"at+jwt"}} {
+		for _, typ := range []any{nil, "", "JWT", "jwt", "at+jwt ", "at", "application/jwt", "logout+jwt", "secevent+jwt", 1,
+			[]string{"at+jwt"}} {
 			m.refused(map[string]string{fmt.Sprintf("TK-4 typ %v, %s", typ, name): m.mint(k, object{"typ": typ}, nil)})
 		}
 		for _, crit := range []any{[]string{"exp"}, []string{}, "b64", true} {
 			m.refused(map[string]string{fmt.Sprintf("TK-4 crit %v, %s", crit, name): m.mint(k, object{"crit": crit, "b64": true}, nil)})
 		}
 	}
-	l := m.signIn(alice, passwordless.Grant{Session: true, Tokens: openid.Tokens})
-	shared := m.mint(maker{jwt.SigningMethodHS256, []byte(m.shared.HS256Key), ""}, object{"typ": "JWT", "kid": nil}, object{"aud": "hs"})
+	l := m.signIn(alice, passwordless.Issue{Session: true, Tokens: openid.Tokens})
+	shared := m.mint(maker{jwt.SigningMethodHS256, []byte(m.shared.Keys.HS256Key), ""}, object{"typ": "JWT", "kid": nil},
+		object{"aud": "hs"})
 	for rule, token := range map[string]passwordless.Secret{"an ID token": l.Tokens.ID, "a refresh token": l.Tokens.Refresh,
 		"a session": l.Session.Token, "a device": l.Device, "an ID token of HS256": passwordless.Secret(shared)} {
 		for _, audience := range []string{"", "web", "hs"} {
-			_, err := m.VerifyAccessToken(token, audience)
+			_, err := m.access(token, audience)
 			require.ErrorIs(t, err, passwordless.ErrInvalidToken, "TK-4 %s as an access token for %q", rule, audience)
 		}
 	}
@@ -318,10 +327,12 @@ func TestConfusionOfClaims(t *testing.T) { // TK-5, TK-11
 		row(good, "TK-5 iat ahead by less than a minute", object{"iat": in(59)})
 		row(good, "TK-11 aud with others beside ours", object{"aud": []string{"https://api.example.com", us}})
 
-		for _, iss := range []any{nil, "", "https://login.example.com", "HTTPS://LOGIN.EXAMPLE.COM/", us + "x", "https://evil.example.com/", []string{us}} {
+		for _, iss := range []any{nil, "", "https://login.example.com", "HTTPS://LOGIN.EXAMPLE.COM/", us + "x",
+			"https://evil.example.com/", []string{us}} {
 			row(bad, fmt.Sprintf("TK-5 iss %v", iss), object{"iss": iss})
 		}
-		for _, aud := range []any{nil, "", "web", us + "x", "https://login.example.com", []string{}, []string{"web", "hs"}, 1, object{"aud": us}} {
+		for _, aud := range []any{nil, "", "web", us + "x", "https://login.example.com", []string{}, []string{"web", "hs"}, 1,
+			object{"aud": us}} {
 			row(bad, fmt.Sprintf("TK-11 aud %v", aud), object{"aud": aud})
 		}
 		for _, exp := range []any{nil, 0, -1, in(-60), in(-61), in(-86400), "soon", true} {
@@ -344,10 +355,10 @@ func TestConfusionOfClaims(t *testing.T) { // TK-5, TK-11
 		m.refused(bad)
 
 		token := passwordless.Secret(m.mint(k, nil, object{"aud": "https://api.example.com"}))
-		_, err := m.VerifyAccessToken(token, "https://api.example.com")
+		_, err := m.access(token, "https://api.example.com")
 		require.NoError(t, err, name)
 		for _, audience := range []string{"", us, "https://other.example.com"} {
-			_, err = m.VerifyAccessToken(token, audience)
+			_, err = m.access(token, audience)
 			require.ErrorIs(t, err, passwordless.ErrInvalidToken, "TK-11 for one service at another, %s", name)
 		}
 	}
@@ -360,9 +371,10 @@ func TestConfusionOfTime(t *testing.T) { // TK-5: by the injected clock, for tok
 	for _, row := range []struct {
 		after time.Duration
 		valid bool
-	}{{0, true}, {-60 * time.Second, true}, {-61 * time.Second, false}, {10 * time.Minute, true}, {659 * time.Second, true}, {660 * time.Second, false}, {time.Hour, false}} {
+	}{{0, true}, {-60 * time.Second, true}, {-61 * time.Second, false}, {10 * time.Minute, true},
+		{659 * time.Second, true}, {660 * time.Second, false}, {time.Hour, false}} {
 		m.clock.advance(at.Add(row.after).Sub(m.clock.Now()))
-		_, err := m.VerifyAccessToken(token, "")
+		_, err := m.access(token, "")
 		assert.Equal(t, row.valid, err == nil, "%v after it was made", row.after)
 	}
 }
@@ -402,9 +414,10 @@ func TestConfusionOfFormats(t *testing.T) { // TK-6, CVE-2025-30204, CVE-2025-27
 		m.refused(bad)
 	}
 	for rule, token := range map[string]passwordless.Secret{"a million dots": passwordless.Secret(strings.Repeat(".", 1_000_000)),
-		"16 KiB of dots": passwordless.Secret(strings.Repeat(".", 16<<10)), "a million letters": passwordless.Secret(strings.Repeat("A", 1_000_000)), "nothing": ""} {
+		"16 KiB of dots":    passwordless.Secret(strings.Repeat(".", 16<<10)),
+		"a million letters": passwordless.Secret(strings.Repeat("A", 1_000_000)), "nothing": ""} {
 		allocations := testing.AllocsPerRun(10, func() {
-			if _, err := m.VerifyAccessToken(token, ""); err == nil {
+			if _, err := m.access(token, ""); err == nil {
 				t.Error("TK-6 accepted", rule)
 			}
 		})
@@ -449,7 +462,8 @@ func TestConfusionOfSplicedTokens(t *testing.T) { // TK-1
 			for tail, s := range pieces {
 				whole := h[0] == pieces[tail][0] && body == tail
 				if !whole {
-					m.refused(map[string]string{fmt.Sprintf("head of %s, claims of %s, signature of %s", head, body, tail): h[0] + "." + b[1] + "." + s[2]})
+					rule := fmt.Sprintf("head of %s, claims of %s, signature of %s", head, body, tail)
+					m.refused(map[string]string{rule: h[0] + "." + b[1] + "." + s[2]})
 				}
 			}
 		}

@@ -16,11 +16,6 @@ import (
 	"github.com/seed62b93bad/passwordless/store/storetest"
 )
 
-// byMail is a request for a code by e-mail.
-func byMail(caller passwordless.Caller, address string) passwordless.StartRequest {
-	return passwordless.StartRequest{Client: "web", Channel: passwordless.Email, Address: address, Caller: caller}
-}
-
 // notTaken asserts that a message was surely not taken: no limit stood before it.
 func notTaken(t *testing.T, err error, what ...any) {
 	t.Helper()
@@ -31,41 +26,43 @@ func notTaken(t *testing.T, err error, what ...any) {
 
 func TestANeighboursStartGivesNothingAway(t *testing.T) { // BD-2, BD-4: many people share one network address
 	w := newWorld(t, unlimited)
-	for name, handleless := range map[string]bool{"by handle": false, "by slot": true} {
+	for name, byAddress := range map[string]bool{"by handle": false, "by slot": true} {
 		w.clock.advance(time.Hour)
-		req := byMail(home, alice)
-		req.Handleless = handleless
-		neighbour, err := w.Start(t.Context(), req)
+		req := byMail(alice)
+		req.ByAddress = byAddress
+		neighbour, err := w.Start(t.Context(), w.as("web", home), req)
 		require.NoError(t, err)
 		w.clock.advance(time.Second)
-		victim, err := w.Start(t.Context(), req)
+		victim, err := w.Start(t.Context(), w.as("web", home), req)
 		require.NoError(t, err)
 		assert.NotEqual(t, neighbour.Browser, victim.Browser, name)
-		if !handleless {
+		if !byAddress {
 			assert.NotEqual(t, neighbour.Handle, victim.Handle, name)
 		}
 
 		// With her browser's secret the neighbour could sign it in to an account of his own.
 		w.clock.advance(24 * time.Hour)
-		his := byMail(attacker, "mallory@example.com")
-		his.Send, his.Caller.Browser = passwordless.SendLink, neighbour.Browser
-		_, err = w.Start(t.Context(), his)
+		his := byMail("mallory@example.com")
+		his.Send = passwordless.SendLink
+		mallory := attacker
+		mallory.Browser = neighbour.Browser
+		_, err = w.Start(t.Context(), w.as("web", mallory), his)
 		require.NoError(t, err)
 		hers := home
 		hers.Browser = victim.Browser
-		_, err = w.RedeemLink(t.Context(), passwordless.RedeemRequest{Token: param(t, w.outbox.last().Link), Caller: hers})
+		_, err = w.RedeemLink(t.Context(), w.as("web", hers), passwordless.RedeemRequest{Token: param(t, w.outbox.last().Link)})
 		require.ErrorAs(t, err, new(*passwordless.OtherBrowserError), name)
 	}
 }
 
 func TestAStartForAnotherMessageIsNoRepetition(t *testing.T) {
 	w := newWorld(t)
-	req := byMail(inBrowser(home), alice)
+	req := byMail(alice)
 	req.Send = passwordless.SendLink
-	_, err := w.Start(t.Context(), req)
+	_, err := w.Start(t.Context(), w.as("web", inBrowser(home)), req)
 	require.NoError(t, err)
 	req.Send = passwordless.SendCode
-	_, err = w.Start(t.Context(), req)
+	_, err = w.Start(t.Context(), w.as("web", inBrowser(home)), req)
 	require.NoError(t, err)
 	assert.NotEmpty(t, w.outbox.last().Code, "a code was asked for")
 }
@@ -77,7 +74,7 @@ func TestImpatientClicksAreOneStart(t *testing.T) { // RL-21
 	var group sync.WaitGroup
 	for range 64 {
 		group.Go(func() {
-			started, err := w.Start(t.Context(), byMail(inBrowser(home), alice))
+			started, err := w.Start(t.Context(), w.as("web", inBrowser(home)), byMail(alice))
 			assert.NoError(t, err)
 			mu.Lock()
 			defer mu.Unlock()
@@ -98,12 +95,10 @@ func TestAClosedSignUpShowsNoDeliveryFailure(t *testing.T) { // EN-1, SN-10
 		w.clock.advance(time.Hour)
 		w.events.types()
 		for _, address := range []string{alice, "nobody@example.com"} {
-			req := byMail(home, address)
-			req.Client = "closed"
-			started, err := w.Start(t.Context(), req)
+			started, err := w.Start(t.Context(), w.as("closed", home), byMail(address))
 			require.NoError(t, err, "messages to people without an account never fail")
 			w.clock.advance(time.Minute)
-			_, err = w.Resend(t.Context(), passwordless.ResendRequest{Client: "closed", Handle: started.Handle, Caller: home})
+			_, err = w.Resend(t.Context(), w.as("closed", home), started.Handle)
 			require.NoError(t, err)
 		}
 		assert.Contains(t, w.events.types(), passwordless.EventNotSent, "the operator knows")
@@ -112,14 +107,14 @@ func TestAClosedSignUpShowsNoDeliveryFailure(t *testing.T) { // EN-1, SN-10
 
 func TestAResendThatSurelyWasNotTakenIsGivenBack(t *testing.T) { // SN-10
 	w := newWorld(t, func(c *passwordless.Config) {
-		c.Policy.EmailSends = []passwordless.Limit{{Count: 2, Per: time.Hour}}
-		c.Policy.MaxResends = 9
+		c.Policy.Limits.EmailSends = []passwordless.Limit{{Count: 2, Per: time.Hour}}
+		c.Policy.Codes.MaxResends = 9
 	})
 	started, code := w.start(alice)
 	w.outbox.fail = passwordless.ErrNotAccepted
 	for i := range 4 {
 		w.clock.advance(31 * time.Second << i)
-		_, err := w.Resend(t.Context(), passwordless.ResendRequest{Client: "web", Handle: started.Handle, Caller: home})
+		_, err := w.Resend(t.Context(), w.as("web", home), started.Handle)
 		notTaken(t, err, "resend %d", i)
 	}
 	_, err := w.guess(started.Handle, code)
@@ -128,19 +123,19 @@ func TestAResendThatSurelyWasNotTakenIsGivenBack(t *testing.T) { // SN-10
 
 func TestTheReserveIsGivenBackToo(t *testing.T) { // SN-10, RL-5
 	w := newWorld(t, func(c *passwordless.Config) {
-		c.Policy.EmailSends = []passwordless.Limit{{Count: 1, Per: 24 * time.Hour}}
+		c.Policy.Limits.EmailSends = []passwordless.Limit{{Count: 1, Per: 24 * time.Hour}}
 	})
 	w.startFrom(attacker, alice) // from here on only the reserve is left
 	w.outbox.fail = passwordless.ErrNotAccepted
 	for i := range 3 {
-		_, err := w.Start(t.Context(), byMail(home, alice))
+		_, err := w.Start(t.Context(), w.as("web", home), byMail(alice))
 		notTaken(t, err, "start %d", i)
 	}
 	w.outbox.fail = nil
 	_, kind := w.tryStart(home, passwordless.Email, alice)
 	assert.Empty(t, kind)
 	_, kind = w.tryStart(home, passwordless.Email, alice)
-	assert.Equal(t, store.Kind("send"), kind, "what went out is not")
+	assert.Equal(t, "send", kind, "what went out is not")
 }
 
 // A quitter is an outbox whose caller goes away during each send.
@@ -157,7 +152,7 @@ func (q *quitter) Send(ctx context.Context, m passwordless.Message) error {
 func TestACallerWhoLeavesIsGivenBackAllTheSame(t *testing.T) { // SN-10
 	sender := &quitter{}
 	w := newWorld(t, func(c *passwordless.Config) {
-		c.Policy.EmailSends = []passwordless.Limit{{Count: 1, Per: time.Hour}}
+		c.Policy.Limits.EmailSends = []passwordless.Limit{{Count: 1, Per: time.Hour}}
 		sender.outbox = c.Sender.(*outbox)
 		c.Sender = sender
 	})
@@ -165,7 +160,7 @@ func TestACallerWhoLeavesIsGivenBackAllTheSame(t *testing.T) { // SN-10
 	for range 3 {
 		ctx, cancel := context.WithCancel(t.Context())
 		sender.leave = cancel
-		_, err := w.Start(ctx, byMail(home, alice))
+		_, err := w.Start(ctx, w.as("web", home), byMail(alice))
 		notTaken(t, err)
 		require.ErrorIs(t, ctx.Err(), context.Canceled)
 	}
@@ -176,7 +171,7 @@ func TestFailedSendsCostTheNetwork(t *testing.T) { // RL-2, RL-8: asking is not 
 	w.outbox.fail = passwordless.ErrNotAccepted
 	tried := 0
 	for i := range 50 {
-		_, err := w.Start(t.Context(), byMail(attacker, fmt.Sprintf("guess%d@example.com", i)))
+		_, err := w.Start(t.Context(), w.as("web", attacker), byMail(fmt.Sprintf("guess%d@example.com", i)))
 		if errors.As(err, new(*passwordless.DeliveryError)) {
 			tried++
 		}
@@ -187,10 +182,10 @@ func TestFailedSendsCostTheNetwork(t *testing.T) { // RL-2, RL-8: asking is not 
 func TestAStartWhoseAnswerIsLostIsSentOnce(t *testing.T) { // SN-11
 	w, faulty := newFaulty(t)
 	faulty.SpoilAll(storetest.Commit, storetest.LostAnswer())
-	started, err := w.Start(t.Context(), byMail(inBrowser(home), alice))
+	started, err := w.Start(t.Context(), w.as("web", inBrowser(home)), byMail(alice))
 	require.NoError(t, err, "the record tells that it was applied")
 	faulty.Heal()
-	again, err := w.Start(t.Context(), byMail(inBrowser(home), alice))
+	again, err := w.Start(t.Context(), w.as("web", inBrowser(home)), byMail(alice))
 	require.NoError(t, err)
 	assert.Equal(t, started.Handle, again.Handle)
 	require.Len(t, w.outbox.messages(), 1, "never success without a message")
@@ -199,11 +194,11 @@ func TestAStartWhoseAnswerIsLostIsSentOnce(t *testing.T) { // SN-11
 }
 
 func TestALostAnswerIsNotChargedTwice(t *testing.T) { // even if another start replaced the challenge meanwhile
-	w, faulty := newFaulty(t, func(c *passwordless.Config) { c.Policy.StartCooldown = -1 })
+	w, faulty := newFaulty(t, func(c *passwordless.Config) { c.Policy.Codes.StartCooldown = -1 })
 	start := func(caller passwordless.Caller) error {
-		req := byMail(caller, alice)
-		req.Handleless = true
-		_, err := w.Start(t.Context(), req)
+		req := byMail(alice)
+		req.ByAddress = true
+		_, err := w.Start(t.Context(), w.as("web", caller), req)
 		return err
 	}
 	faulty.Spoil(storetest.Commit, 1, func(ctx context.Context, call func() error) error {
@@ -216,7 +211,7 @@ func TestALostAnswerIsNotChargedTwice(t *testing.T) { // even if another start r
 }
 
 func TestNoResendsStillLeavesRoomToTryAgain(t *testing.T) { // a start that needs every easing is not ErrBusy
-	w := newWorld(t, func(c *passwordless.Config) { c.Policy.MaxAttempts, c.Policy.MaxResends = 1, -10 })
+	w := newWorld(t, func(c *passwordless.Config) { c.Policy.Codes.MaxAttempts, c.Policy.Codes.MaxResends = 1, -10 })
 	for i := range 50 {
 		w.clock.advance(8 * time.Hour)
 		if started, kind := w.tryStart(pool(i), passwordless.Email, alice); kind == "" {
@@ -235,7 +230,7 @@ func TestNoResendsStillLeavesRoomToTryAgain(t *testing.T) { // a start that need
 func TestAStripedBudgetIsNearlyUsedUpBeforeItRefuses(t *testing.T) { // RL-9
 	const budget, days = 500, 9
 	w := newWorld(t, func(c *passwordless.Config) {
-		c.Policy.SMSGlobal = passwordless.Limit{Count: budget, Per: 24 * time.Hour}
+		c.Policy.SMS.Global = passwordless.Limit{Count: budget, Per: 24 * time.Hour}
 	})
 	sent := 0
 	for range days {
@@ -244,45 +239,81 @@ func TestAStripedBudgetIsNearlyUsedUpBeforeItRefuses(t *testing.T) { // RL-9
 			require.Less(t, i, budget)
 			_, kind := w.tryStart(pool(i), passwordless.SMS, fmt.Sprintf("+4%d70%03d0000", 6+i%2, i/2))
 			if kind != "" {
-				require.Equal(t, store.Kind("sms-all"), kind)
+				require.Equal(t, "sms-all", kind)
 				break
 			}
 			sent++
 		}
 	}
-	// A start tries four of the sixteen stripes, at random: on average nine tenths are used by then. With
-	// one try it would be 73 %; the mean of nine days misses 82 % less than once in 10^9 runs.
+	// A start tries four of the sixteen stripes, at random: on average nine tenths are used by then. With one try it would
+	// be 73 %; the mean of nine days misses 82 % less than once in 10^9 runs.
 	assert.Greater(t, sent, budget*days*82/100)
 	t.Logf("%d of %d a day", sent/days, budget)
 }
 
-// refusedBy starts from new networks until a limit refuses, and returns its bucket.
-func (w *world) refusedBy(ch passwordless.Channel, address string) store.Key {
+// refusedBy starts from new networks until a limit refuses, and returns the refusal. It names no address.
+func (w *world) refusedBy(ch passwordless.Channel, address string) *passwordless.LimitedError {
 	w.t.Helper()
 	var refused *passwordless.LimitedError
 	for i := range 9 {
-		_, err := w.Start(w.t.Context(), passwordless.StartRequest{Client: "web", Channel: ch, Address: address, Caller: pool(i)})
+		_, err := w.Start(w.t.Context(), w.as("web", pool(i)),
+			passwordless.StartRequest{Channel: ch, Address: passwordless.Address(address)})
 		if errors.As(err, &refused) {
 			assert.NotContains(w.t, fmt.Sprintf("%v %+v %#v", err, *refused, *refused), address)
-			return refused.Bucket
+			return refused
 		}
 		require.NoError(w.t, err)
 	}
 	require.Fail(w.t, "no limit")
-	return store.Key{}
+	return nil
+}
+
+// A namesake is a Store that remembers the names of the buckets of a kind that were charged.
+type namesake struct {
+	store.Store
+	kind  store.Kind
+	names map[string]bool
+}
+
+func (n *namesake) Commit(ctx context.Context, now store.Instant, b store.Batch) (store.Levels, error) {
+	for _, c := range b.Charges {
+		if c.Bucket.Kind == n.kind {
+			n.names[c.Bucket.Name] = true
+		}
+	}
+	return n.Store.Commit(ctx, now, b)
+}
+
+// chargedUntilRefused starts until a limit refuses, and returns the names of its buckets.
+func (w *world) chargedUntilRefused(st *namesake, limit string, ch passwordless.Channel, address string) map[string]bool {
+	w.t.Helper()
+	st.kind, st.names = store.Kind(limit), map[string]bool{}
+	assert.Equal(w.t, limit, w.refusedBy(ch, address).Limit)
+	return st.names
 }
 
 func TestALimitNamesNobody(t *testing.T) { // PR-3
-	onePerPrefix := func(c *passwordless.Config) { c.Policy.SMSPrefix = passwordless.Limit{Count: 1, Per: time.Hour} }
-	w := newWorld(t, onePerPrefix)
-	prefix := w.refusedBy(passwordless.SMS, alicesPhone)
-	assert.Equal(t, store.Kind("sms-prefix"), prefix.Kind)
-	assert.NotContains(t, prefix.Name, "4670123")
-	assert.Equal(t, prefix, w.refusedBy(passwordless.SMS, "+46701234568"), "one prefix")
-	send := w.refusedBy(passwordless.Email, alice)
-	assert.Equal(t, store.Kind("send"), send.Kind)
-	assert.NotContains(t, send.Name, "alice")
-	assert.NotEqual(t, prefix, newWorld(t, onePerPrefix).refusedBy(passwordless.SMS, alicesPhone), "another key, other names")
+	world := func() (*world, *namesake) {
+		st := &namesake{}
+		return newWorld(t, func(c *passwordless.Config) {
+			st.Store, c.Store = c.Store, st
+			c.Policy.SMS.Prefix = passwordless.Limit{Count: 1, Per: time.Hour}
+		}), st
+	}
+	w, st := world()
+	prefix := w.chargedUntilRefused(st, "sms-prefix", passwordless.SMS, alicesPhone)
+	assert.Equal(t, prefix, w.chargedUntilRefused(st, "sms-prefix", passwordless.SMS, "+46701234568"), "one prefix")
+	send := w.chargedUntilRefused(st, "send", passwordless.Email, alice)
+	for _, all := range []map[string]bool{prefix, send} {
+		require.Len(t, all, 1)
+		for name := range all {
+			assert.NotContains(t, name, "4670123")
+			assert.NotContains(t, name, "alice")
+		}
+	}
+	other, st := world()
+	assert.NotEqual(t, prefix, other.chargedUntilRefused(st, "sms-prefix", passwordless.SMS, alicesPhone),
+		"another key, other names")
 }
 
 func TestEventsAreOfTheInstantOfTheirCall(t *testing.T) { // PR-1
@@ -302,11 +333,11 @@ func TestEventsAreOfTheInstantOfTheirCall(t *testing.T) { // PR-1
 	call("unknown", func() { _, _ = w.guess(changed, "123456") })
 	call("wrong", func() { _, _ = w.guess(started.Handle, wrong(code)) })
 	call("resend", func() {
-		_, _ = w.Resend(t.Context(), passwordless.ResendRequest{Client: "web", Handle: started.Handle, Caller: home})
+		_, _ = w.Resend(t.Context(), w.as("web", home), started.Handle)
 	})
 	w.outbox.fail = passwordless.ErrNotAccepted
 	call("not sent", func() {
-		_, _ = w.Resend(t.Context(), passwordless.ResendRequest{Client: "web", Handle: started.Handle, Caller: home})
+		_, _ = w.Resend(t.Context(), w.as("web", home), started.Handle)
 	})
 	call("right", func() { _, _ = w.guess(started.Handle, code) })
 	call("spent", func() { _, _ = w.guess(started.Handle, code) })
@@ -330,7 +361,7 @@ func TestOnlyASecretThatWasRightIsReportedAsSpent(t *testing.T) { // VF-14
 
 func TestAReportIsACopy(t *testing.T) { // OP-2
 	w := newWorld(t)
-	w.Policy().Policy.SMSCountries[0] = 1
-	_, err := w.Start(t.Context(), passwordless.StartRequest{Client: "web", Channel: passwordless.SMS, Address: "+12025550143", Caller: home})
+	w.Policy().Policy.SMS.Countries[0] = 1
+	_, err := w.Start(t.Context(), w.as("web", home), passwordless.StartRequest{Channel: passwordless.SMS, Address: "+12025550143"})
 	require.ErrorAs(t, err, new(*passwordless.InputError))
 }

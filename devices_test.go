@@ -2,6 +2,7 @@ package passwordless_test
 
 import (
 	"errors"
+	"fmt"
 	"sync"
 	"testing"
 	"time"
@@ -20,8 +21,8 @@ func onDevice(cookie passwordless.Secret) passwordless.Caller {
 	return c
 }
 
-// burn starts a challenge from a caller and uses its attempts up with wrong codes. It returns how many
-// of them were looked at, if the code was short.
+// burn starts a challenge from a caller and uses its attempts up with wrong codes. It returns how many of them were
+// looked at, if the code was short.
 func (w *world) burn(caller passwordless.Caller, address string) (short int) {
 	w.t.Helper()
 	w.clock.advance(time.Hour)
@@ -40,7 +41,7 @@ func (w *world) burn(caller passwordless.Caller, address string) (short int) {
 
 func TestASignOutEverywhereEndsDevices(t *testing.T) { // BD-7, AC-6
 	w := newWorld(t)
-	l := w.signIn(alice, passwordless.Grant{})
+	l := w.signIn(alice, passwordless.Issue{})
 	w.clock.advance(time.Hour)
 	require.NoError(t, w.RevokeUser(t.Context(), "", l.User.ID))
 	w.clock.advance(time.Hour)
@@ -55,9 +56,78 @@ func TestASignOutEverywhereEndsDevices(t *testing.T) { // BD-7, AC-6
 	assert.True(t, again.KnownDevice, "the sign-in made it known again")
 }
 
+func TestARevokedDeviceGetsALongerCode(t *testing.T) { // BD-7, RL-5, VF-6: its browser keeps the cookie
+	for name, revoke := range map[string]func(*world, string) error{
+		"signed out everywhere": func(w *world, id string) error { return w.RevokeUser(w.t.Context(), "", id) },
+		"another user":          func(w *world, id string) error { return w.Directory().Delete(w.t.Context(), "", id) },
+	} {
+		for failures := range 3 {
+			t.Run(fmt.Sprint(name, " after ", 5*failures), func(t *testing.T) {
+				w := newWorld(t)
+				l := w.signIn(alice, passwordless.Issue{})
+				device := onDevice(l.Device)
+				for range failures {
+					w.burn(device, alice)
+				}
+				require.NoError(t, revoke(w, l.User.ID))
+				for i := range 10 { // an attacker drains the ledger
+					w.burn(pool(i), alice)
+				}
+				for try := range 3 {
+					w.clock.advance(time.Hour)
+					started, code := w.startFrom(device, alice)
+					l, err := w.guessFrom(device, started.Handle, code)
+					if try == 0 && failures < 2 {
+						require.ErrorIs(t, err, passwordless.ErrShortCodesOff, "whose promise is a longer code")
+						continue
+					}
+					require.Len(t, code, 10)
+					require.NoError(t, err, "nobody is locked out")
+					assert.False(t, l.KnownDevice)
+				}
+			})
+		}
+	}
+}
+
+func TestADeviceIsNotThatOfTheNextHolderOfAnAddress(t *testing.T) { // BD-7, AC-5, RL-4: whichever directory, whatever is issued
+	for name, own := range map[string]bool{"the built-in directory": false, "users of one's own": true} {
+		for _, issue := range []passwordless.Issue{{}, session} {
+			t.Run(fmt.Sprintf("%s, session %v", name, issue.Session), func(t *testing.T) {
+				mine := newTable()
+				w := newWorld(t, unlimited, func(c *passwordless.Config) {
+					if own {
+						c.Users = mine
+					}
+				})
+				former := w.signIn(alice, issue)
+				if own {
+					mine.all[byEmail(alice)] = passwordless.User{ID: "next", Email: alice}
+				} else {
+					require.NoError(t, w.Directory().Delete(t.Context(), "", former.User.ID))
+				}
+				next := w.signIn(alice, issue)
+				require.NotEqual(t, former.User.ID, next.User.ID)
+				assert.Equal(t, 45, w.burnAll(attacker), "what any stranger has")
+				assert.Zero(t, w.burnAll(onDevice(former.Device)), "and the former holder no more")
+				assert.NotZero(t, w.burnAll(onDevice(next.Device)))
+			})
+		}
+	}
+}
+
+// burnAll guesses at alice's codes from a caller until no short one is looked at any more, and returns how many were.
+func (w *world) burnAll(caller passwordless.Caller) (short int) {
+	w.t.Helper()
+	for range 12 {
+		short += w.burn(caller, alice)
+	}
+	return short
+}
+
 func TestTheCookiesOfADeviceShareABudget(t *testing.T) { // BD-7, RL-4: rotation makes no new guesses
 	w := newWorld(t)
-	cookies := []passwordless.Secret{w.signIn(alice, passwordless.Grant{}).Device}
+	cookies := []passwordless.Secret{w.signIn(alice, passwordless.Issue{}).Device}
 	for range 20 {
 		w.clock.advance(time.Hour)
 		last := onDevice(cookies[len(cookies)-1])
@@ -76,7 +146,7 @@ func TestTheCookiesOfADeviceShareABudget(t *testing.T) { // BD-7, RL-4: rotation
 
 func TestAnEndedDeviceGetsALongerCode(t *testing.T) { // BD-7, RL-5
 	w := newWorld(t)
-	device := onDevice(w.signIn(alice, passwordless.Grant{}).Device)
+	device := onDevice(w.signIn(alice, passwordless.Issue{}).Device)
 	for range 2 { // the owner mistypes ten times
 		w.burn(device, alice)
 	}
@@ -109,7 +179,7 @@ func TestResendKnowsThatTheLedgerIsEmptyNow(t *testing.T) { // RL-5, VF-5
 	_, err := w.guess(mine.Handle, code)
 	require.ErrorIs(t, err, passwordless.ErrShortCodesOff, "it was not looked at whether it is right")
 	w.clock.advance(30 * time.Second)
-	_, err = w.Resend(t.Context(), passwordless.ResendRequest{Client: "web", Handle: mine.Handle, Caller: home})
+	_, err = w.Resend(t.Context(), w.as("web", home), mine.Handle)
 	require.NoError(t, err)
 	long := w.outbox.last().Code.Reveal()
 	require.Len(t, long, 10)
@@ -120,56 +190,58 @@ func TestResendKnowsThatTheLedgerIsEmptyNow(t *testing.T) { // RL-5, VF-5
 }
 
 func TestWhereNoCodeIsShownNoneIsLookedAt(t *testing.T) { // RL-4
-	w := newWorld(t, func(c *passwordless.Config) { c.Policy.Browser = passwordless.InsecureAnyBrowser })
-	for _, handleless := range []bool{false, true} {
-		started, err := w.Start(t.Context(), passwordless.StartRequest{Client: "web", Channel: passwordless.Email, Address: alice,
-			Send: passwordless.SendLink, Caller: home, Handleless: handleless})
+	w := newWorld(t, func(c *passwordless.Config) { c.Policy.InsecureAnyBrowser = true })
+	for _, byAddress := range []bool{false, true} {
+		started, err := w.Start(t.Context(), w.as("web", home), passwordless.StartRequest{
+			Channel: passwordless.Email, Address: alice, Send: passwordless.SendLink, ByAddress: byAddress})
 		require.NoError(t, err)
 		for _, code := range []passwordless.Secret{"123456", "654321", "BCDFGHJKLM"} {
-			_, err = w.Verify(t.Context(), passwordless.VerifyRequest{Client: "web", Handle: started.Handle,
-				Channel: passwordless.Email, Address: alice, Code: code, Caller: attacker})
+			_, err = w.Verify(t.Context(), w.as("web", attacker),
+				passwordless.VerifyRequest{Handle: started.Handle, Channel: passwordless.Email, Address: alice, Code: code})
 			require.ErrorIs(t, err, passwordless.ErrMalformedCode)
 		}
-		_, err = w.RedeemLink(t.Context(), passwordless.RedeemRequest{Token: param(t, w.outbox.last().Link), Caller: attacker})
+		_, err = w.RedeemLink(t.Context(), w.as("web", attacker), passwordless.RedeemRequest{Token: param(t, w.outbox.last().Link)})
 		require.NoError(t, err)
 		w.clock.advance(time.Hour)
 	}
 }
 
-func TestAMovedInitiatorHasATryOfTwo(t *testing.T) { // BD-6, BD-10
-	w := newWorld(t, func(c *passwordless.Config) { c.Policy.MaxAttempts = 2 })
-	_, err := w.Start(t.Context(), passwordless.StartRequest{Client: "web", Channel: passwordless.Email, Address: alice, Caller: home, Handleless: true})
+func TestAMovedInitiatorHasAnAttemptOfTwo(t *testing.T) { // BD-6, BD-10
+	w := newWorld(t, func(c *passwordless.Config) { c.Policy.Codes.MaxAttempts = 2 })
+	req := byMail(alice)
+	req.ByAddress = true
+	_, err := w.Start(t.Context(), w.as("web", home), req)
 	require.NoError(t, err)
-	_, err = w.Verify(t.Context(), passwordless.VerifyRequest{Client: "web", Channel: passwordless.Email, Address: alice,
-		Code: w.outbox.last().Code, Caller: from("203.0.113.9")})
+	_, err = w.Verify(t.Context(), w.as("web", from("203.0.113.9")),
+		passwordless.VerifyRequest{Channel: passwordless.Email, Address: alice, Code: w.outbox.last().Code})
 	require.NoError(t, err, "changing the network is allowed")
 }
 
 func TestAWrongGuessTellsNobodyWhoHasAnAccount(t *testing.T) { // EN-1, EN-2: in trips to the store
 	w, faulty := newFaulty(t, func(c *passwordless.Config) { c.Users = newTable() })
-	w.signIn(alice, passwordless.Grant{})
-	guess := func(address string, grant passwordless.Grant) storetest.Trips {
+	w.signIn(alice, passwordless.Issue{})
+	guess := func(address string, grant passwordless.Issue) storetest.Trips {
 		w.clock.advance(time.Hour)
 		started, code := w.start(address)
 		before := faulty.Trips()
-		_, err := w.Verify(t.Context(), passwordless.VerifyRequest{Client: "web", Handle: started.Handle, Code: passwordless.Secret(wrong(code)), Caller: home, Grant: grant})
+		_, err := w.Verify(t.Context(), w.as("web", home), byCode(started.Handle, wrong(code), grant))
 		require.ErrorIs(t, err, passwordless.ErrWrongSecret)
 		return faulty.Trips().Sub(before)
 	}
-	for _, grant := range []passwordless.Grant{{}, session, offline} {
+	for _, grant := range []passwordless.Issue{{}, session, offline} {
 		assert.Equal(t, guess(alice, grant), guess("nobody@example.com", grant))
 	}
 }
 
 func TestAGuessThatCouldNotBeChargedTellsNothing(t *testing.T) { // VF-1, VF-12
 	w, faulty := newFaulty(t)
-	w.signIn(alice, passwordless.Grant{})
+	w.signIn(alice, passwordless.Issue{})
 	w.clock.advance(time.Hour)
 	started, code := w.start(alice)
 	faulty.SpoilAll(storetest.Commit, storetest.Unavailable())
 	guess := func(code string) (string, storetest.Trips) {
 		before := faulty.Trips()
-		_, err := w.Verify(t.Context(), passwordless.VerifyRequest{Client: "web", Handle: started.Handle, Code: passwordless.Secret(code), Caller: home, Grant: session})
+		_, err := w.Verify(t.Context(), w.as("web", home), byCode(started.Handle, code, session))
 		require.ErrorIs(t, err, passwordless.ErrUnavailable)
 		return err.Error(), faulty.Trips().Sub(before)
 	}
@@ -202,8 +274,8 @@ func TestAStormOfGuesses(t *testing.T) { // VF-1, VF-2: two services on one stor
 		return answers
 	}
 	started, code := w.start(alice)
-	assert.Equal(t, map[error]int{passwordless.ErrWrongSecret: 4, passwordless.ErrExhausted: 196}, storm(started.Handle, wrong(code)),
-		"five were looked at, the last of them ended it")
+	assert.Equal(t, map[error]int{passwordless.ErrWrongSecret: 4, passwordless.ErrExhausted: 196},
+		storm(started.Handle, wrong(code)), "five were looked at, the last of them ended it")
 	_, err := w.guess(started.Handle, code)
 	require.ErrorIs(t, err, passwordless.ErrExhausted)
 
@@ -216,8 +288,8 @@ func TestAStormOfGuesses(t *testing.T) { // VF-1, VF-2: two services on one stor
 
 func TestAClientsOwnAttemptsAreNotCutShortByConflicts(t *testing.T) {
 	w, g := newGap(t, func(c *passwordless.Config) {
-		c.Policy.MaxAttempts, c.Policy.MaxResends = 1, -1
-		c.Clients.(passwordless.ClientList)[0].MaxAttempts = 10
+		c.Policy.Codes.MaxAttempts, c.Policy.Codes.MaxResends = 1, -1
+		c.Clients.(passwordless.ClientList)[0].Codes.MaxAttempts = 10
 	})
 	started, code := w.start(alice)
 	for left := 9; left > 0; left-- { // each of them changes the record just before the right one commits
@@ -234,7 +306,7 @@ func TestAClientsOwnAttemptsAreNotCutShortByConflicts(t *testing.T) {
 
 func TestAClockThatStepsBackRevivesNoSession(t *testing.T) { // VF-13
 	w := newWorld(t)
-	l := w.signIn(alice, passwordless.Grant{Session: true, Tokens: offline.Tokens})
+	l := w.signIn(alice, passwordless.Issue{Session: true, Tokens: offline.Tokens})
 	w.clock.advance(14 * 24 * time.Hour)
 	w.signedOut(l, "over")
 	w.clock.advance(-time.Hour)
@@ -243,12 +315,13 @@ func TestAClockThatStepsBackRevivesNoSession(t *testing.T) { // VF-13
 
 func TestASigningFailureLeavesNoSession(t *testing.T) { // VF-9
 	w := newWorld(t)
-	l := w.signIn(alice, passwordless.Grant{})
+	l := w.signIn(alice, passwordless.Issue{})
 	w.clock.advance(time.Hour)
 	started, code := w.start(alice)
 	unsignable := func(passwordless.Login, []string) map[string]any { return map[string]any{"x": make(chan int)} }
-	answer, err := w.Verify(t.Context(), passwordless.VerifyRequest{Client: "web", Handle: started.Handle, Code: passwordless.Secret(code), Caller: home,
-		Grant: passwordless.Grant{Session: true, Tokens: &passwordless.TokenRequest{Scopes: offline.Tokens.Scopes, Claims: unsignable}}})
+	tokens := &passwordless.TokenRequest{Scopes: offline.Tokens.Scopes, Claims: unsignable}
+	answer, err := w.Verify(t.Context(), w.as("web", home),
+		byCode(started.Handle, code, passwordless.Issue{Session: true, Tokens: tokens}))
 	require.Error(t, err)
 	assert.Zero(t, answer)
 	sessions, _, err := w.Sessions(t.Context(), "", l.User.ID, 10, "")
@@ -260,13 +333,15 @@ func TestASigningFailureLeavesNoSession(t *testing.T) { // VF-9
 
 func TestAnApplicationsClaimsDoNotSayHowThePersonSignedIn(t *testing.T) { // TK-11, TK-16
 	w := newWorld(t)
-	l := w.signIn(alice, passwordless.Grant{Tokens: &passwordless.TokenRequest{Scopes: []string{"openid"}, Claims: func(passwordless.Login, []string) map[string]any {
+	forged := func(passwordless.Login, []string) map[string]any {
 		claims := map[string]any{}
-		for _, ours := range []string{"iss", "sub", "aud", "exp", "iat", "nbf", "jti", "auth_time", "nonce", "acr", "amr", "azp", "at_hash", "c_hash"} {
+		for _, ours := range []string{"iss", "sub", "aud", "exp", "iat", "nbf", "jti", "auth_time", "nonce", "acr", "amr", "azp",
+			"at_hash", "c_hash"} {
 			claims[ours] = "forged"
 		}
 		return claims
-	}}})
+	}
+	l := w.signIn(alice, passwordless.Issue{Tokens: &passwordless.TokenRequest{Scopes: []string{"openid"}, Claims: forged}})
 	_, claims := parts(t, l.Tokens.ID)
 	assert.Len(t, claims, 7)
 	for name, value := range claims {
@@ -279,8 +354,8 @@ func TestAnAccessTokenNamesItsTenant(t *testing.T) { // CA-4
 		c.Tenants = []passwordless.Tenant{{ID: "a"}, {ID: "b"}}
 		c.Clients = passwordless.ClientList{{ID: "web", Tenant: "b", Public: true}}
 	})
-	l := w.signIn(alice, passwordless.Grant{Tokens: &passwordless.TokenRequest{}})
-	token, err := w.VerifyAccessToken(l.Tokens.Access, "")
+	l := w.signIn(alice, passwordless.Issue{Tokens: &passwordless.TokenRequest{}})
+	token, err := w.VerifyAccessToken(t.Context(), passwordless.AccessTokenRequest{Token: l.Tokens.Access, Tenant: "b"})
 	require.NoError(t, err)
 	assert.Equal(t, "b", token.Tenant)
 }

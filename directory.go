@@ -9,12 +9,13 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/seed62b93bad/passwordless/internal/machine"
+	"github.com/seed62b93bad/passwordless/internal/record"
 	"github.com/seed62b93bad/passwordless/store"
 )
 
-// A Directory is the built-in Users: people kept in the Store beside everything else.
-// E-mail addresses, numbers, usernames and decimal numbers are unique in a tenant. Safe for
-// concurrent use.
+// A Directory is the built-in Users: people kept in the Store beside everything else. E-mail addresses, numbers,
+// usernames and decimal numbers are unique in a tenant. Safe for concurrent use.
 type Directory struct {
 	s *Service
 }
@@ -25,107 +26,166 @@ func (s *Service) Directory() *Directory {
 	return d
 }
 
-// The records of the directory: a user under a pseudonym of the ID, and a claim under a pseudonym of each
-// name that is unique, holding the user's ID.
+// Format prints nothing of the Service, for every verb.
+func (d Directory) Format(f fmt.State, _ rune) { fmt.Fprint(f, "passwordless.Directory") }
+
+// The records of the directory: a user under a pseudonym of the ID; and under a pseudonym of each unique name a claim,
+// which holds the user's ID.
 const (
 	kindUser       store.Kind = "user"
 	kindIdentifier store.Kind = "identifier"
 )
 
 func encodeUser(u User) []byte {
-	w := writer{make([]byte, 0, 128)}
-	w.fixed([]byte{bodyFormat})
-	w.text(u.ID)
-	w.num(u.Number)
-	w.text(u.Username)
-	w.text(u.Email)
-	w.flag(u.EmailVerified)
-	w.text(u.Phone)
-	w.flag(u.PhoneVerified)
-	w.text(u.Name)
-	w.text(u.Locale)
-	w.num(int64(u.Status))
-	return w.b
+	w := record.NewWriter(128)
+	w.Text(u.ID)
+	w.Num(u.Number)
+	w.Text(u.Username)
+	w.Text(string(u.Email))
+	w.Flag(u.EmailVerified)
+	w.Text(string(u.Phone))
+	w.Flag(u.PhoneVerified)
+	w.Text(u.Name)
+	w.Text(u.Locale)
+	w.Num(int64(u.Status))
+	return w.Bytes()
 }
 
 func decodeUser(rec store.Record) (u User, err error) {
-	r, err := openBody(rec)
-	if err != nil {
-		return u, err
+	r := record.Open(rec.Body)
+	u.ID, u.Number, u.Username = r.Text(), r.Num(), r.Text()
+	u.Email, u.EmailVerified = Address(r.Text()), r.Flag()
+	u.Phone, u.PhoneVerified = Address(r.Text()), r.Flag()
+	u.Name, u.Locale, u.Status = r.Text(), r.Text(), UserStatus(r.Small())
+	if err := r.Err(); err != nil {
+		return User{}, corrupt(rec, err)
 	}
-	u.ID, u.Number, u.Username = r.text(), r.num(), r.text()
-	u.Email, u.EmailVerified = r.text(), r.flag()
-	u.Phone, u.PhoneVerified = r.text(), r.flag()
-	u.Name, u.Locale, u.Status = r.text(), r.text(), UserStatus(r.num())
-	return u, r.finish(rec.Key.Kind)
+	return u, nil
+}
+
+// A storedUser is a user with the versions of the records that a change replaces.
+type storedUser struct {
+	User
+	version, epochVersion store.Version
+}
+
+// owns reports whether the user, who holds the identifier, may sign in by it: the user has proved it, or nothing else either.
+func (u *storedUser) owns(id Identifier) bool {
+	return u.Verified(id) || !u.EmailVerified && !u.PhoneVerified
+}
+
+// userNames makes the names of a directory's records in one tenant.
+type userNames struct {
+	*namer
+	of string // the tenant
+}
+
+func (d *Directory) names(ctx context.Context, tenant string) userNames {
+	return userNames{d.s.namer(ctx), tenant}
+}
+
+func (n userNames) userKey(id string) store.Key {
+	return store.Key{Kind: kindUser, Name: string(n.user(n.of, id))}
+}
+
+func (n userNames) address(id Identifier) store.Key {
+	return store.Key{Kind: kindIdentifier, Name: string(n.person(n.of, id))}
+}
+
+func (n userNames) username(name string) store.Key {
+	return store.Key{Kind: kindIdentifier, Name: string(n.index("username", n.of, name))}
+}
+
+func (n userNames) number(number int64) store.Key {
+	return store.Key{Kind: kindIdentifier, Name: string(n.index("number", n.of, strconv.FormatInt(number, 10)))}
 }
 
 // claims are the keys of the names that a user alone may have.
-func (d *Directory) claims(tenant string, u User) (keys []store.Key) {
+func (n userNames) claims(u User) (keys []store.Key) {
 	if u.Email != "" {
-		keys = append(keys, d.claim(tenant, Identifier{Email, u.Email}))
+		keys = append(keys, n.address(Identifier{Email, u.Email}))
 	}
 	if u.Phone != "" {
-		keys = append(keys, d.claim(tenant, Identifier{SMS, u.Phone}))
+		keys = append(keys, n.address(Identifier{SMS, u.Phone}))
 	}
 	if u.Username != "" {
-		keys = append(keys, d.s.indexed("username", tenant, u.Username).key(kindIdentifier))
+		keys = append(keys, n.username(u.Username))
 	}
 	if u.Number != 0 {
-		keys = append(keys, d.s.indexed("number", tenant, strconv.FormatInt(u.Number, 10)).key(kindIdentifier))
+		keys = append(keys, n.number(u.Number))
 	}
 	return keys
 }
 
-func (d *Directory) claim(tenant string, id Identifier) store.Key {
-	return d.s.personName(tenant, id).key(kindIdentifier)
+// put is the write of a user.
+func (n userNames) put(u User, was store.Version) store.Put {
+	return store.Put{Stage: store.StageDecide, Was: was,
+		Record: store.Record{Key: n.userKey(u.ID), Version: newVersion(), Expires: store.Never, Owner: string(n.tenant(n.of)),
+			Body: encodeUser(u)}}
 }
 
-func (d *Directory) userKey(tenant, id string) store.Key {
-	return d.s.userName(tenant, id).key(kindUser)
+// claimPut takes a name for a user.
+func claimPut(key store.Key, userID string) store.Put {
+	return store.Put{Stage: store.StageClaim,
+		Record: store.Record{Key: key, Version: newVersion(), Expires: store.Never, Body: []byte(userID)}}
 }
 
-// Find returns the user that holds the identifier, or ErrNoUser. A user who holds it without having
-// proved it, and has proved another one, is not found by it: an unproved address links nobody to an account
-// (see Create). Find makes two trips whether or not there is a user.
+// signOut is the write that signs a user out everywhere.
+func (n userNames) signOut(old storedUser, now store.Instant) store.Put {
+	at := machine.Moment{Now: now, Name: n.user(n.of, old.ID), Was: old.epochVersion, Fresh: newVersion()}
+	return old.epoch.On(machine.SignOut{}, at).Batch.Puts[0]
+}
+
+// Find returns the user that holds the identifier, or ErrNoUser. It does not find a user who has not proved the
+// identifier and has proved another one: an unproved address links nobody to an account (see Create). It makes two
+// trips to the store, whether or not there is a user.
+//
+// Errors: ErrNoUser, ErrCorrupt and ErrUnavailable. So with the other look-ups.
 func (d *Directory) Find(ctx context.Context, tenant string, id Identifier) (User, error) {
-	st, err := d.holder(ctx, tenant, id)
-	if err != nil {
-		return User{}, err
+	n := d.names(ctx, tenant)
+	st, err := d.lookUp(ctx, n, n.address(id))
+	if err == nil && !st.owns(id) {
+		err = ErrNoUser
 	}
-	if !st.owns(id) {
-		return User{}, ErrNoUser
+	if err != nil { // what was read of nobody's epoch is passed on, so that nobody costs as many trips as somebody
+		return User{epoch: &machine.Epoch{}}, err
 	}
 	return st.User, nil
 }
 
 // FindUsername returns the user with the username, or ErrNoUser.
 func (d *Directory) FindUsername(ctx context.Context, tenant, username string) (User, error) {
-	st, err := d.lookUp(ctx, tenant, d.s.indexed("username", tenant, username).key(kindIdentifier))
+	n := d.names(ctx, tenant)
+	st, err := d.lookUp(ctx, n, n.username(username))
 	return st.User, err
 }
 
 // FindNumber returns the user with the decimal number, or ErrNoUser.
 func (d *Directory) FindNumber(ctx context.Context, tenant string, number int64) (User, error) {
-	st, err := d.lookUp(ctx, tenant, d.s.indexed("number", tenant, strconv.FormatInt(number, 10)).key(kindIdentifier))
+	n := d.names(ctx, tenant)
+	st, err := d.lookUp(ctx, n, n.number(number))
 	return st.User, err
 }
 
 // Get returns the user with the ID, or ErrNoUser.
 func (d *Directory) Get(ctx context.Context, tenant, id string) (User, error) {
-	st, err := d.get(ctx, tenant, id)
+	st, err := d.get(ctx, d.names(ctx, tenant), id)
 	return st.User, err
 }
 
-// List returns users of the tenant, at most limit (1 to 1000) and in no particular order, and the cursor
-// of the next page, "" after the last. The first page has the cursor "".
+// List returns users of the tenant, at most limit (1 to 1000) and in no particular order, and the cursor of the next
+// page, "" after the last. The first page has the cursor "". Errors: *InputError, ErrCorrupt and ErrUnavailable.
 func (d *Directory) List(ctx context.Context, tenant string, limit int, cursor string) ([]User, string, error) {
 	ctx, cancel := d.s.bounded(ctx)
 	defer cancel()
 	if limit < 1 || limit > 1000 {
 		return nil, "", &InputError{"limit", "want 1 to 1000"}
 	}
-	page := store.Page{Owner: string(d.s.tenantName(tenant)), Limit: limit, Cursor: cursor}
+	n := d.names(ctx, tenant)
+	page := store.Page{Owner: string(n.tenant(tenant)), Limit: limit, Cursor: cursor}
+	if n.err != nil {
+		return nil, "", d.s.failed(ctx, "hashing", n.err)
+	}
 	recs, next, err := d.s.store.List(ctx, d.s.now(), kindUser, page)
 	if err != nil {
 		return nil, "", d.s.failed(ctx, "listing users", err)
@@ -141,44 +201,36 @@ func (d *Directory) List(ctx context.Context, tenant string, limit int, cursor s
 	return all, next, nil
 }
 
-// A storedUser is a user with the versions that a change must find.
-type storedUser struct {
-	User
-	version, epochVersion store.Version
-}
-
-// owns reports whether the holder of an identifier may sign in by it: it is proved, or nothing is.
-func (u *storedUser) owns(id Identifier) bool {
-	return u.Verified(id) || !u.EmailVerified && !u.PhoneVerified
-}
-
-func (d *Directory) holder(ctx context.Context, tenant string, id Identifier) (storedUser, error) {
-	return d.lookUp(ctx, tenant, d.claim(tenant, id))
-}
-
-// lookUp returns the user of a claim. A claim that its user gave up between the two trips is nobody's.
-func (d *Directory) lookUp(ctx context.Context, tenant string, claim store.Key) (storedUser, error) {
+// lookUp returns the user of a claim. If the user gave the name up between the two trips, it is ErrNoUser.
+func (d *Directory) lookUp(ctx context.Context, n userNames, claim store.Key) (storedUser, error) {
 	ctx, cancel := d.s.bounded(ctx)
 	defer cancel()
-	recs, err := d.s.store.Load(ctx, d.s.now(), claim)
+	if n.err != nil {
+		return storedUser{}, d.s.failed(ctx, "hashing", n.err)
+	}
+	recs, err := d.s.load(ctx, d.s.now(), "a claim", claim)
 	if err != nil {
-		return storedUser{}, d.s.failed(ctx, "loading a claim", err)
+		return storedUser{}, err
 	}
 	// Without a claim the ID is empty and nobody has it; the second trip is made all the same.
-	st, err := d.get(ctx, tenant, string(recs[0].Body))
-	if err == nil && !slices.Contains(d.claims(tenant, st.User), claim) {
+	st, err := d.get(ctx, n, string(recs[0].Body))
+	if err == nil && !slices.Contains(n.claims(st.User), claim) {
 		return storedUser{}, ErrNoUser
 	}
 	return st, err
 }
 
-func (d *Directory) get(ctx context.Context, tenant, id string) (storedUser, error) {
+// get loads a user by the ID, with the epoch.
+func (d *Directory) get(ctx context.Context, n userNames, id string) (storedUser, error) {
 	ctx, cancel := d.s.bounded(ctx)
 	defer cancel()
-	n := d.s.userName(tenant, id)
-	recs, err := d.s.store.Load(ctx, d.s.now(), n.key(kindUser), n.key(kindEpoch))
+	key := n.userKey(id)
+	if n.err != nil {
+		return storedUser{}, d.s.failed(ctx, "hashing", n.err)
+	}
+	recs, err := d.s.load(ctx, d.s.now(), "user", key, store.Key{Kind: machine.KindEpoch, Name: key.Name})
 	if err != nil {
-		return storedUser{}, d.s.failed(ctx, "loading user", err)
+		return storedUser{}, err
 	}
 	if !recs[0].Exists() {
 		return storedUser{}, ErrNoUser
@@ -190,13 +242,16 @@ func (d *Directory) get(ctx context.Context, tenant, id string) (storedUser, err
 	if err != nil {
 		return storedUser{}, err
 	}
-	e, err := decodeEpoch(recs[1])
+	e, err := machine.DecodeEpoch(recs[1])
+	if err != nil {
+		return storedUser{}, corrupt(recs[1], err)
+	}
 	u.epoch = &e
-	return storedUser{u, recs[0].Version, recs[1].Version}, err
+	return storedUser{u, recs[0].Version, recs[1].Version}, nil
 }
 
-// Add stores a new user and returns it. An empty ID gets a random one. Addresses are made
-// canonical. Errors: *InputError, ErrTaken, and what the Store returns.
+// Add stores a new user and returns it. An empty ID gets a random one. Addresses are made canonical. Errors:
+// *InputError, ErrTaken, ErrUnavailable and ErrUncertain.
 func (d *Directory) Add(ctx context.Context, tenant string, u User) (User, error) {
 	ctx, cancel := d.s.bounded(ctx)
 	defer cancel()
@@ -204,30 +259,22 @@ func (d *Directory) Add(ctx context.Context, tenant string, u User) (User, error
 	if err != nil {
 		return User{}, err
 	}
-	b := newBatch()
-	for _, key := range d.claims(tenant, u) {
-		b.put(putClaim(key, u.ID))
+	n := d.names(ctx, tenant)
+	var b store.Batch
+	for _, key := range n.claims(u) {
+		b.Puts = append(b.Puts, claimPut(key, u.ID))
 	}
-	b.put(d.put(tenant, u, store.Version{}))
-	switch _, err := d.s.commit(ctx, d.s.now(), b.Batch); {
+	b.Puts = append(b.Puts, n.put(u, store.Version{}))
+	if n.err != nil {
+		return User{}, d.s.failed(ctx, "hashing", n.err)
+	}
+	switch err := d.s.change(ctx, d.s.now(), "adding user", b); {
 	case errors.Is(err, store.ErrConflict):
 		return User{}, ErrTaken
 	case err != nil:
-		return User{}, fmt.Errorf("passwordless: adding user: %w", err)
+		return User{}, err
 	}
 	return u, nil
-}
-
-// putClaim gives a name to a user.
-func putClaim(key store.Key, userID string) store.Put {
-	return store.Put{Stage: store.StageClaim, Record: store.Record{
-		Key: key, Version: newVersion(), Expires: store.Never, Body: []byte(userID)}}
-}
-
-func (d *Directory) put(tenant string, u User, was store.Version) store.Put {
-	return store.Put{Was: was, Stage: store.StageDecide, Record: store.Record{
-		Key: d.userKey(tenant, u.ID), Version: newVersion(), Expires: store.Never,
-		Owner: string(d.s.tenantName(tenant)), Body: encodeUser(u)}}
 }
 
 // clean checks a user before it is stored.
@@ -259,7 +306,7 @@ func (d *Directory) clean(tenant string, u User) (User, error) {
 
 // canonical makes the addresses of a user canonical.
 func canonical(u User) (User, error) {
-	for ch, address := range map[Channel]*string{Email: &u.Email, SMS: &u.Phone} {
+	for ch, address := range map[Channel]*Address{Email: &u.Email, SMS: &u.Phone} {
 		if *address == "" {
 			continue
 		}
@@ -272,13 +319,14 @@ func canonical(u User) (User, error) {
 	return u, nil
 }
 
-// Update loads the user, lets change alter it, and stores it, again if somebody else
-// changed it meanwhile: change may be called more than once. It must not change the ID.
-// An address that changes is unverified until its owner proves it. Of a user who has proved
-// another address it cannot be proved by signing in with it: whoever does so is another user, who takes
-// the address. If an address or the
-// status changed, the same commit signs the user out everywhere. Errors: ErrNoUser, ErrTaken,
-// *InputError, ErrBusy, change's own, and what the Store returns.
+// Update loads the user, lets change alter it, and stores it. If somebody else changed the user meanwhile it starts
+// over, so change may be called more than once. It must not change the ID.
+//
+// A new address is unverified until its owner proves it. If the user has proved another address, signing in with the
+// new one does not prove it: whoever does so becomes another user, who takes the address. If an address or the status
+// changed, the same commit signs the user out everywhere.
+//
+// Errors: ErrNoUser, ErrTaken, *InputError, ErrBusy, ErrCorrupt, ErrUnavailable, ErrUncertain, and change's own.
 func (d *Directory) Update(ctx context.Context, tenant, id string, change func(*User) error) (User, error) {
 	return d.alter(ctx, tenant, id, contactChanged, func(u User) (User, error) {
 		old := u
@@ -298,31 +346,34 @@ func (d *Directory) Update(ctx context.Context, tenant, id string, change func(*
 	})
 }
 
-// alter changes a user in one conditional commit, again while others change it too.
+// alter changes a user in one conditional commit, and starts over while others change it too. Nothing is written if
+// nothing changes.
 func (d *Directory) alter(ctx context.Context, tenant, id string, ends ending, change func(User) (User, error)) (User, error) {
 	ctx, cancel := d.s.bounded(ctx)
 	defer cancel()
 	var changed User
 	err := whileConflicting(func(int) error {
-		old, err := d.get(ctx, tenant, id)
+		n := d.names(ctx, tenant)
+		old, err := d.get(ctx, n, id)
 		if err != nil {
 			return err
 		}
-		u, err := change(old.User)
-		if err != nil {
+		if changed, err = change(old.User); err != nil || changed == old.User {
 			return err
 		}
 		now := d.s.now()
-		revokes := ends(old.User, u)
-		b := d.replace(tenant, old, u, revokes, now)
+		revokes := ends(old.User, changed)
+		b := n.replace(old, changed, revokes, now)
+		if n.err != nil {
+			return d.s.failed(ctx, "hashing", n.err)
+		}
 		err = d.s.change(ctx, now, "changing user", b)
-		if d.taken(tenant, id, err) {
+		if n.taken(id, err) {
 			return ErrTaken
 		}
 		if err == nil && revokes {
 			d.s.emit(ctx, revokedEvent(tenant, id, now))
 		}
-		changed = u
 		return err
 	})
 	if err != nil {
@@ -331,22 +382,20 @@ func (d *Directory) alter(ctx context.Context, tenant, id string, ends ending, c
 	return changed, nil
 }
 
-// taken reports whether a conflict was about a name of somebody else, rather than about
-// the user, who somebody changed meanwhile.
-func (d *Directory) taken(tenant, id string, err error) bool {
+// taken reports whether a commit failed because somebody else has one of the names, and not because the user was
+// changed meanwhile.
+func (n userNames) taken(id string, err error) bool {
 	var conflict *store.ConflictError
-	n := d.s.userName(tenant, id)
-	return errors.As(err, &conflict) && !slices.ContainsFunc(conflict.Keys, func(k store.Key) bool { return k.Name == string(n) })
+	user := n.user(n.of, id)
+	return errors.As(err, &conflict) && !slices.ContainsFunc(conflict.Keys, func(k store.Key) bool { return k.Name == string(user) })
 }
 
-// replace is the batch that turns old into u, and signs the user out everywhere if it revokes.
-func (d *Directory) replace(tenant string, old storedUser, u User, revokes bool, now store.Instant) store.Batch {
-	b := newBatch()
-	had := d.claims(tenant, old.User)
-	has := d.claims(tenant, u)
+// replace is the batch that turns old into u. If revokes, it signs the user out everywhere.
+func (n userNames) replace(old storedUser, u User, revokes bool, now store.Instant) (b store.Batch) {
+	had, has := n.claims(old.User), n.claims(u)
 	for _, key := range has {
 		if !slices.Contains(had, key) {
-			b.put(putClaim(key, u.ID))
+			b.Puts = append(b.Puts, claimPut(key, u.ID))
 		}
 	}
 	for _, key := range had {
@@ -355,33 +404,31 @@ func (d *Directory) replace(tenant string, old storedUser, u User, revokes bool,
 		}
 	}
 	if revokes {
-		b.put(old.epoch.next(now).put(d.s.userName(tenant, u.ID), old.epochVersion))
+		b.Puts = append(b.Puts, n.signOut(old, now))
 	}
-	b.put(d.put(tenant, u, old.version))
-	return b.Batch
+	b.Puts = append(b.Puts, n.put(u, old.version))
+	return b
 }
 
-// Format prints nothing of the Service, for every verb.
-func (d Directory) Format(f fmt.State, _ rune) { fmt.Fprint(f, "passwordless.Directory") }
-
-// An ending tells whether a change of a user signs that user out everywhere.
+// An ending reports whether a change of a user signs that user out everywhere.
 type ending func(was, is User) bool
 
-// contactChanged is the ending of changes that an administrator makes.
+// contactChanged is the ending for changes that an administrator makes.
 func contactChanged(was, is User) bool {
 	return was.Email != is.Email || was.Phone != is.Phone || was.Status != is.Status
 }
 
-// ended is that of a first proof: the Service has just signed the user out, and what it grants is granted under that.
-func ended(User, User) bool { return false }
+// keepSessions is the ending for a first proof: the Service has already moved the epoch, and grants under the new one.
+func keepSessions(User, User) bool { return false }
 
-// Delete removes the user, frees the names and signs out everywhere, in one commit. A user that is
-// not there is not an error.
+// Delete removes the user, frees the names and signs the user out everywhere, in one commit. A user that is not there
+// is not an error. Errors: ErrBusy, ErrCorrupt, ErrUnavailable and ErrUncertain.
 func (d *Directory) Delete(ctx context.Context, tenant, id string) error {
 	ctx, cancel := d.s.bounded(ctx)
 	defer cancel()
 	return whileConflicting(func(int) error {
-		old, err := d.get(ctx, tenant, id)
+		n := d.names(ctx, tenant)
+		old, err := d.get(ctx, n, id)
 		if errors.Is(err, ErrNoUser) {
 			return nil
 		}
@@ -389,21 +436,21 @@ func (d *Directory) Delete(ctx context.Context, tenant, id string) error {
 			return err
 		}
 		now := d.s.now()
-		b := newBatch()
-		gone := d.put(tenant, old.User, old.version)
+		gone := n.put(old.User, old.version)
 		gone.Record.Expires, gone.Record.Body = 0, nil // which leaves it absent
-		b.put(old.epoch.next(now).put(d.s.userName(tenant, id), old.epochVersion))
-		b.put(gone)
-		b.Deletes = d.claims(tenant, old.User)
-		if err = d.s.change(ctx, now, "deleting user", b.Batch); err == nil {
+		b := store.Batch{Puts: []store.Put{n.signOut(old, now), gone}, Deletes: n.claims(old.User)}
+		if n.err != nil {
+			return d.s.failed(ctx, "hashing", n.err)
+		}
+		if err = d.s.change(ctx, now, "deleting user", b); err == nil {
 			d.s.emit(ctx, revokedEvent(tenant, id, now))
 		}
 		return err
 	})
 }
 
-// Create makes a user for an identifier that was just proved. See Users. Whoever held it without
-// having proved it, and has proved another identifier, loses it.
+// Create makes a user for an identifier that was just proved. See Users. A user who held it without having proved it,
+// and has proved another one, loses it. Errors: *InputError, ErrBusy, ErrCorrupt, ErrUnavailable and ErrUncertain.
 func (d *Directory) Create(ctx context.Context, tenant string, id Identifier) (User, error) {
 	ctx, cancel := d.s.bounded(ctx)
 	defer cancel()
@@ -414,12 +461,13 @@ func (d *Directory) Create(ctx context.Context, tenant string, id Identifier) (U
 	case SMS:
 		u.Phone = id.Address
 	}
-	for range casTries {
+	for range conflictTries {
 		made, err := d.Add(ctx, tenant, u)
 		if !errors.Is(err, ErrTaken) {
 			return made, err
 		}
-		holder, err := d.holder(ctx, tenant, id)
+		n := d.names(ctx, tenant)
+		holder, err := d.lookUp(ctx, n, n.address(id))
 		switch {
 		case errors.Is(err, ErrNoUser): // given up meanwhile
 		case err != nil:
@@ -436,7 +484,7 @@ func (d *Directory) Create(ctx context.Context, tenant string, id Identifier) (U
 	return User{}, ErrBusy
 }
 
-// without takes an unproved identifier from a user.
+// without is the user without the identifier, if it is unproved.
 func without(u User, id Identifier) User {
 	if u.Email == id.Address && !u.EmailVerified {
 		u.Email = ""
@@ -447,11 +495,11 @@ func without(u User, id Identifier) User {
 	return u
 }
 
-// ConfirmFirstProof marks the identifier verified and removes the other address if nobody
-// proved it. The directory keeps no passwords and no linked identities. A user who does not hold the
-// identifier any more is ErrNoUser. See Users.
+// ConfirmFirstProof marks the identifier verified and removes the other address if nobody proved it. The directory
+// keeps no passwords and no linked identities. See Users. Errors: ErrNoUser (also if the user does not hold the
+// identifier any more), ErrBusy, ErrCorrupt, ErrUnavailable and ErrUncertain.
 func (d *Directory) ConfirmFirstProof(ctx context.Context, tenant, userID string, id Identifier) (User, error) {
-	return d.alter(ctx, tenant, userID, ended, func(u User) (User, error) {
+	return d.alter(ctx, tenant, userID, keepSessions, func(u User) (User, error) {
 		switch {
 		case id.Channel == Email && u.Email == id.Address:
 			u.EmailVerified = true

@@ -4,11 +4,14 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/seed62b93bad/passwordless/internal/jose"
+	"github.com/seed62b93bad/passwordless/internal/machine"
+	"github.com/seed62b93bad/passwordless/store"
 )
 
-// Why a challenge refuses a secret. Test with errors.Is; the error itself is a
-// *ChallengeError. Outside the application they should all look alike
-// (an answer that differs tells who has an account or which codes are alive).
+// Why a challenge refuses a secret. Test with errors.Is; the error itself is a *ChallengeError. Outside the application
+// they should all look alike: an answer that differs tells who has an account, or which codes are alive.
 var (
 	// ErrWrongSecret: the code or link is not the one that was sent.
 	ErrWrongSecret = errors.New("wrong code or link")
@@ -20,13 +23,14 @@ var (
 	ErrConsumed = errors.New("challenge already used")
 	// ErrExhausted: every attempt was used; even the right code is refused.
 	ErrExhausted = errors.New("no attempts left")
-	// ErrShortCodesOff: the person's guesses at short codes are used up, by whomever. It was not
-	// looked at whether the code is right. A new start gives a longer code.
+	// ErrShortCodesOff: all guesses at this person's short codes are used up, whoever made them. The code was not looked
+	// at. A new start gives a longer code.
 	ErrShortCodesOff = errors.New("guesses at short codes are used up, start again")
 	// ErrCancelled: the recipient said that the request was not theirs.
 	ErrCancelled = errors.New("challenge cancelled")
-	// ErrUnknownChallenge: there is no such challenge, or none any more, or it
-	// belongs to another client.
+	// ErrRevoked: the user was signed out everywhere since the challenge began.
+	ErrRevoked = errors.New("challenge revoked")
+	// ErrUnknownChallenge: there is no such challenge, or none any more, or it belongs to another client.
 	ErrUnknownChallenge = errors.New("unknown challenge")
 	// ErrTooSoon: a resend before its cooldown is over; see RetryAfter.
 	ErrTooSoon = errors.New("too soon")
@@ -36,7 +40,7 @@ var (
 
 // A ChallengeError says why a challenge refused a secret or a resend.
 type ChallengeError struct {
-	Reason       error         // one of the errors above
+	Reason       error         // ErrWrongSecret, ErrExpired and so on
 	AttemptsLeft int           // for this caller, after this guess
 	RetryAfter   time.Duration // with ErrTooSoon
 	Rate         RateLimit     // on guesses, if it was one
@@ -47,9 +51,8 @@ func (e *ChallengeError) Error() string { return "passwordless: " + e.Reason.Err
 // Unwrap returns the reason.
 func (e *ChallengeError) Unwrap() error { return e.Reason }
 
-// An OtherBrowserError is RedeemLink's answer in a browser that did not ask
-// for the link, when Policy.Browser requires the same. The link was right and is not
-// used up: show Code to the person, who types it where they began.
+// An OtherBrowserError is RedeemLink's answer in a browser that did not ask for the link, where links finish only in
+// the browser that did. The link was right and is not used up: show Code to the person, who types it where they began.
 type OtherBrowserError struct {
 	Code Secret
 	// AppName is the application where the code is to be typed.
@@ -58,18 +61,7 @@ type OtherBrowserError struct {
 
 func (e *OtherBrowserError) Error() string { return "passwordless: link opened in another browser" }
 
-// An AccountError says that a proof was right and used up, and that the account
-// may not sign in all the same.
-type AccountError struct {
-	Status UserStatus
-}
-
-func (e *AccountError) Error() string {
-	return fmt.Sprintf("passwordless: account is %v", e.Status)
-}
-
-// An InputError says what is wrong with a request. Nothing was done. It names the
-// field and never repeats the value.
+// An InputError says what is wrong with a request. Nothing was done. It names the field and never repeats the value.
 type InputError struct {
 	Field  string // as in the request struct: "Address", "RedirectURI"
 	Reason string
@@ -79,11 +71,10 @@ func (e *InputError) Error() string {
 	return fmt.Sprintf("passwordless: %s: %s", e.Field, e.Reason)
 }
 
-// A DeliveryError says that the challenge exists but its message could not be
-// handed over, or perhaps not.
+// A DeliveryError says that the challenge exists, and that the Sender failed to hand its message over.
 type DeliveryError struct {
-	// Accepted: the transport may have taken the message, so do not send again at once. If it is false, the
-	// transport surely did not: what the send cost was given back, and Start may be called again.
+	// Accepted: the transport may have taken the message all the same, so do not send again at once. If it is false, the
+	// transport surely did not take it: what the send was charged was given back, and Start may be called again.
 	Accepted bool
 	Err      error
 }
@@ -93,33 +84,74 @@ func (e *DeliveryError) Error() string { return fmt.Sprintf("passwordless: sendi
 // Unwrap returns the sender's error.
 func (e *DeliveryError) Unwrap() error { return e.Err }
 
+// What calls of a Service or a Directory may answer. Test with errors.Is.
 var (
-	// ErrBusy: so many others changed the same record at once that this call gave
-	// up. Nothing was revealed; calling again is safe.
+	// ErrBusy: others changed the same record so often that this call gave up. Nothing was revealed; calling again is safe.
 	ErrBusy = errors.New("passwordless: too many concurrent changes")
+	// ErrUnavailable: the store, a key or a client's key set could not be reached. Nothing was written; calling again is safe.
+	ErrUnavailable = errors.New("passwordless: unavailable")
+	// ErrUncertain: the store did not tell whether it wrote. A secret may be used up; nobody was signed in.
+	ErrUncertain = errors.New("passwordless: outcome unknown")
+	// ErrCorrupt: a record is not as the library wrote it.
+	ErrCorrupt = errors.New("passwordless: record cannot be read")
 	// ErrUnknownClient: no client has that ID. Returned by implementations of Clients.
 	ErrUnknownClient = errors.New("passwordless: unknown client")
+	// ErrUnauthenticated: a confidential client did not prove who it is, or tried and could not.
+	ErrUnauthenticated = errors.New("passwordless: client not authenticated")
+	// ErrInvalidAssertion: a client assertion that does not prove who its client is, or was presented before.
+	ErrInvalidAssertion = errors.New("passwordless: invalid client assertion")
 	// ErrNoUser: nobody has that ID or identifier. Returned by implementations of Users.
 	ErrNoUser = errors.New("passwordless: no such user")
 	// ErrTaken: another user has that ID, identifier, username or number.
 	ErrTaken = errors.New("passwordless: identifier belongs to another user")
-	// ErrInvalidToken: a refresh, session or access token, or an authorization code, that is not ours, is
-	// over, was revoked, or belongs to another client.
+	// ErrInvalidToken: a refresh, session or access token, or an authorization code, that is not ours, is over, was
+	// revoked, or belongs to another client.
 	ErrInvalidToken = errors.New("passwordless: invalid token")
 	// ErrReusedToken: a refresh token was presented after it had been replaced, or an authorization code for the second
 	// time. The whole refresh family has been revoked. It matches ErrInvalidToken too.
 	ErrReusedToken = fmt.Errorf("%w: used before, family revoked", ErrInvalidToken)
-	// ErrInvalidAssertion: a client assertion that does not prove who its client is.
-	ErrInvalidAssertion = errors.New("passwordless: invalid client assertion")
-	// ErrReplayedAssertion: a client assertion that is right and was presented before, or another one with its jti. It
-	// matches ErrInvalidAssertion too.
-	ErrReplayedAssertion = fmt.Errorf("%w: presented before", ErrInvalidAssertion)
-	// ErrCorrupt: a record or key is not as the library wrote it, or its ring key
-	// has been removed too early.
-	ErrCorrupt = errors.New("passwordless: record cannot be read")
 )
 
-// refuse is a shorthand for a ChallengeError.
-func refuse(reason error, left int) error {
-	return &ChallengeError{Reason: reason, AttemptsLeft: left}
+// refuse is a ChallengeError of which no attempt was taken.
+func refuse(reason error) error { return &ChallengeError{Reason: reason} }
+
+// reasons are the errors for the reasons of a challenge.
+var reasons = map[machine.Reason]error{
+	machine.Unknown: ErrUnknownChallenge, machine.WrongSecret: ErrWrongSecret, machine.Malformed: ErrMalformedCode,
+	machine.Expired: ErrExpired, machine.Consumed: ErrConsumed, machine.Exhausted: ErrExhausted, machine.Cancelled: ErrCancelled,
+	machine.Revoked: ErrRevoked, machine.TooSoon: ErrTooSoon, machine.NoResends: ErrNoResends,
+}
+
+// tokenErrors are the errors for the reasons of families and authorization codes.
+var tokenErrors = map[machine.Reason]error{
+	machine.Invalid: ErrInvalidToken, machine.Reused: ErrReusedToken,
+	machine.MoreScopes:    &InputError{"Scopes", "more than was granted"},
+	machine.OtherAudience: &InputError{"Audience", "another one than was granted"},
+}
+
+// A failure is an error of something that the Service depends on, with what was being done.
+type failure struct {
+	what string
+	err  error
+}
+
+func (e *failure) Error() string { return "passwordless: " + e.what + ": " + e.err.Error() }
+
+// Unwrap returns the error itself.
+func (e *failure) Unwrap() error { return e.err }
+
+// Is makes errors of the store and of key sets match ErrUnavailable and ErrUncertain.
+func (e *failure) Is(target error) bool {
+	switch target {
+	case ErrUnavailable:
+		return errors.Is(e.err, store.ErrUnavailable) || errors.Is(e.err, jose.ErrNoKeys)
+	case ErrUncertain:
+		return errors.Is(e.err, store.ErrUncertain)
+	}
+	return false
+}
+
+// corrupt is the error of a record that cannot be read.
+func corrupt(rec store.Record, err error) error {
+	return fmt.Errorf("%w: %s: %w", ErrCorrupt, rec.Key.Kind, err)
 }

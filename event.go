@@ -1,12 +1,12 @@
 package passwordless
 
 import (
-	"context"
 	"time"
+
+	"github.com/seed62b93bad/passwordless/internal/machine"
 )
 
-// An EventType is what happened, in the words of the OWASP logging vocabulary where it
-// has one.
+// An EventType is what happened, in the words of the OWASP logging vocabulary where it has one.
 type EventType string
 
 // The events. Each is reported after what it tells has been committed.
@@ -21,7 +21,7 @@ const (
 	EventCancelled      EventType = "challenge_cancelled"        // "this was not me"
 	EventAccountRefused EventType = "authn_login_lock"           // right proof, account may not sign in
 	EventFirstProof     EventType = "identifier_verified"        // an identifier was proved for the first time
-	EventTokenReuse     EventType = "authn_token_reuse"          // a replaced refresh token, or a used authorization code, came again; family revoked
+	EventTokenReuse     EventType = "authn_token_reuse"          // a used token or authorization code came again; family revoked
 	EventAssertionReuse EventType = "client_assertion_reuse"     // a client assertion came again; refused
 	EventRevoked        EventType = "session_revoked"            // one session, or all of a user
 	EventTokenCreated   EventType = "authn_token_created"        // a refresh token or an authorization code was exchanged
@@ -31,29 +31,26 @@ const (
 	EventFailed         EventType = "dependency_failed"          // the store, the directory or the clients failed
 )
 
-// An Event is one thing that happened, for audit logs and metrics. It holds no
-// address, no code and no token.
+// An Event is one thing that happened, for audit logs and metrics. It holds no address, no code and no token.
 type Event struct {
 	Type   EventType
 	At     time.Time
 	Tenant string
 	Client string
-	// Person is a keyed pseudonym of the identifier in hex: equal for equal
-	// identifiers of a tenant, worthless without the index key. It is personal data still.
+	// Person is a keyed pseudonym of the identifier, in hex: equal for equal identifiers of a tenant. Without the index
+	// key it tells nothing about the address. It is personal data still.
 	Person string
-	// Challenge is a name by which the events of one challenge can be joined, in hex; of the events of a session
-	// or refresh token, the session's ID; of an authorization code, its own name.
+	// Challenge is equal in the events of one challenge, in hex. In the events of a session or refresh token it is the
+	// session's ID, in those of an authorization code a name of the code.
 	Challenge string
 	UserID    string // if a user is known
 	Channel   Channel
 	Reason    string // of a refusal: a fixed phrase, never input
 }
 
-// emit reports an event, if anybody listens. It comes with its names in bytes.
-func (s *Service) emit(ctx context.Context, e Event) {
-	if s.events == nil {
-		return
-	}
-	e.Person, e.Challenge = name(e.Person).hex(), name(e.Challenge).hex()
-	s.events(ctx, e)
+// eventOf is what a machine's notes are reported as. A login has no note: signIn reports it at its end.
+var eventOf = map[machine.Note]EventType{
+	machine.Failed: EventLoginFailed, machine.LastFailed: EventExhausted, machine.SpentSecret: EventSpentSecret,
+	machine.MessageAgain: EventResent, machine.CancelledIt: EventCancelled, machine.TokenReuse: EventTokenReuse,
+	machine.TokenCreated: EventTokenCreated,
 }

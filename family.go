@@ -1,193 +1,102 @@
 package passwordless
 
 import (
-	"crypto/sha256"
-	"encoding/binary"
+	"context"
 	"strings"
 
+	"github.com/seed62b93bad/passwordless/internal/machine"
+	"github.com/seed62b93bad/passwordless/internal/secret"
 	"github.com/seed62b93bad/passwordless/store"
 )
 
-// The family machine: one record holds a session or a refresh token family.
-//
-//	live -> revoked | over
-//
-// Every secret of it derives from its key, name and counter, so that the token before the
-// current one can be told from a forged one, and answered with the current one
-// within the grace window.
-const kindSession store.Kind = "session"
-
-type family struct {
-	proof
-	revoked                  bool
-	subject, audience, scope string
-	rotates                  bool // a refresh token family; else a session of our own
-	counter                  uint32
-	used, rotated, end       store.Instant
-	keyID                    string
-	seed                     digest
-}
-
-// A proof is what stands behind a session, a refresh token family and an authorization code: who proved
-// control of an address to which client, how and when, and the epoch under which it was granted.
-type proof struct {
-	tenant, client, userID string
-	channel                Channel
-	method                 Method
-	at                     store.Instant
-	epoch                  int64
-}
-
-// newFamily grants a session or, for a request for tokens, a refresh token family.
-func (s *Service) newFamily(p proof, t *TokenRequest, subject string, seed digest, now store.Instant) family {
-	f := family{proof: p, rotates: t != nil, used: now, end: p.at.Add(s.policy.Session.Absolute), keyID: s.ring.current.id, seed: seed}
-	if t != nil {
-		f.subject, f.audience, f.scope = subject, t.Audience, strings.Join(t.Scopes, " ")
+// sessionOf describes a family without its token.
+func sessionOf(f *machine.Family, n secret.Name) *Session {
+	var scopes []string
+	if f.Rotates {
+		scopes = strings.Fields(f.Scope)
 	}
-	return f
+	return &Session{ID: n.Hex(), Tenant: f.Tenant, Client: f.Client, UserID: f.UserID, At: f.At().Time(), Used: f.Used.Time(),
+		Expires: f.Expires().Time(), Scopes: scopes}
 }
 
-// familyName names what is granted with a seed at an instant.
-func familyName(now store.Instant, rotates bool, seed digest) name {
-	return timedName(appendSeconds(nil, now), sha256.Sum256(append([]byte{boolByte(rotates)}, seed[:]...)))
+// A presentedFamily is a family with what a decision about it needs.
+type presentedFamily struct {
+	machine.Family
+	at  machine.Moment
+	key secret.Key
 }
 
-func (f *family) encode() []byte {
-	w := writer{make([]byte, 0, 256)}
-	w.fixed([]byte{bodyFormat})
-	w.flag(f.revoked)
-	for _, v := range [...]string{f.tenant, f.client, f.userID, f.subject, f.audience, f.scope, string(f.channel), string(f.method), f.keyID} {
-		w.text(v)
-	}
-	w.flag(f.rotates)
-	w.num(int64(f.counter))
-	w.num(f.epoch)
-	for _, v := range [...]store.Instant{f.at, f.used, f.rotated, f.end} {
-		w.at(v)
-	}
-	w.fixed(f.seed[:])
-	return w.b
-}
-
-func decodeFamily(rec store.Record) (f family, err error) {
-	r, err := openBody(rec)
+// loadFamily loads what a token names, with its owner's epoch, in one trip.
+func (s *Service) loadFamily(ctx context.Context, t machine.FamilyToken) (p presentedFamily, err error) {
+	p.at.Now, p.at.Name, p.at.Fresh = s.now(), t.Name, newVersion()
+	recs, err := s.load(ctx, p.at.Now, "session", store.Key{Kind: machine.KindFamily, Name: string(t.Name)},
+		store.Key{Kind: machine.KindEpoch, Name: string(t.Owner)})
 	if err != nil {
-		return f, err
+		return p, err
 	}
-	f.revoked = r.flag()
-	var channel, method string
-	for _, v := range [...]*string{&f.tenant, &f.client, &f.userID, &f.subject, &f.audience, &f.scope, &channel, &method, &f.keyID} {
-		*v = r.text()
+	if !recs[0].Exists() {
+		return p, ErrInvalidToken
 	}
-	f.channel, f.method = Channel(channel), Method(method)
-	f.rotates = r.flag()
-	f.counter = uint32(r.num())
-	f.epoch = r.num()
-	for _, v := range [...]*store.Instant{&f.at, &f.used, &f.rotated, &f.end} {
-		*v = r.at()
+	if err := s.openFamily(ctx, &p, recs[0]); err != nil {
+		return p, err
 	}
-	r.fixed(f.seed[:])
-	return f, r.finish(rec.Key.Kind)
-}
-
-// expires is when the family ends unless it is used.
-func (f *family) expires(p SessionPolicy) store.Instant { return min(f.end, f.used.Add(p.Idle)) }
-
-// put is a write of the family, without a stage: the caller knows what it does.
-func (f *family) put(n, owner name, p SessionPolicy, fresh, was store.Version) store.Put {
-	return store.Put{Was: was, Record: store.Record{Key: n.key(kindSession), Version: fresh, Owner: string(owner),
-		Expires: f.expires(p).Add(retention), Body: f.encode()}}
-}
-
-// A family token is the record's name, its owner's, a counter and a secret. The owner's name
-// lets one Load fetch the owner's epoch too.
-const familyTokenSize = 2*nameSize + 4 + sha256.Size
-
-func (f *family) token(key *macKey, n, owner name) Secret {
-	count := binary.BigEndian.AppendUint32(nil, f.counter)
-	d := f.secret(key, n, owner, f.counter)
-	return token(n, []byte(owner), count, d[:])
-}
-
-func (f *family) secret(key *macKey, n, owner name, counter uint32) digest {
-	return key.sum("family", f.tenant, f.client, f.userID, string(n), string(owner),
-		string(binary.BigEndian.AppendUint32(nil, counter)), string(f.seed[:]))
-}
-
-// A presentedToken is a family token taken apart.
-type presentedToken struct {
-	name, owner name
-	counter     uint32
-	secret      string
-}
-
-func openFamilyToken(t Secret) (p presentedToken, ok bool) {
-	b, ok := openToken(t, familyTokenSize)
-	if !ok {
-		return p, false
-	}
-	p.name, p.owner = name(b[:nameSize]), name(b[nameSize:2*nameSize])
-	p.counter = binary.BigEndian.Uint32(b[32:])
-	p.secret = string(b[36:])
-	return p, true
-}
-
-// Each user has a revocation epoch. Families carry the one they were granted under and die
-// with it, so "sign out everywhere" is one write and misses nobody: a grant that
-// read the epoch before that write is dead at its first use after it.
-const kindEpoch store.Kind = "epoch"
-
-type epoch struct {
-	n  int64
-	at store.Instant
-}
-
-// next is the epoch that a revocation at now begins.
-func (e epoch) next(now store.Instant) epoch { return epoch{n: e.n + 1, at: max(now, e.at)} }
-
-func (e epoch) put(owner name, was store.Version) store.Put {
-	return store.Put{Was: was, Stage: store.StageRevoke, Record: store.Record{
-		Key: owner.key(kindEpoch), Version: newVersion(), Expires: store.Never, Body: e.encode()}}
-}
-
-func (e epoch) encode() []byte {
-	w := writer{[]byte{bodyFormat}}
-	w.num(e.n)
-	w.at(e.at)
-	return w.b
-}
-
-func decodeEpoch(rec store.Record) (e epoch, err error) {
-	if !rec.Exists() {
-		return e, nil
-	}
-	r, err := openBody(rec)
+	e, err := machine.DecodeEpoch(recs[1])
 	if err != nil {
-		return e, err
+		return p, corrupt(recs[1], err)
 	}
-	e.n, e.at = r.num(), r.at()
-	return e, r.finish(rec.Key.Kind)
+	p.at.Epoch = e.Number
+	return p, nil
 }
 
-// alive reports whether the family still stands at now.
-func (f *family) alive(now store.Instant, e epoch, p SessionPolicy) bool {
-	return !f.revoked && f.epoch == e.n && now < f.expires(p)
+// openFamily reads a family's record and makes its key.
+func (s *Service) openFamily(ctx context.Context, p *presentedFamily, rec store.Record) (err error) {
+	if p.Family, err = machine.DecodeFamily(rec.Body); err != nil {
+		return corrupt(rec, err)
+	}
+	n := s.namer(ctx)
+	p.at.Was, p.at.Owner = rec.Version, n.user(p.Tenant, p.UserID)
+	p.key, _ = n.key(p.KeyID, p.Seed)
+	if n.err != nil {
+		return s.failed(ctx, "hashing", n.err)
+	}
+	p.at.Key, p.at.Now = &p.key, max(p.at.Now, p.Used)
+	return nil
 }
 
-// decideRefresh judges a genuine refresh token by its counter. It returns the family as it
-// should be, whether that must be written, and the answer.
-func decideRefresh(f family, e epoch, counter uint32, now store.Instant, p SessionPolicy) (family, bool, error) {
-	if !f.alive(now, e, p) {
-		return f, false, ErrInvalidToken
+// report is an event of the family.
+func (p *presentedFamily) report(t EventType, r machine.Reason) Event {
+	phrase := ""
+	if r != machine.Done && r != machine.Reused {
+		phrase = "refresh token over or revoked"
 	}
-	switch {
-	case counter == f.counter:
-		f.counter++
-		f.rotated, f.used = now, now
-		return f, true, nil
-	case counter+1 == f.counter && now < f.rotated.Add(p.Grace):
-		return f, false, nil
+	return Event{Type: t, At: p.at.Now.Time(), Tenant: p.Tenant, Client: p.Client, UserID: p.UserID, Channel: Channel(p.Channel),
+		Challenge: string(p.at.Name), Reason: phrase}
+}
+
+// revoke ends a family, if it is the caller's to end. One that is not, and one that is not there, are no error.
+func (s *Service) revoke(ctx context.Context, n secret.Name, e machine.RevokeFamily, tenant string) error {
+	if n == "" {
+		return nil
 	}
-	f.revoked = true
-	return f, true, ErrReusedToken
+	return whileConflicting(func(try int) error {
+		var p presentedFamily
+		p.at.Now, p.at.Name, p.at.Fresh, p.at.Insist = s.now(), n, newVersion(), try >= forceAfter
+		p.at.By.Tenant = tenant
+		recs, err := s.load(ctx, p.at.Now, "session", store.Key{Kind: machine.KindFamily, Name: string(n)})
+		if err != nil || !recs[0].Exists() {
+			return err
+		}
+		if err := s.openFamily(ctx, &p, recs[0]); err != nil {
+			return err
+		}
+		d := p.On(e, p.at)
+		if d.Reason != machine.Done {
+			return nil
+		}
+		if err := s.change(ctx, p.at.Now, "revoking", d.Batch); err != nil {
+			return err
+		}
+		s.emit(ctx, p.report(EventRevoked, machine.Done))
+		return nil
+	})
 }

@@ -54,15 +54,16 @@ func TestAClientsKeySetIsChecked(t *testing.T) { // CA-1, TK-1, TK-3
 	w := newWorld(t)
 	good := jwks(t, jwkOf(t, ecKey(t)))
 	for text, says := range map[string]string{
-		good: "", "keys": "JWKS: not a JSON object", jwks(t): "JWKS: no keys", "": "want either Public or a means to authenticate",
-		jwks(t, jwkOf(t, ecKey(t), member{"d": "AA"})):                   "JWKS: keys[0]: holds a private key",
-		jwks(t, jwkOf(t, ecKey(t)), member{"kty": "oct", "k": "sesame"}): "JWKS: keys[1]: holds a private key",
+		good: "", "keys": "Keys.JWKS: not a JSON object", jwks(t): "Keys.JWKS: no keys",
+		"": "Keys: want SecretHashes, JWKS or JWKSURL, or a client that is Public",
+		jwks(t, jwkOf(t, ecKey(t), member{"d": "AA"})):                   "Keys.JWKS: keys[0]: holds a private key",
+		jwks(t, jwkOf(t, ecKey(t)), member{"kty": "oct", "k": "sesame"}): "Keys.JWKS: keys[1]: holds a private key",
 	} {
-		client := passwordless.Client{ID: "keyed", JWKS: text}
+		client := passwordless.Client{ID: "keyed", Keys: assertionKeys(text)}
 		fixed, dynamic := w.cfg, w.cfg
 		fixed.Clients, dynamic.Clients = passwordless.ClientList{client}, someClient(client)
 		_, atFirst := passwordless.New(fixed)
-		_, looked := newService(t, dynamic).Client(t.Context(), "keyed")
+		_, looked := newService(t, dynamic).Trusted(t.Context(), "keyed", home)
 		for _, err := range []error{atFirst, looked} {
 			if says == "" {
 				require.NoError(t, err, text)
@@ -89,12 +90,12 @@ func TestAClientsKeySetURLIsChecked(t *testing.T) { // CA-1, LK-5
 		"https://app.example.com/" + strings.Repeat("a", 2048-24+1): false,
 	} {
 		cfg := newWorld(t).cfg
-		cfg.Clients = passwordless.ClientList{{ID: "keyed", JWKSURL: url}}
+		cfg.Clients = passwordless.ClientList{{ID: "keyed", Keys: passwordless.ClientKeys{JWKSURL: url}}}
 		_, err := passwordless.New(cfg)
 		if ok {
 			require.NoError(t, err, url)
 		} else {
-			require.ErrorContains(t, err, "JWKSURL", url)
+			require.ErrorContains(t, err, "Keys.JWKSURL", url)
 		}
 	}
 }
@@ -109,7 +110,7 @@ func published(t *testing.T, handler func(set string) http.HandlerFunc) (w *worl
 	}))
 	t.Cleanup(server.Close)
 	w, s = newSignatory(t, func(c *passwordless.Config) {
-		c.Clients = passwordless.ClientList{{ID: "keyed", JWKSURL: server.URL + "/jwks"}}
+		c.Clients = passwordless.ClientList{{ID: "keyed", Keys: passwordless.ClientKeys{JWKSURL: server.URL + "/jwks"}}}
 	})
 	answer = handler(jwks(t, jwkOf(t, s.key, member{"kid": "c1"})))
 	return w, s, fetched
@@ -139,12 +140,11 @@ func TestKeysThatCannotBeHad(t *testing.T) { // CA-1: nobody can tell whether th
 	w, s, _ := published(t, func(string) http.HandlerFunc {
 		return func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "sesame", http.StatusBadGateway) }
 	})
-	c, release, err := w.assert(s.assertion())
+	by, err := w.assert(s.assertion())
 	require.ErrorIs(t, err, passwordless.ErrUnavailable)
 	require.NotErrorIs(t, err, passwordless.ErrInvalidAssertion)
 	require.EqualError(t, err, "passwordless: fetching client keys: key set not available: status is not 200")
-	assert.Empty(t, c)
-	assert.Nil(t, release)
+	assert.Zero(t, by)
 	assert.Equal(t, []passwordless.EventType{passwordless.EventFailed}, w.events.types())
 }
 
@@ -157,7 +157,7 @@ func TestNothingIsClaimedForACallerWhoLeft(t *testing.T) { // CA-1
 		}
 	})
 	a := s.assertion()
-	_, _, err := w.AuthenticateAssertion(ctx, passwordless.AssertionRequest{Assertion: a})
+	_, err := w.Authenticate(ctx, passwordless.Credentials{Assertion: a}, home)
 	require.ErrorIs(t, err, context.Canceled)
 	w.accepts(a, "it is not used up")
 	assert.EqualValues(t, 1, fetched.Load(), "the set is there")

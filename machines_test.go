@@ -2,8 +2,8 @@ package passwordless_test
 
 import (
 	"errors"
-	"os"
-	"strings"
+	"fmt"
+	"sync"
 	"testing"
 	"time"
 
@@ -13,339 +13,192 @@ import (
 	"github.com/seed62b93bad/passwordless"
 )
 
-// A row is one line of a table in docs/machines.md.
-type row struct{ state, event, next, answer string }
+// The tables of docs/machines.md are walked in package internal/machine. Here are whole paths through the Service: what
+// one machine leaves behind, and another finds.
 
-func rows(t *testing.T, heading string) (all []row) {
-	t.Helper()
-	text, err := os.ReadFile("docs/machines.md")
-	require.NoError(t, err)
-	_, section, found := strings.Cut(string(text), "\n## "+heading+"\n")
-	require.True(t, found, "no section %q", heading)
-	section, _, _ = strings.Cut(section, "\n## ")
-	for line := range strings.SplitSeq(section, "\n") {
-		cells := strings.Split(strings.Trim(line, "|"), "|")
-		if !strings.HasPrefix(line, "| ") || len(cells) != 4 || strings.TrimSpace(cells[0]) == "state" {
-			continue
-		}
-		for i := range cells {
-			cells[i] = strings.TrimSpace(cells[i])
-		}
-		all = append(all, row{cells[0], cells[1], cells[2], cells[3]})
-	}
-	require.NotEmpty(t, all)
-	return all
-}
-
-// A walk is one challenge brought into a state.
-type walk struct {
-	*world
-	started      passwordless.Started
-	code         string
-	link, cancel passwordless.Secret
-}
-
-func newWalk(t *testing.T, state string) *walk {
-	w := &walk{world: newWorld(t)}
-	w.started, w.link, w.cancel = w.startLink(passwordless.SendBoth)
-	w.code = w.outbox.last().Code.Reveal()
-	into := map[string]func(){
-		"open":      func() {},
-		"consumed":  func() { w.do("right code") },
-		"exhausted": func() { w.do("last wrong code") },
-		"cancelled": func() { w.do("cancel") },
-		"expired":   func() { w.clock.advance(10 * time.Minute) },
-	}[state]
-	require.NotNil(t, into, "unknown state %q", state)
-	into()
-	if state != "expired" {
-		w.clock.advance(time.Minute) // past cooldowns
-	}
-	return w
-}
-
-// do causes an event and returns the answer in the table's words.
-func (w *walk) do(event string) string {
-	ctx, here := w.t.Context(), home
-	here.Browser = w.started.Browser
-	switch event {
-	case "right code":
-		_, err := w.guess(w.started.Handle, w.code)
-		return word("login", err)
-	case "wrong code":
-		_, err := w.guess(w.started.Handle, wrong(w.code))
-		return word("login", err)
-	case "last wrong code":
-		for range 4 {
-			w.do("wrong code")
-		}
-		return w.do("wrong code")
-	case "malformed code":
-		_, err := w.guess(w.started.Handle, "x")
-		return word("login", err)
-	case "check right code":
-		return word("right", w.check())
-	case "check right code at the last attempt":
-		for range 4 {
-			w.do("wrong code")
-		}
-		return word("right", w.check())
-	case "right link":
-		_, err := w.RedeemLink(ctx, passwordless.RedeemRequest{Token: w.link, Caller: here})
-		return word("login", err)
-	case "right link elsewhere":
-		_, err := w.RedeemLink(ctx, passwordless.RedeemRequest{Token: w.link, Caller: attacker})
-		return word("login", err)
-	case "wrong link":
-		_, err := w.RedeemLink(ctx, passwordless.RedeemRequest{Token: w.cancel, Caller: here})
-		return word("login", err)
-	case "cancel":
-		return word("done", w.Cancel(ctx, w.cancel, attacker))
-	case "resend":
-		_, err := w.Resend(ctx, passwordless.ResendRequest{Client: "web", Handle: w.started.Handle, Caller: home})
-		return word("sent", err)
-	}
-	w.t.Fatalf("unknown event %q", event)
-	return ""
-}
-
-func (w *walk) check() error {
-	return w.Check(w.t.Context(), passwordless.VerifyRequest{Client: "web", Handle: w.started.Handle, Code: passwordless.Secret(w.code), Caller: home})
-}
-
-// state observes where the challenge is.
-func (w *walk) state() string {
-	err := w.check()
-	for name, reason := range map[string]error{"consumed": passwordless.ErrConsumed, "exhausted": passwordless.ErrExhausted,
-		"cancelled": passwordless.ErrCancelled, "expired": passwordless.ErrExpired} {
-		if errors.Is(err, reason) {
-			return name
-		}
-	}
-	require.NoError(w.t, err)
-	return "open"
-}
-
-func word(success string, err error) string {
-	var refused *passwordless.ChallengeError
+func TestAChallengeFromItsStartToItsEnd(t *testing.T) { // VF-8
+	w := newWorld(t)
+	started, link, cancel := w.startLink(passwordless.SendBoth)
+	code := w.outbox.last().Code.Reveal()
+	here := keeping(home, started)
+	_, err := w.guess(started.Handle, "x")
+	require.ErrorIs(t, err, passwordless.ErrMalformedCode)
+	_, err = w.guess(started.Handle, wrong(code))
+	require.ErrorIs(t, err, passwordless.ErrWrongSecret)
+	require.NoError(t, w.check(started.Handle, code))
+	_, err = w.redeem(attacker, link)
 	var other *passwordless.OtherBrowserError
-	switch {
-	case err == nil:
-		return success
-	case errors.As(err, &other):
-		return "code to type"
-	case errors.As(err, &refused):
-		return refused.Reason.Error()
+	require.ErrorAs(t, err, &other)
+	w.clock.advance(time.Minute)
+	_, err = w.Resend(t.Context(), w.as("web", home), started.Handle)
+	require.NoError(t, err)
+	l, err := w.guess(started.Handle, other.Code.Reveal())
+	require.NoError(t, err)
+	assert.Equal(t, []passwordless.MethodUse{{Method: passwordless.ByCode, Channel: passwordless.Email, At: w.clock.Now()}},
+		l.Methods)
+	assert.Equal(t, "s 1", l.State)
+
+	w.clock.advance(10 * time.Minute) // what ended it stays its end
+	for what, call := range map[string]func() error{
+		"code":   func() error { _, err := w.guess(started.Handle, code); return err },
+		"wrong":  func() error { _, err := w.guess(started.Handle, wrong(code)); return err },
+		"check":  func() error { return w.check(started.Handle, code) },
+		"link":   func() error { _, err := w.redeem(here, link); return err },
+		"cancel": func() error { return w.Cancel(t.Context(), w.as("", home), cancel) },
+		"resend": func() error { _, err := w.Resend(t.Context(), w.as("web", home), started.Handle); return err },
+	} {
+		require.ErrorIs(t, call(), passwordless.ErrConsumed, what)
 	}
-	return err.Error()
+	w.clock.advance(2 * time.Hour)
+	n, err := w.Sweep(t.Context(), 1000)
+	require.NoError(t, err)
+	assert.Positive(t, n)
+	_, err = w.guess(started.Handle, code)
+	require.ErrorIs(t, err, passwordless.ErrUnknownChallenge, "and then there is none")
 }
 
-func TestTheChallengeMachineIsAsWritten(t *testing.T) { // VF-8
-	events := map[string]bool{}
-	table := rows(t, "Challenge")
-	for _, r := range table {
-		events[r.event] = true
-		t.Run(r.state+"/"+r.event, func(t *testing.T) {
-			w := newWalk(t, r.state)
-			assert.Equal(t, r.answer, w.do(r.event))
-			assert.Equal(t, r.next, w.state())
-		})
+func TestTheFirstEndOfAChallengeIsItsEnd(t *testing.T) { // VF-4, VF-8, VF-13
+	type walk struct {
+		*world
+		started passwordless.Started
+		code    string
+		cancel  passwordless.Secret
 	}
-	ended := len(events) - 2 // what happens at the last attempt are events of open alone
-	assert.Len(t, table, len(events)+4*ended, "every combination has a row")
-}
-
-// A familyWalk is one refresh family brought into a state.
-type familyWalk struct {
-	*world
-	login                  passwordless.Login
-	older, former, current passwordless.Secret
-	answered               string
-}
-
-func newFamilyWalk(t *testing.T, state string) *familyWalk {
-	w := &familyWalk{world: newWorld(t)}
-	w.login = w.signIn(alice, passwordless.Grant{Tokens: &passwordless.TokenRequest{Scopes: []string{"offline_access"}}})
-	w.older = w.login.Tokens.Refresh
-	w.former = w.refresh("web", w.older)
-	w.current = w.refresh("web", w.former)
-	switch state {
-	case "live":
-	case "revoked":
-		w.do("revoke")
-	case "over":
-		w.clock.advance(14 * 24 * time.Hour)
-	default:
-		t.Fatalf("unknown state %q", state)
-	}
-	return w
-}
-
-func (w *familyWalk) refresh(client string, token passwordless.Secret) passwordless.Secret {
-	tokens, err := w.Refresh(w.t.Context(), passwordless.RefreshRequest{Client: client, Token: token})
-	switch {
-	case err == nil:
-		w.answered = "tokens"
-		if tokens.Refresh == w.current {
-			w.answered = "same tokens"
-		}
-	case errors.Is(err, passwordless.ErrReusedToken):
-		w.answered = "reused"
-	case errors.Is(err, passwordless.ErrInvalidToken):
-		w.answered = "invalid"
-	default:
-		w.answered = err.Error()
-	}
-	return tokens.Refresh
-}
-
-func (w *familyWalk) do(event string) string {
-	w.answered = "done"
-	switch event {
-	case "current token":
-		if next := w.refresh("web", w.current); next != "" {
-			w.former, w.current = w.current, next
-		}
-	case "former token in grace":
-		w.clock.advance(9 * time.Second)
-		w.refresh("web", w.former)
-	case "former token after grace":
-		w.clock.advance(10 * time.Second)
-		w.refresh("web", w.former)
-	case "older token":
-		w.refresh("web", w.older)
-	case "forged token":
-		w.refresh("web", altered(w.current))
-	case "token of another client":
-		w.refresh("other", w.current)
-	case "revoke":
-		require.NoError(w.t, w.Revoke(w.t.Context(), passwordless.RevokeRequest{Token: w.older}))
-	case "revoke user":
-		require.NoError(w.t, w.RevokeUser(w.t.Context(), "", w.login.User.ID))
-	case "wait idle":
-		w.clock.advance(14 * 24 * time.Hour)
-	case "wait absolute":
-		for range 3 {
-			w.clock.advance(10 * 24 * time.Hour)
-			w.do("current token")
-		}
-		w.answered = "done"
-	default:
-		w.t.Fatalf("unknown event %q", event)
-	}
-	return w.answered
-}
-
-func TestTheFamilyMachineIsAsWritten(t *testing.T) { // TK-9, TK-10
-	for _, r := range rows(t, "Session and refresh token family") {
-		t.Run(r.state+"/"+r.event, func(t *testing.T) {
-			w := newFamilyWalk(t, r.state)
-			assert.Equal(t, r.answer, w.do(r.event))
-			w.do("current token")
-			if r.next == "live" {
-				assert.Equal(t, "tokens", w.answered)
-			} else {
-				assert.Equal(t, "invalid", w.answered)
+	ends := map[error]func(*walk){
+		passwordless.ErrExhausted: func(w *walk) {
+			for range 5 {
+				_, _ = w.guess(w.started.Handle, wrong(w.code))
 			}
-		})
+		},
+		passwordless.ErrCancelled: func(w *walk) { _ = w.Cancel(t.Context(), w.as("", attacker), w.cancel) },
+		passwordless.ErrExpired: func(w *walk) {
+			w.clock.advance(10 * time.Minute)
+			_, _ = w.guess(w.started.Handle, w.code)
+		},
+		passwordless.ErrRevoked: func(w *walk) {
+			u, err := w.Directory().Find(t.Context(), "", byEmail(alice))
+			require.NoError(t, err)
+			require.NoError(t, w.RevokeUser(t.Context(), "", u.ID))
+			_, _ = w.guess(w.started.Handle, w.code)
+		},
+	}
+	for first, end := range ends {
+		for second, again := range ends {
+			w := &walk{world: newWorld(t)}
+			w.signIn(alice, passwordless.Issue{})
+			w.clock.advance(time.Hour)
+			w.started, _, w.cancel = w.startLink(passwordless.SendBoth)
+			w.code = w.outbox.last().Code.Reveal()
+			end(w)
+			again(w)
+			_, err := w.guess(w.started.Handle, w.code)
+			require.ErrorIs(t, err, first, "then %v", second)
+		}
 	}
 }
 
-// A codeWalk is one authorization code brought into a state.
-type codeWalk struct {
-	*codeWorld
-	login    passwordless.Login
-	verifier passwordless.Secret
+// A revocation ends what began before it, and up to the skew of the clocks after it.
+func TestSigningOutEverywhereEndsChallenges(t *testing.T) { // SS-4, BD-10
+	w := newWorld(t, unlimited)
+	id := w.signIn(alice, passwordless.Issue{}).User.ID
+	w.clock.advance(time.Hour)
+	before, code := w.start(alice)
+	w.clock.advance(time.Minute)
+	require.NoError(t, w.RevokeUser(t.Context(), "", id))
+	_, err := w.guess(before.Handle, code)
+	require.ErrorIs(t, err, passwordless.ErrRevoked)
+	w.clock.advance(2 * time.Second)
+	within, code := w.start(alice)
+	_, err = w.guess(within.Handle, code)
+	require.ErrorIs(t, err, passwordless.ErrRevoked)
+	w.clock.advance(1)
+	after, code := w.start(alice)
+	_, err = w.guess(after.Handle, code)
+	require.NoError(t, err)
 }
 
-// newCodeWalk brings a code into a state. PKCE binds it, unless the event is about one that it does not.
-func newCodeWalk(t *testing.T, state, event string) *codeWalk {
-	w := &codeWalk{codeWorld: newCodeWorld(t), verifier: codeVerifier}
-	g := asking("offline_access")
-	if event == "exchange with a needless verifier" {
-		g, w.verifier = unbound("offline_access"), ""
+func TestEverythingEndsWithItsUser(t *testing.T) { // SS-4, TK-10, TK-13
+	w := newWorld(t)
+	everything := passwordless.Issue{Session: true, Tokens: openid.Tokens, Code: &passwordless.AuthorizationRequest{
+		RedirectURI: callback, CodeChallenge: codeChallenge, Scopes: []string{"offline_access"}}}
+	exchange := func(l passwordless.Login) (passwordless.Login, error) {
+		return w.Exchange(t.Context(), w.as("web", home), passwordless.ExchangeRequest{Code: l.AuthorizationCode,
+			RedirectURI: callback, Verifier: codeVerifier})
 	}
-	w.login = w.codeFor("loose", g)
-	switch state {
-	case "open":
-	case "used":
-		require.Equal(t, "tokens", w.do("exchange"))
-	case "over":
-		w.clock.advance(time.Minute)
-	default:
-		t.Fatalf("unknown state %q", state)
+	refresh := func(token passwordless.Secret) (passwordless.Tokens, error) {
+		return w.refresh("web", token)
 	}
-	return w
+	l := w.signIn(alice, everything)
+	assert.True(t, l.FirstProof)
+	_, err := w.Session(t.Context(), l.Session.Token)
+	require.NoError(t, err)
+	exchanged, err := exchange(l)
+	require.NoError(t, err)
+	next, err := refresh(exchanged.Tokens.Refresh)
+	require.NoError(t, err)
+	access, err := w.VerifyAccessToken(t.Context(), passwordless.AccessTokenRequest{Token: next.Access})
+	require.NoError(t, err)
+	assert.Equal(t, l.User.ID, access.Subject)
+
+	_, err = exchange(l)
+	require.ErrorIs(t, err, passwordless.ErrReusedToken, "a second use of a code ends what it gave")
+	_, err = refresh(next.Refresh)
+	require.ErrorIs(t, err, passwordless.ErrInvalidToken)
+	own, err := refresh(l.Tokens.Refresh)
+	require.NoError(t, err, "and nothing else")
+	w.clock.advance(time.Minute)
+	_, err = refresh(l.Tokens.Refresh)
+	require.ErrorIs(t, err, passwordless.ErrReusedToken, "and so does a refresh token that was replaced")
+	_, err = refresh(own.Refresh)
+	require.ErrorIs(t, err, passwordless.ErrInvalidToken)
+	_, err = w.Session(t.Context(), l.Session.Token)
+	require.NoError(t, err, "a session is apart")
+
+	l2 := w.signIn(alice, everything)
+	assert.False(t, l2.FirstProof)
+	require.NoError(t, w.RevokeUser(t.Context(), "", l.User.ID))
+	for _, one := range []passwordless.Login{l, l2} {
+		_, err = w.Session(t.Context(), one.Session.Token)
+		require.ErrorIs(t, err, passwordless.ErrInvalidToken)
+		_, err = refresh(one.Tokens.Refresh)
+		require.ErrorIs(t, err, passwordless.ErrInvalidToken)
+	}
+	_, err = exchange(l2)
+	require.ErrorIs(t, err, passwordless.ErrInvalidToken)
+	sessions, _, err := w.Sessions(t.Context(), "", l.User.ID, 10, "")
+	require.NoError(t, err)
+	assert.Empty(t, sessions)
+	w.signIn(alice, everything)
+	sessions, _, err = w.Sessions(t.Context(), "", l.User.ID, 10, "")
+	require.NoError(t, err)
+	assert.Len(t, sessions, 2)
 }
 
-// do causes an event and returns the answer in the table's words.
-func (w *codeWalk) do(event string) string {
-	req := of(w.login)
-	req.Verifier = w.verifier
-	switch event {
-	case "exchange":
-	case "exchange by another client":
-		req.Client = "twin"
-	case "exchange with another redirect URI":
-		req.RedirectURI += "/2"
-	case "exchange with a wrong verifier":
-		req.Verifier = altered(req.Verifier)
-	case "exchange without a verifier":
-		req.Verifier = ""
-	case "exchange with a needless verifier":
-		req.Verifier = codeVerifier
-	case "exchange of a forged code":
-		req.Code = altered(req.Code)
-	default:
-		require.NoError(w.t, w.meanwhile(event))
-		return "done"
+// Somebody who opens several devices at once and proves the address on each for the first time is signed in on all of them.
+func TestSeveralFirstProofsAtOnceAllSignIn(t *testing.T) { // AC-1, SS-2
+	for range 10 {
+		w := newWorld(t, unlimited)
+		const n = 4
+		var started [n]passwordless.Started
+		var codes [n]string
+		for i := range n {
+			started[i], codes[i] = w.startFrom(from(fmt.Sprintf("198.51.100.%d", i+1)), "new@example.com")
+		}
+		var logins [n]passwordless.Login
+		var errs [n]error
+		var all sync.WaitGroup
+		for i := range n {
+			by := w.as("web", from(fmt.Sprintf("198.51.100.%d", i+1)))
+			all.Go(func() {
+				logins[i], errs[i] = w.Verify(t.Context(), by, byCode(started[i].Handle, codes[i], session))
+			})
+		}
+		all.Wait()
+		require.NoError(t, errors.Join(errs[:]...))
+		for _, l := range logins {
+			assert.Equal(t, logins[0].User.ID, l.User.ID)
+			_, err := w.Session(t.Context(), l.Session.Token)
+			require.NoError(t, err)
+		}
 	}
-	_, err := w.Exchange(w.t.Context(), req)
-	switch {
-	case err == nil:
-		return "tokens"
-	case errors.Is(err, passwordless.ErrReusedToken):
-		return "reused"
-	case errors.Is(err, passwordless.ErrInvalidToken):
-		return "invalid"
-	}
-	return err.Error()
-}
-
-// meanwhile causes an event that does not present the code.
-func (w *codeWalk) meanwhile(event string) error {
-	ctx, id := w.t.Context(), w.login.User.ID
-	switch event {
-	case "wait for its life":
-		w.clock.advance(time.Minute)
-		return nil
-	case "revoke user":
-		return w.RevokeUser(ctx, "", id)
-	case "block user for a moment":
-		_, err := w.change(id, func(u *passwordless.User) { u.Status = passwordless.UserBlocked })
-		_, more := w.change(id, func(u *passwordless.User) { u.Status = passwordless.UserActive })
-		return errors.Join(err, more)
-	case "delete user":
-		return w.Directory().Delete(ctx, "", id)
-	case "move the address to another user":
-		_, err := w.change(id, func(u *passwordless.User) { u.Email = "" })
-		_, more := w.Directory().Add(ctx, "", passwordless.User{Email: alice, EmailVerified: true})
-		return errors.Join(err, more)
-	}
-	w.t.Fatalf("unknown event %q", event)
-	return nil
-}
-
-func TestTheAuthorizationCodeMachineIsAsWritten(t *testing.T) { // TK-12, TK-13
-	events := map[string]bool{}
-	table := rows(t, "Authorization code")
-	for _, r := range table {
-		events[r.event] = true
-		t.Run(r.state+"/"+r.event, func(t *testing.T) {
-			w := newCodeWalk(t, r.state, r.event)
-			assert.Equal(t, r.answer, w.do(r.event))
-			assert.Equal(t, r.next, map[string]string{"tokens": "open", "reused": "used", "invalid": "over"}[w.do("exchange")])
-		})
-	}
-	assert.Len(t, table, 3*len(events), "every combination has a row")
 }

@@ -25,8 +25,8 @@ func TestTemplatesAreGivenTheWholeMessage(t *testing.T) {
 	t.Parallel()
 	all := `{{.App}} {{.Locale}} {{.Purpose}} {{.Hours}} {{.Minutes}} {{.Code}} {{.Link}} {{.Cancel}}`
 	w := newWorld(t, templates("email.txt", all, "email.html", "<p>"+all))
-	_, err := w.Start(t.Context(), passwordless.StartRequest{Client: "web", Channel: passwordless.Email, Address: alice,
-		Send: passwordless.SendBoth, Languages: "sv-SE,en;q=0.5", Caller: home})
+	_, err := w.Start(t.Context(), w.as("web", home), passwordless.StartRequest{Channel: passwordless.Email, Address: alice,
+		Send: passwordless.SendBoth, Languages: "sv-SE,en;q=0.5"})
 	require.NoError(t, err)
 	m := w.outbox.last()
 	minutes := m.Expires.Sub(epochStart) / time.Minute
@@ -41,8 +41,8 @@ func TestTemplatesAreGivenTheWholeMessage(t *testing.T) {
 func TestCodesOfTextMessagesAreBoundToTheHostOfThePages(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, func(c *passwordless.Config) { c.PageURL = "https://pages.example.com:8443/in/" })
-	_, err := w.Start(t.Context(), passwordless.StartRequest{Client: "web", Channel: passwordless.SMS,
-		Address: "+46701111111", Caller: home})
+	_, err := w.Start(t.Context(), w.as("web", home), passwordless.StartRequest{Channel: passwordless.SMS,
+		Address: "+46701111111"})
 	require.NoError(t, err)
 	m := w.outbox.last()
 	assert.True(t, strings.HasSuffix(m.Text.Reveal(), "\n@pages.example.com #"+m.Code.Reveal()), m.Text.Reveal())

@@ -1,6 +1,7 @@
 package passwordless
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"math"
@@ -8,304 +9,527 @@ import (
 	"strings"
 	"time"
 
-	"github.com/seed62b93bad/passwordless/store"
+	"github.com/seed62b93bad/passwordless/internal/canon"
+	"github.com/seed62b93bad/passwordless/internal/limit"
+	"github.com/seed62b93bad/passwordless/internal/machine"
+	"github.com/seed62b93bad/passwordless/internal/record"
 )
 
-// A Limit is Count at once, and one more each Per/Count after that (so at most
-// twice Count in any Per).
+// Policy is every limit and choice. The zero value of a field means its default. New refuses values outside the bounds
+// that stand beside the field. Service.Policy names whatever is weaker than its default.
+type Policy struct {
+	// MaxYearlyRisk is the accepted probability that an attacker who never stops guesses a code of one address within a
+	// year; an account with two addresses has it twice. It decides the length of codes: 1e-4 gives six digits, 1e-6 eight.
+	// Default 1e-4; 1e-7 to 1e-2.
+	MaxYearlyRisk float64
+	// ClockSkew is how far the clocks of Services on one store may differ. A challenge that was started less than this
+	// after its user was signed out everywhere counts as started before. Default 2 s, most 1 minute; negative: none.
+	ClockSkew time.Duration
+	// InsecureAnyBrowser lets every link finish wherever it is opened: whoever can make a victim open a link signs the
+	// victim in to an account of the attacker's choice. By default a link finishes only in the browser that asked, and in
+	// any other one the page shows a code to type where the person began. It is fit only where a link ends with an
+	// authorization code for a client that checks state or PKCE.
+	InsecureAnyBrowser bool
+
+	Codes    CodePolicy
+	Limits   LimitPolicy
+	SMS      SMSPolicy
+	Sessions SessionPolicy
+	Tokens   TokenPolicy
+}
+
+// CodePolicy is about one challenge: its code, its link and its messages. In a Client, a zero field takes the policy's.
+type CodePolicy struct {
+	EmailLife      time.Duration // of a code or link by e-mail; default 10 minutes; 1 to 10 (NIST SP 800-63B-4, 3.1.3.2)
+	SMSLife        time.Duration // of a code by SMS; default 5 minutes; 1 to 10
+	MaxAttempts    int           // of one challenge, or guesses that are looked at; default 5; 1 to 10
+	MaxResends     int           // of one challenge; default 3, most 10; negative: none
+	ResendCooldown time.Duration // before the first resend, doubled for each next; default 30 s; 10 s to 10 minutes
+	StartCooldown  time.Duration // in which a repeated start sends nothing; default 30 s, most 1 minute; negative: none
+	// ReplaceOnResend makes a resend carry a new code and link; the former ones stop working. By default it carries the
+	// same ones again: whichever message arrives first works.
+	ReplaceOnResend bool
+}
+
+// LimitPolicy bounds what one person, one network and everybody may ask for. A list has at most four limits, which hold
+// together.
+type LimitPolicy struct {
+	EmailSends     []Limit // messages to one address; default 3 per 10 min, 5 per h, 20 per 24 h
+	SMSSends       []Limit // messages to one number; default 3 per 10 min, 5 per h, 10 per 24 h
+	Starts         []Limit // starts and resends of one network (IPv4, or IPv6 /64); default 10 per 10 min, 30 per h, 100 per 24 h
+	Guesses        Limit   // guesses of one network; default 30 per 5 min
+	GlobalFailures Limit   // wrong guesses of everybody; beyond it new codes are long; default 10,000 per 24 h
+}
+
+// SMSPolicy bounds what messages by SMS cost.
+type SMSPolicy struct {
+	Countries  []int // calling codes that SMS may go to; default none
+	Prefix     Limit // messages to numbers that differ in their last four digits only; default 10 per h
+	Country    Limit // messages to one country; default 500 per 24 h
+	Global     Limit // messages to all countries; default 5,000 per 24 h
+	Unverified Limit // messages to one prefix that no right code followed; default 30 per 24 h
+}
+
+// SessionPolicy bounds sessions and refresh families. In a Client, a zero field takes the policy's.
+type SessionPolicy struct {
+	Idle     time.Duration // without use; default 14 days; 1 minute to 365 days, and at most Absolute
+	Absolute time.Duration // since sign-in; default 30 days; 1 minute to 365 days (NIST SP 800-63B-4, 2.1.3 recommends 30)
+	// Grace is how long a refresh token that was just used is still answered, with the one that replaced it: for clients
+	// that lost the answer. Default 10 s, most 2 minutes; negative: none.
+	Grace   time.Duration
+	Refresh RefreshUsage // default OneTime
+	Expiry  ExpiryPolicy // default SlidingToMaximum
+}
+
+// TokenPolicy is about tokens and the codes that are exchanged for them. In a Client, a zero field takes the policy's.
+type TokenPolicy struct {
+	Algorithm             Algorithm     // that signs them; default ES256
+	AccessLife            time.Duration // of access and ID tokens; default 10 minutes; 1 minute to 24 hours
+	AuthorizationCodeLife time.Duration // until it is exchanged; default 1 minute; 10 s to 10 minutes
+}
+
+// A Limit is Count at once, and one more each Per/Count after that: so at most twice Count in any Per. Count is 1 or
+// more, Per a second to 365 days. The zero Limit means the default.
 type Limit struct {
 	Count int
 	Per   time.Duration
 }
 
-func (l Limit) window(cost, extra int64) store.Window {
-	every := (l.Per / time.Duration(l.Count)).Truncate(time.Microsecond)
-	return store.Window{Burst: int64(l.Count) + extra, Every: every, Cost: cost}
+// String writes a limit as in "3 per 10m".
+func (l Limit) String() string { return fmt.Sprintf("%d per %s", l.Count, written(l.Per)) }
+
+// every is the time after which there is one more.
+func (l Limit) every() time.Duration {
+	return (l.Per / time.Duration(max(1, l.Count))).Truncate(time.Microsecond)
 }
 
-func (l Limit) String() string { return fmt.Sprintf("%d per %v", l.Count, l.Per) }
-
-// A ResendPolicy says what a resend sends.
-type ResendPolicy uint8
+// A RefreshUsage says how often a refresh token works. Zero is the default, or in a Client the policy's.
+type RefreshUsage uint8
 
 const (
-	// RepeatSecret sends the same code and link again: whichever message
-	// arrives first works.
-	RepeatSecret ResendPolicy = iota
-	// ReplaceSecret sends a new code and link; the former ones stop working.
-	ReplaceSecret
+	// OneTime, the default, answers each refresh with a new refresh token. Whoever presents a used one, after
+	// SessionPolicy.Grace, ends the family (RFC 9700, 4.14.2).
+	OneTime RefreshUsage = iota + 1
+	// Reusable keeps one refresh token for the whole family: a stolen copy works beside it, unnoticed, until the family ends.
+	Reusable
 )
 
-// A BrowserPolicy says where a link finishes a sign-in.
-type BrowserPolicy uint8
+// An ExpiryPolicy says when sessions and refresh families end. Zero is the default, or in a Client the policy's.
+type ExpiryPolicy uint8
 
 const (
-	// SameBrowser finishes only in the browser that asked; in any other one the
-	// page shows a code to type where the person began (security: login CSRF and
-	// cross-device phishing).
-	SameBrowser BrowserPolicy = iota
-	// InsecureAnyBrowser finishes wherever the link is opened. Whoever can make a victim
-	// open a link signs the victim in to an account of the attacker's choice. Only fit
-	// where finishing returns a code to a client that checks state or PKCE.
-	InsecureAnyBrowser
+	// SlidingToMaximum, the default, ends them Idle after the last use, and Absolute after sign-in at the latest.
+	SlidingToMaximum ExpiryPolicy = iota + 1
+	// FixedExpiry ends them Absolute after sign-in, used or not: Idle does not count.
+	FixedExpiry
+	// Sliding ends them Idle after the last use: Absolute does not count, so one in use never ends.
+	Sliding
 )
 
-// String names the policy as its constant does.
-func (p ResendPolicy) String() string {
-	if p == ReplaceSecret {
-		return "ReplaceSecret"
-	}
-	return "RepeatSecret"
-}
+// String names the usage as its constant does.
+func (u RefreshUsage) String() string { return constant(int(u), "default", "OneTime", "Reusable") }
 
 // String names the policy as its constant does.
-func (p BrowserPolicy) String() string {
-	if p == InsecureAnyBrowser {
-		return "InsecureAnyBrowser"
+func (p ExpiryPolicy) String() string {
+	return constant(int(p), "default", "SlidingToMaximum", "FixedExpiry", "Sliding")
+}
+
+// constant is the name of a value that counts from 0.
+func constant(v int, names ...string) string {
+	if v >= len(names) {
+		return fmt.Sprintf("unknown(%d)", v)
 	}
-	return "SameBrowser"
+	return names[v]
 }
 
-// Policy is every limit and choice. The zero value of each field means its
-// default; New refuses values that a limit of the standards excludes.
-type Policy struct {
-	// MaxYearlyRisk is the accepted probability that an attacker who never stops
-	// guesses a code of one address within a year; an account with two addresses has it
-	// twice. It decides the length of codes: 1e-4 gives six digits, 1e-6 eight. Default 1e-4.
-	MaxYearlyRisk float64
+const (
+	day  = 24 * time.Hour
+	year = 365 * day
+)
 
-	EmailLife time.Duration // of a code or link by e-mail; default and most 10 minutes (NIST SP 800-63B-4, 3.1.3.2)
-	SMSLife   time.Duration // of a code by SMS; default 5 minutes, most 10
+// knobs has one row for each field of Policy. Defaults, checks, the report and its deviations come from here alone: no
+// field can have one of them and lack another.
+var knobs = []knob{
+	row("MaxYearlyRisk", 1e-4, number(1e-7, 1e-2, up), func(p *Policy) *float64 { return &p.MaxYearlyRisk }),
+	row("ClockSkew", 2*time.Second, orNone(time.Minute, down), func(p *Policy) *time.Duration { return &p.ClockSkew }),
+	row("InsecureAnyBrowser", false, flag(up), func(p *Policy) *bool { return &p.InsecureAnyBrowser }),
 
-	MaxAttempts    int           // guesses a challenge; default 5, most 10
-	MaxResends     int           // of one challenge; default 3, most 10; negative: none
-	ResendCooldown time.Duration // before the first resend, doubled for each next; default 30 s, least 10 s
-	StartCooldown  time.Duration // in which a repeated start is answered without a message; default 30 s; negative: none
-	Resend         ResendPolicy  // default RepeatSecret
-	Browser        BrowserPolicy // default SameBrowser
+	row("Codes.EmailLife", 10*time.Minute, number(time.Minute, 10*time.Minute, up),
+		func(p *Policy) *time.Duration { return &p.Codes.EmailLife }),
+	row("Codes.SMSLife", 5*time.Minute, number(time.Minute, 10*time.Minute, up),
+		func(p *Policy) *time.Duration { return &p.Codes.SMSLife }),
+	row("Codes.MaxAttempts", 5, number(1, limit.MaxTries, up), func(p *Policy) *int { return &p.Codes.MaxAttempts }),
+	row("Codes.MaxResends", 3, orNone(10, up), func(p *Policy) *int { return &p.Codes.MaxResends }),
+	row("Codes.ResendCooldown", 30*time.Second, number(10*time.Second, 10*time.Minute, down),
+		func(p *Policy) *time.Duration { return &p.Codes.ResendCooldown }),
+	row("Codes.StartCooldown", 30*time.Second, orNone(time.Minute, down), // a minute is the shortest life of a code
+		func(p *Policy) *time.Duration { return &p.Codes.StartCooldown }),
+	row("Codes.ReplaceOnResend", false, flag(neither), func(p *Policy) *bool { return &p.Codes.ReplaceOnResend }),
 
-	EmailSends      []Limit // messages to one address; default 3 per 10 min, 5 per h, 20 per 24 h
-	SMSSends        []Limit // messages to one number; default 3 per 10 min, 5 per h, 10 per 24 h
-	Starts          []Limit // starts and resends of one network (IPv4, or IPv6 /64); default 10 per 10 min, 30 per h, 100 per 24 h
-	Guesses         Limit   // verifies of one network; default 30 per 5 min
-	GlobalFailures  Limit   // failed verifies of all; beyond it new codes are long; default 10,000 per 24 h
-	SMSCountries    []int   // calling codes that SMS may go to; default none
-	SMSPrefix       Limit   // messages to numbers that differ in their last four digits only; default 10 per h
-	SMSCountry      Limit   // messages to one country; default 500 per 24 h
-	SMSGlobal       Limit   // messages to all countries; default 5,000 per 24 h
-	SMSUnverified   Limit   // messages to one prefix that nobody answers with the right code; default 30 per 24 h
-	Session         SessionPolicy
-	AccessTokenLife time.Duration // default 10 minutes, most 24 hours
-	// AuthorizationCodeLife is how long a client has to exchange an authorization code; default one minute, most 10.
-	AuthorizationCodeLife time.Duration
+	row("Limits.EmailSends", []Limit{{3, 10 * time.Minute}, {5, time.Hour}, {20, day}}, several(),
+		func(p *Policy) *[]Limit { return &p.Limits.EmailSends }),
+	row("Limits.SMSSends", []Limit{{3, 10 * time.Minute}, {5, time.Hour}, {10, day}}, several(),
+		func(p *Policy) *[]Limit { return &p.Limits.SMSSends }),
+	row("Limits.Starts", []Limit{{10, 10 * time.Minute}, {30, time.Hour}, {100, day}}, several(),
+		func(p *Policy) *[]Limit { return &p.Limits.Starts }),
+	row("Limits.Guesses", Limit{30, 5 * time.Minute}, single(), func(p *Policy) *Limit { return &p.Limits.Guesses }),
+	row("Limits.GlobalFailures", Limit{10_000, day}, single(), func(p *Policy) *Limit { return &p.Limits.GlobalFailures }),
+
+	row("SMS.Countries", nil, callingCodes(), func(p *Policy) *[]int { return &p.SMS.Countries }),
+	row("SMS.Prefix", Limit{10, time.Hour}, single(), func(p *Policy) *Limit { return &p.SMS.Prefix }),
+	row("SMS.Country", Limit{500, day}, single(), func(p *Policy) *Limit { return &p.SMS.Country }),
+	row("SMS.Global", Limit{5_000, day}, single(), func(p *Policy) *Limit { return &p.SMS.Global }),
+	row("SMS.Unverified", Limit{30, day}, single(), func(p *Policy) *Limit { return &p.SMS.Unverified }),
+
+	row("Sessions.Idle", 14*day, number(time.Minute, year, up),
+		func(p *Policy) *time.Duration { return &p.Sessions.Idle }).and(idleWithinAbsolute),
+	row("Sessions.Absolute", 30*day, number(time.Minute, year, up),
+		func(p *Policy) *time.Duration { return &p.Sessions.Absolute }),
+	row("Sessions.Grace", 10*time.Second, orNone(2*time.Minute, up),
+		func(p *Policy) *time.Duration { return &p.Sessions.Grace }),
+	row("Sessions.Refresh", OneTime, choice([]RefreshUsage{OneTime, Reusable}, Reusable),
+		func(p *Policy) *RefreshUsage { return &p.Sessions.Refresh }),
+	row("Sessions.Expiry", SlidingToMaximum,
+		choice([]ExpiryPolicy{SlidingToMaximum, FixedExpiry, Sliding}, FixedExpiry, Sliding),
+		func(p *Policy) *ExpiryPolicy { return &p.Sessions.Expiry }),
+
+	row("Tokens.Algorithm", ES256, choice(algorithms, RS256, HS256),
+		func(p *Policy) *Algorithm { return &p.Tokens.Algorithm }),
+	row("Tokens.AccessLife", 10*time.Minute, number(time.Minute, day, up),
+		func(p *Policy) *time.Duration { return &p.Tokens.AccessLife }),
+	row("Tokens.AuthorizationCodeLife", time.Minute, number(10*time.Second, 10*time.Minute, up),
+		func(p *Policy) *time.Duration { return &p.Tokens.AuthorizationCodeLife }),
 }
 
-// SessionPolicy bounds sessions and refresh families.
-type SessionPolicy struct {
-	Idle     time.Duration // without use; default 14 days
-	Absolute time.Duration // since sign-in; default 30 days, most 365 (NIST SP 800-63B-4, 2.1.3 recommends 30)
-	// Grace is how long the token before the current one is answered with the
-	// current one, for clients whose answer got lost. Default 10 s, most 2 minutes; negative: none.
-	Grace time.Duration
+// A knob is a row of knobs: what there is to know of one field of Policy.
+type knob struct {
+	name    string                     // below Policy and below Client
+	says    func(p *Policy) bool       // whether the field is set
+	reset   func(p *Policy)            // sets the default
+	inherit func(p, from *Policy)      // takes from's value if the field is not set
+	floor   func(p *Policy, none int)  // raises the field to none, if negative values mean none
+	faults  func(p *Policy) []string   // what is wrong with the field itself; each begins with its name
+	fits    func(p *Policy) string     // what is wrong with it beside other fields; nil: nothing ever
+	weaker  func(p, than *Policy) bool // whether p's field is weaker than than's
+	value   func(p *Policy) any        // for the report
 }
 
-func orDefault[T comparable](v, fallback T) T {
+// row makes a knob from a field's name, default, rule, and the way to it.
+func row[T any](name string, fallback T, r rule[T], at func(*Policy) *T) knob {
+	return knob{
+		name:  name,
+		says:  func(p *Policy) bool { return r.set(*at(p)) },
+		reset: func(p *Policy) { *at(p) = fallback },
+		inherit: func(p, from *Policy) {
+			if !r.set(*at(p)) {
+				*at(p) = *at(from)
+			}
+		},
+		floor: func(p *Policy, none int) {
+			if r.floor != nil {
+				*at(p) = r.floor(*at(p), none)
+			}
+		},
+		faults: func(p *Policy) (all []string) {
+			for _, fault := range r.faults(*at(p)) {
+				all = append(all, name+fault)
+			}
+			return all
+		},
+		weaker: func(p, than *Policy) bool { return r.weaker(*at(p), *at(than)) },
+		value:  func(p *Policy) any { return *at(p) },
+	}
+}
+
+func (k knob) and(fits func(*Policy) string) knob {
+	k.fits = fits
+	return k
+}
+
+// A rule is what there is to know of a field apart from its name and default.
+type rule[T any] struct {
+	set    func(T) bool          // whether a value is not zero
+	faults func(T) []string      // what goes behind the name of the field
+	weaker func(v, than T) bool  // in which direction safety is lost
+	floor  func(v T, none int) T // nil: negative values are out of bounds
+}
+
+func notZero[T comparable](v T) bool {
 	var zero T
-	if v == zero {
-		return fallback
-	}
-	return v
+	return v != zero
 }
 
-func orLimits(v, fallback []Limit) []Limit {
-	if len(v) == 0 {
-		return fallback
-	}
-	return slices.Clone(v)
+func up[T cmp.Ordered](v, than T) bool   { return v > than }
+func neither[T any](T, T) bool           { return false }
+func down[T cmp.Ordered](v, than T) bool { return v < than }
+
+// number is a field from least to most, where less is weaker (down) or more is (up).
+func number[T int | float64 | time.Duration](least, most T, weaker func(v, than T) bool) rule[T] {
+	return rule[T]{set: notZero[T], weaker: weaker, faults: func(v T) []string {
+		if v >= least && v <= most { // false for NaN
+			return nil
+		}
+		return []string{fmt.Sprintf(": %s is outside %s to %s", written(v), written(least), written(most))}
+	}}
 }
 
-const day = 24 * time.Hour
+// orNone is a field up to most, of which a negative value means none.
+func orNone[T int | time.Duration](most T, weaker func(v, than T) bool) rule[T] {
+	return rule[T]{set: notZero[T], weaker: weaker, floor: func(v T, none int) T { return max(v, T(none)) },
+		faults: func(v T) []string {
+			if v <= most {
+				return nil
+			}
+			return []string{fmt.Sprintf(": %s is over %s", written(v), written(most))}
+		}}
+}
 
-// withDefaults returns p with every zero field replaced.
-func (p Policy) withDefaults() Policy {
-	p.MaxYearlyRisk = orDefault(p.MaxYearlyRisk, 1e-4)
-	p.EmailLife = orDefault(p.EmailLife, 10*time.Minute)
-	p.SMSLife = orDefault(p.SMSLife, 5*time.Minute)
-	p.MaxAttempts = orDefault(p.MaxAttempts, 5)
-	p.MaxResends = orDefault(p.MaxResends, 3)
-	p.ResendCooldown = orDefault(p.ResendCooldown, 30*time.Second)
-	p.StartCooldown = orDefault(p.StartCooldown, 30*time.Second)
-	p.EmailSends = orLimits(p.EmailSends, []Limit{{3, 10 * time.Minute}, {5, time.Hour}, {20, day}})
-	p.SMSSends = orLimits(p.SMSSends, []Limit{{3, 10 * time.Minute}, {5, time.Hour}, {10, day}})
-	p.Starts = orLimits(p.Starts, []Limit{{10, 10 * time.Minute}, {30, time.Hour}, {100, day}})
-	p.Guesses = orDefault(p.Guesses, Limit{30, 5 * time.Minute})
-	p.GlobalFailures = orDefault(p.GlobalFailures, Limit{10_000, day})
-	p.SMSCountries = slices.Clone(p.SMSCountries)
-	p.SMSPrefix = orDefault(p.SMSPrefix, Limit{10, time.Hour})
-	p.SMSCountry = orDefault(p.SMSCountry, Limit{500, day})
-	p.SMSGlobal = orDefault(p.SMSGlobal, Limit{5_000, day})
-	p.SMSUnverified = orDefault(p.SMSUnverified, Limit{30, day})
-	p.Session.Idle = orDefault(p.Session.Idle, 14*day)
-	p.Session.Absolute = orDefault(p.Session.Absolute, 30*day)
-	p.Session.Grace = orDefault(p.Session.Grace, 10*time.Second)
-	p.AccessTokenLife = orDefault(p.AccessTokenLife, 10*time.Minute)
-	p.AuthorizationCodeLife = orDefault(p.AuthorizationCodeLife, time.Minute)
+// flag is a choice between no and yes, which weaken compares as 0 and 1. A client can say yes where the policy says no,
+// and not the other way round.
+func flag(weaken func(v, than int) bool) rule[bool] {
+	number := func(v bool) int { return int(record.Bit(v)) }
+	return rule[bool]{set: notZero[bool], faults: func(bool) []string { return nil },
+		weaker: func(v, than bool) bool { return weaken(number(v), number(than)) }}
+}
+
+// choice is a field with one of a few values. A value among the weaker ones counts as weaker than every other value,
+// another weak one included: nobody has to weigh them.
+func choice[T ~uint8 | ~string](all []T, weaker ...T) rule[T] {
+	return rule[T]{
+		set:    notZero[T],
+		weaker: func(v, than T) bool { return v != than && slices.Contains(weaker, v) },
+		faults: func(v T) []string {
+			if slices.Contains(all, v) {
+				return nil
+			}
+			names := make([]string, len(all))
+			for i, one := range all {
+				names[i] = fmt.Sprint(one)
+				if strings.EqualFold(names[i], fmt.Sprint(v)) {
+					return []string{fmt.Sprintf(": %q is unknown; %s is meant?", fmt.Sprint(v), names[i])}
+				}
+			}
+			return []string{fmt.Sprintf(": %q is unknown; want one of %s", fmt.Sprint(v), strings.Join(names, ", "))}
+		},
+	}
+}
+
+// single is a field that is one limit.
+func single() rule[Limit] {
+	return rule[Limit]{set: notZero[Limit], faults: limitFaults, weaker: looser}
+}
+
+// looser reports whether v ever lets through what than refuses.
+func looser(v, than Limit) bool { return v.Count > than.Count || v.every() < than.every() }
+
+func limitFaults(l Limit) []string {
+	if l.Count >= 1 && l.Count <= 1e9 && l.Per >= time.Second && l.Per <= year && l.every() >= time.Microsecond {
+		return nil
+	}
+	return []string{fmt.Sprintf(": %v is no limit; want Count from 1 (at most one a microsecond), Per from a second to 365 days", l)}
+}
+
+// several is a field that is a list of limits. A list is weaker than another if the other has a limit that none in the
+// list is as strict as.
+func several() rule[[]Limit] {
+	return rule[[]Limit]{
+		set: func(list []Limit) bool { return len(list) > 0 },
+		faults: func(list []Limit) (all []string) {
+			if len(list) > 4 {
+				all = append(all, fmt.Sprintf(": %d limits; want at most four", len(list)))
+			}
+			for i, l := range list {
+				for _, fault := range limitFaults(l) {
+					all = append(all, fmt.Sprintf("[%d]%s", i, fault))
+				}
+			}
+			return all
+		},
+		weaker: func(list, than []Limit) bool {
+			return slices.ContainsFunc(than, func(other Limit) bool {
+				return !slices.ContainsFunc(list, func(l Limit) bool { return !looser(l, other) })
+			})
+		},
+	}
+}
+
+// callingCodes is a field that is a list of country calling codes. To serve a country is no weakness.
+func callingCodes() rule[[]int] {
+	return rule[[]int]{
+		set:    func(list []int) bool { return len(list) > 0 },
+		weaker: func(_, _ []int) bool { return false },
+		faults: func(list []int) []string {
+			var wrong []string
+			for _, code := range list {
+				if code < 1 || canon.CallingCode(fmt.Sprintf("+%d00000000", code)) != code {
+					wrong = append(wrong, fmt.Sprint(code))
+				}
+			}
+			if wrong == nil {
+				return nil
+			}
+			return []string{": " + strings.Join(wrong, ", ") + ": no calling code of a country (46 is Sweden's)"}
+		},
+	}
+}
+
+// idleWithinAbsolute is the fault of an idle time that can never end a session. It is silent if one of the two does not
+// count, and if one is out of bounds, which is reported already.
+func idleWithinAbsolute(p *Policy) string {
+	s := p.Sessions
+	if s.Expiry != SlidingToMaximum || s.Idle <= s.Absolute || s.Idle > year || s.Absolute < time.Minute {
+		return ""
+	}
+	return fmt.Sprintf("Sessions.Idle: %s is longer than Sessions.Absolute, %s; set both", written(s.Idle), written(s.Absolute))
+}
+
+// shown writes a value in force for people.
+func shown(v any) string {
+	n, number := v.(int)
+	d, duration := v.(time.Duration)
+	if number && n < 0 || duration && d < 0 {
+		return "none"
+	}
+	return written(v)
+}
+
+// written writes a value as a person would: 10m, not 10m0s.
+func written(v any) string {
+	d, duration := v.(time.Duration)
+	if !duration {
+		return fmt.Sprint(v)
+	}
+	s := d.String()
+	if strings.HasSuffix(s, "m0s") {
+		s = strings.TrimSuffix(s, "0s")
+	}
+	if strings.HasSuffix(s, "h0m") {
+		s = strings.TrimSuffix(s, "0m")
+	}
+	return s
+}
+
+// defaults is the policy in which every field has its default. Its lists are those of the table: clone it before
+// handing it out.
+func defaults() *Policy {
+	p := &Policy{}
+	for _, k := range knobs {
+		k.reset(p)
+	}
 	return p
 }
 
-// The guess ledger: at most ledgerBurst guesses at short codes at once and ledgerYear more a
-// year, for one person, whatever is resent, restarted, rotated or succeeds in between.
-const (
-	ledgerBurst = 45
-	ledgerYear  = 50
-	maxFailures = 100 // consecutive, then short codes are off (NIST SP 800-63B-4, 3.2.2)
-	year        = 365 * day
-)
-
-// The fewest and most digits of a short code (NIST SP 800-63B-4, 3.1.3.2 for the fewest).
-const (
-	minDigits = 6
-	maxDigits = 9
-)
-
-// shortest returns the fewest digits that keep the promise, and whether any do.
-func shortest(risk float64) (codeFormat, bool) {
-	for length := minDigits; length <= maxDigits; length++ {
-		f := codeFormat{length: length}
-		if float64(ledgerBurst+ledgerYear)/float64(f.space()) <= risk {
-			return f, true
-		}
+// withDefaults returns a copy of p in which every zero field has its default, and every field that means none is -1.
+// The copy, given to New, is the same policy.
+func (p Policy) withDefaults() Policy {
+	d := defaults()
+	for _, k := range knobs {
+		k.inherit(&p, d)
+		k.floor(&p, -1)
 	}
-	return codeFormat{}, false
+	return p.clone()
 }
 
-// longCode is given where guesses at short codes have become rare.
-var longCode = codeFormat{base20: true, length: 10}
+// clone copies the lists.
+func (p Policy) clone() Policy {
+	p.Limits.EmailSends = slices.Clone(p.Limits.EmailSends)
+	p.Limits.SMSSends = slices.Clone(p.Limits.SMSSends)
+	p.Limits.Starts = slices.Clone(p.Limits.Starts)
+	p.SMS.Countries = slices.Clone(p.SMS.Countries)
+	return p
+}
 
-// validate reports every mistake of a policy that has its defaults.
-func (p Policy) validate() error {
+// validate reports every mistake of a policy as it was configured. signs tells whether there is a signing key for an
+// algorithm; nil if the signing keys are wrong themselves.
+func (p Policy) validate(signs func(Algorithm) bool) error {
 	var errs []error
-	bad := func(ok bool, format string, args ...any) {
-		if !ok {
-			errs = append(errs, fmt.Errorf("Policy."+format, args...))
+	in := p.withDefaults()
+	for _, k := range knobs {
+		for _, fault := range k.faults(&in) {
+			errs = append(errs, errors.New("Policy."+fault))
+		}
+		if k.fits != nil && k.fits(&in) != "" {
+			errs = append(errs, errors.New("Policy."+k.fits(&in)))
 		}
 	}
-	_, possible := shortest(p.MaxYearlyRisk)
-	bad(possible && p.MaxYearlyRisk <= 1e-2 && !math.IsNaN(p.MaxYearlyRisk), "MaxYearlyRisk: %g is outside 1e-7 to 1e-2", p.MaxYearlyRisk)
-	bad(between(p.EmailLife, time.Minute, 10*time.Minute), "EmailLife: %v is outside 1 to 10 minutes", p.EmailLife)
-	bad(between(p.SMSLife, time.Minute, 10*time.Minute), "SMSLife: %v is outside 1 to 10 minutes", p.SMSLife)
-	bad(between(p.MaxAttempts, 1, maxTries), "MaxAttempts: %d is outside 1 to 10", p.MaxAttempts)
-	bad(p.MaxResends <= 10, "MaxResends: %d is over 10", p.MaxResends)
-	bad(p.ResendCooldown >= 10*time.Second, "ResendCooldown: %v is under 10 s", p.ResendCooldown)
-	bad(p.StartCooldown <= time.Minute, "StartCooldown: %v is over a minute, the shortest life of a code", p.StartCooldown)
-	bad(p.Resend <= ReplaceSecret, "Resend: unknown value")
-	bad(p.Browser <= InsecureAnyBrowser, "Browser: unknown value")
-	bad(between(p.Session.Idle, time.Minute, p.Session.Absolute), "Session.Idle: %v is outside one minute to Session.Absolute", p.Session.Idle)
-	bad(p.Session.Absolute <= year, "Session.Absolute: %v is over 365 days", p.Session.Absolute)
-	bad(p.Session.Grace <= 2*time.Minute, "Session.Grace: %v is over 2 minutes", p.Session.Grace)
-	bad(between(p.AccessTokenLife, time.Minute, day), "AccessTokenLife: %v is outside one minute to 24 hours", p.AccessTokenLife)
-	bad(between(p.AuthorizationCodeLife, 10*time.Second, 10*time.Minute), "AuthorizationCodeLife: %v is outside 10 seconds to 10 minutes", p.AuthorizationCodeLife)
-	for _, named := range p.limits() {
-		l := named.limit
-		bad(l.Count >= 1 && l.Count <= 1e9 && l.Per >= time.Second && l.Per <= year && l.Per/time.Duration(max(l.Count, 1)) >= time.Microsecond,
-			"%s: %v is no limit: want Count from 1, Per from a second to 365 days", named.name, l)
+	if fault := unsigned(p.Tokens.Algorithm, signs); fault != "" {
+		errs = append(errs, errors.New("Policy."+fault))
 	}
-	bad(len(p.EmailSends) <= 4 && len(p.SMSSends) <= 4 && len(p.Starts) <= 4, "EmailSends, SMSSends, Starts: at most four limits each")
 	return errors.Join(errs...)
 }
 
-func between[T int | time.Duration](v, least, most T) bool { return v >= least && v <= most }
-
-type namedLimit struct {
-	name  string
-	limit Limit
+// unsigned is the fault of an algorithm that has no signing key and needs one. It is "" for no algorithm and for
+// unknown ones, which the rows report.
+func unsigned(a Algorithm, signs func(Algorithm) bool) string {
+	if signs == nil || a != ES256 && a != RS256 && a != EdDSA || signs(a) {
+		return ""
+	}
+	return fmt.Sprintf("Tokens.Algorithm: no signing key for %s; add one to SigningKeys", a)
 }
 
-// limits lists every limit of the policy by the name of its field.
-func (p Policy) limits() []namedLimit {
-	var all []namedLimit
-	several := func(name string, limits []Limit) {
-		for i, l := range limits {
-			all = append(all, namedLimit{fmt.Sprintf("%s[%d]", name, i), l})
+// weakerThan names every field of p that is weaker than in base, with both values. Both have their defaults.
+func (p *Policy) weakerThan(base *Policy) (all []string) {
+	for _, k := range knobs {
+		if k.weaker(p, base) {
+			all = append(all, fmt.Sprintf("%s: %s, weaker than %s", k.name, shown(k.value(p)), shown(k.value(base))))
 		}
 	}
-	several("EmailSends", p.EmailSends)
-	several("SMSSends", p.SMSSends)
-	several("Starts", p.Starts)
-	return append(all, namedLimit{"Guesses", p.Guesses}, namedLimit{"GlobalFailures", p.GlobalFailures},
-		namedLimit{"SMSPrefix", p.SMSPrefix}, namedLimit{"SMSCountry", p.SMSCountry},
-		namedLimit{"SMSGlobal", p.SMSGlobal}, namedLimit{"SMSUnverified", p.SMSUnverified})
+	return all
 }
 
-// A PolicyReport is every limit in force and every deviation from the defaults that
-// weakens them. Print it at start and keep it with the audit documents.
+// shortest returns the fewest digits that keep the promise of MaxYearlyRisk, and whether any do.
+func shortest(risk float64) (digits int, ok bool) {
+	codes := math.Pow10(machine.MinDigits)
+	for digits = machine.MinDigits; digits <= machine.MaxDigits; digits++ {
+		if (limit.LedgerBurst+limit.LedgerYear)/codes <= risk {
+			return digits, true
+		}
+		codes *= 10
+	}
+	return 0, false
+}
+
+// A PolicyReport is every limit in force, and every deviation from the defaults that weakens the Service. Print it at
+// start and keep it with the audit documents.
 type PolicyReport struct {
 	Policy     Policy   // with its defaults filled in
 	CodeDigits int      // the length of short codes
 	Ledger     string   // the bound on guesses of one person's short codes
-	Deviations []string // the named insecure choices in force, of the policy and of clients
+	Deviations []string // what is weaker than its default, and what of a client is weaker than in the policy
 }
 
 // String prints the report a line each.
 func (r PolicyReport) String() string {
 	var b strings.Builder
-	line := func(name string, v any) { fmt.Fprintf(&b, "%-18s %v\n", name, v) }
-	p := r.Policy
-	line("MaxYearlyRisk", p.MaxYearlyRisk)
+	line := func(name string, v any) { fmt.Fprintf(&b, "%-28s %s\n", name, shown(v)) }
 	line("CodeDigits", r.CodeDigits)
 	line("Ledger", r.Ledger)
-	line("EmailLife", p.EmailLife)
-	line("SMSLife", p.SMSLife)
-	line("MaxAttempts", p.MaxAttempts)
-	line("MaxResends", max(0, p.MaxResends))
-	line("ResendCooldown", p.ResendCooldown)
-	line("StartCooldown", max(0, p.StartCooldown))
-	line("Resend", p.Resend)
-	line("Browser", p.Browser)
-	for _, l := range p.limits() {
-		line(l.name, l.limit)
+	for _, k := range knobs {
+		limits, list := k.value(&r.Policy).([]Limit)
+		if !list {
+			line(k.name, k.value(&r.Policy))
+		}
+		for i, l := range limits {
+			line(fmt.Sprintf("%s[%d]", k.name, i), l)
+		}
 	}
-	line("SMSCountries", p.SMSCountries)
-	line("Session.Idle", p.Session.Idle)
-	line("Session.Absolute", p.Session.Absolute)
-	line("Session.Grace", max(0, p.Session.Grace))
-	line("AccessTokenLife", p.AccessTokenLife)
-	line("AuthorizationCodeLife", p.AuthorizationCodeLife)
 	for _, d := range r.Deviations {
 		line("deviation", d)
 	}
 	return b.String()
 }
 
-// weakened names every number that is weaker than its default.
-func weakened(p Policy) (all []string) {
-	d := Policy{}.withDefaults()
-	weaker := func(is bool, name string, v, fallback any) {
-		if is {
-			all = append(all, fmt.Sprintf("%s: %v, weaker than %v", name, v, fallback))
-		}
-	}
-	weaker(p.MaxYearlyRisk > d.MaxYearlyRisk, "MaxYearlyRisk", p.MaxYearlyRisk, d.MaxYearlyRisk)
-	weaker(p.SMSLife > d.SMSLife, "SMSLife", p.SMSLife, d.SMSLife)
-	weaker(p.MaxAttempts > d.MaxAttempts, "MaxAttempts", p.MaxAttempts, d.MaxAttempts)
-	weaker(p.Session.Idle > d.Session.Idle, "Session.Idle", p.Session.Idle, d.Session.Idle)
-	weaker(p.Session.Absolute > d.Session.Absolute, "Session.Absolute", p.Session.Absolute, d.Session.Absolute)
-	weaker(p.AccessTokenLife > d.AccessTokenLife, "AccessTokenLife", p.AccessTokenLife, d.AccessTokenLife)
-	weaker(p.AuthorizationCodeLife > d.AuthorizationCodeLife, "AuthorizationCodeLife", p.AuthorizationCodeLife, d.AuthorizationCodeLife)
-	fewer := func(name string, have, want []Limit) {
-		weaker(len(have) < len(want), name, fmt.Sprintf("%d limits", len(have)), len(want))
-	}
-	fewer("EmailSends", p.EmailSends, d.EmailSends)
-	fewer("SMSSends", p.SMSSends, d.SMSSends)
-	fewer("Starts", p.Starts, d.Starts)
-	defaults := map[string]Limit{}
-	for _, l := range d.limits() {
-		defaults[l.name] = l.limit
-	}
-	for _, l := range p.limits() {
-		was, had := defaults[l.name]
-		rate := func(l Limit) float64 { return float64(l.Count) / l.Per.Seconds() }
-		weaker(had && (rate(l.limit) > rate(was) || l.limit.Count > was.Count), l.name, l.limit, was)
-	}
-	return all
-}
+// An Algorithm is a JWS signature algorithm (RFC 7518, RFC 8037).
+type Algorithm string
+
+// The algorithms of tokens.
+const (
+	ES256 Algorithm = "ES256" // the default
+	RS256 Algorithm = "RS256" // named by clients that demand it; a deviation in Service.Policy (ASVS 5.0, Appendix C)
+	EdDSA Algorithm = "EdDSA"
+	// HS256 signs ID tokens with ClientKeys.HS256Key, which the client has too, and access tokens with a key of the
+	// Service's own: only Service.VerifyAccessToken can check them. A deviation in Service.Policy.
+	HS256 Algorithm = "HS256"
+)
+
+var algorithms = []Algorithm{ES256, EdDSA, RS256, HS256}

@@ -1,63 +1,85 @@
 package passwordless
 
 import (
-	"errors"
 	"fmt"
 	"time"
 
+	"github.com/seed62b93bad/passwordless/internal/limit"
 	"github.com/seed62b93bad/passwordless/store"
 )
 
-// A LimitedError says that a limit is used up. No write happened.
-type LimitedError struct {
-	// Bucket is the bucket that refused. Its name is a keyed pseudonym.
-	Bucket store.Key
-	// RetryAfter is how long until the same charge would be granted, if nothing
-	// else is charged meanwhile. It tells of this bucket: another one may refuse then.
-	RetryAfter time.Duration
-	// Rate tells the same for X-RateLimit headers: the limit of the window that refused, and when to come back.
-	Rate RateLimit
-}
-
-func (e *LimitedError) Error() string {
-	return fmt.Sprintf("passwordless: limit %q reached, retry after %v", e.Bucket.Kind, e.RetryAfter)
-}
-
-// orBefore returns the refusal that tells when to come back: the earlier one, of a stranger's send windows, where the
-// reserve refused too. Its own would be the wait for another day's reserve.
-func (e *LimitedError) orBefore(earlier *LimitedError) *LimitedError {
-	if kind := e.Bucket.Kind; earlier != nil && (kind == bucketSend || kind == bucketReserve) {
-		return earlier
-	}
-	return e
-}
-
-// toLimited turns the refusal of a store, if err is one, into a *LimitedError that tells how much the
-// window that refused holds.
-func toLimited(b *store.Batch, now store.Instant, err error) error {
-	var refused *store.LimitedError
-	if !errors.As(err, &refused) {
-		return err
-	}
-	l := &LimitedError{Bucket: refused.Bucket, RetryAfter: refused.RetryAfter}
-	for _, c := range b.Charges {
-		if c.Bucket == refused.Bucket && uint(refused.Window) < uint(len(c.Windows)) {
-			l.Rate = RateLimit{Limit: c.Windows[refused.Window].Burst, Reset: now.Add(refused.RetryAfter).Time()}
-		}
-	}
-	return l
-}
-
-// A RateLimit tells what the caller has left of a limit, after the call that returned it: fit for
-// X-RateLimit headers. The zero value tells nothing: no such limit was charged.
+// A RateLimit tells what the caller has left of a limit, after the call that returned it. It is fit for X-RateLimit
+// headers. The zero value means that no such limit was charged.
 type RateLimit struct {
 	Limit     int64     // when nothing is taken
 	Remaining int64     // now
 	Reset     time.Time // when it is full again, or, of a refusal, when to try again, if nothing else is charged meanwhile
 }
 
-// rate finds the bucket of a kind among the charges of a batch that was committed, and tells of its tightest window.
-func rate(b *store.Batch, kind store.Kind, now store.Instant, levels store.Levels) (r RateLimit) {
+// A LimitedError says that a limit is used up. Nothing was done.
+type LimitedError struct {
+	// Limit is which one, as events and docs/operations.md name it: "start", "guess", "send", "sms-country" and so on.
+	Limit string
+	// RetryAfter is how long until this limit would let the same call through, if nothing else is charged meanwhile.
+	// Another limit may refuse it then.
+	RetryAfter time.Duration
+	// Rate tells the same as numbers for headers.
+	Rate RateLimit
+}
+
+// Error says which limit it is, whose, and when to try again.
+func (e *LimitedError) Error() string {
+	seconds := (e.RetryAfter + time.Second - 1).Truncate(time.Second) // not a moment too early
+	return fmt.Sprintf("passwordless: too many %s (limit %q), again in %v", limitWords[store.Kind(e.Limit)], e.Limit, seconds)
+}
+
+// limitWords tell what each limit counts, and whose it is.
+var limitWords = map[store.Kind]string{
+	limit.Sends:       "messages to this address",
+	limit.Reserve:     "messages to this address that one network asked for",
+	limit.Starts:      "starts of this network",
+	limit.Guesses:     "guesses of this network",
+	limit.Ledger:      "guesses at this address's short codes",
+	limit.Device:      "wrong guesses of this device",
+	limit.Failures:    "wrong guesses of everybody",
+	limit.SMSPrefix:   "text messages to this prefix of numbers",
+	limit.SMSCountry:  "text messages to this country",
+	limit.SMSEveryone: "text messages to everybody",
+}
+
+// refusals are the refusals of one call, each with what its caller would be told. The caller is told of one:
+// limit.Plan.Final may choose one of an earlier batch.
+type refusals struct {
+	told map[*store.LimitedError]*LimitedError
+}
+
+// refuse keeps the refusal of a batch, and reports whether the plan can do without that limit. If not, it returns what
+// the caller is told.
+func (r *refusals) refuse(p *limit.Plan, b *store.Batch, refusal *store.LimitedError, now store.Instant) (*LimitedError, bool) {
+	if r.told == nil {
+		r.told = map[*store.LimitedError]*LimitedError{}
+	}
+	r.told[refusal] = limitedBy(b, refusal, now)
+	if p.Ease(refusal) {
+		return nil, true
+	}
+	return r.told[p.Final(refusal)], false
+}
+
+// limitedBy is what the caller is told of a refusal of a batch.
+func limitedBy(b *store.Batch, refusal *store.LimitedError, now store.Instant) *LimitedError {
+	e := &LimitedError{Limit: string(refusal.Bucket.Kind), RetryAfter: refusal.RetryAfter}
+	e.Rate.Reset = now.Add(refusal.RetryAfter).Time()
+	for _, c := range b.Charges {
+		if c.Bucket == refusal.Bucket && refusal.Window < len(c.Windows) {
+			e.Rate.Limit = c.Windows[refusal.Window].Burst
+		}
+	}
+	return e
+}
+
+// rateOf finds the bucket of a kind among what a batch charged, and tells what is left in the fullest of its windows.
+func rateOf(b *store.Batch, kind store.Kind, now store.Instant, levels store.Levels) (r RateLimit) {
 	for i, c := range b.Charges {
 		if c.Bucket.Kind != kind || i >= len(levels) {
 			continue

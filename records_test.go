@@ -28,9 +28,10 @@ import (
 func TestNewRefusesWhatItCouldNotServe(t *testing.T) { // OP-1: at construction, not at the first sign-in, and never by a panic
 	cfg := newWorld(t).cfg
 	var wants []string
+	offCurve := ecdsa.PublicKey{Curve: elliptic.P256(), X: big.NewInt(1), Y: big.NewInt(1)}
 	for want, key := range map[string]crypto.Signer{
 		"not an Ed25519 key":          ed25519.PrivateKey{},
-		"not a point of P-256":        &ecdsa.PrivateKey{PublicKey: ecdsa.PublicKey{Curve: elliptic.P256(), X: big.NewInt(1), Y: big.NewInt(1)}},
+		"not a point of P-256":        &ecdsa.PrivateKey{PublicKey: offCurve},
 		"ECDSA on another curve than": (*ecdsa.PrivateKey)(nil),
 		"RSA under 3072 bits":         &rsa.PrivateKey{},
 		"<nil> is not supported":      nil,
@@ -46,6 +47,7 @@ func TestNewRefusesWhatItCouldNotServe(t *testing.T) { // OP-1: at construction,
 	cfg.Clients = clients
 	cfg.Tenants = []passwordless.Tenant{{ID: "a", Name: "x\ny"}, {ID: "a b"}}
 	cfg.Issuer = "https://[::1]%23/"
+	cfg.PageURL = cfg.Issuer
 	wants = append(wants, "Tenants[0].Name: want", "Tenants[1].ID: want", "Issuer: want", "PageURL: want")
 	_, err := passwordless.New(cfg)
 	require.Error(t, err)
@@ -84,9 +86,9 @@ func TestEveryTryWritesAVersionOfItsOwn(t *testing.T) { // or a store would take
 	var group sync.WaitGroup
 	for i := range 16 {
 		group.Go(func() { _, _ = w.guess(started.Handle, wrong(code)) })
-		group.Go(func() { _, _ = w.Start(t.Context(), byMail(inBrowser(home), alice)) })
+		group.Go(func() { _, _ = w.Start(t.Context(), w.as("web", inBrowser(home)), byMail(alice)) })
 		group.Go(func() {
-			_, _ = w.Refresh(t.Context(), passwordless.RefreshRequest{Client: "web", Token: l.Tokens.Refresh})
+			_, _ = w.refresh("web", l.Tokens.Refresh)
 		})
 		group.Go(func() { _, _ = w.change(l.User.ID, func(u *passwordless.User) { u.Name = fmt.Sprint(i) }) })
 	}
@@ -95,8 +97,8 @@ func TestEveryTryWritesAVersionOfItsOwn(t *testing.T) { // or a store would take
 	assert.Empty(t, r.twice)
 }
 
-// A forger is a Store whose records of one kind say what forge makes of them. Frozen, it
-// answers commits, but for charges, and writes nothing.
+// A forger is a Store whose records of one kind say what forge makes of them. Frozen, it answers commits, but for
+// charges, and writes nothing.
 type forger struct {
 	store.Store
 	kind   store.Kind
@@ -154,6 +156,8 @@ type forgery struct {
 	started passwordless.Started
 	code    string
 	link    passwordless.Secret
+	// The client's pages in the browser that asked, and in another one.
+	browser, other passwordless.Requester
 }
 
 // kinds are the records of a forgery.
@@ -165,13 +169,14 @@ func newForgery(t testing.TB, users passwordless.Users) *forgery {
 	f.world = newWorld(t, unlimited, func(c *passwordless.Config) {
 		f.Store, c.Store = c.Store, f.forger
 		c.Users, c.Events = users, nil
-		c.Policy.AuthorizationCodeLife = 10 * time.Minute
-		c.Clients.(passwordless.ClientList)[0].RedirectURIs = []string{callback, callback + "/2"}
+		c.Policy.Tokens.AuthorizationCodeLife = 10 * time.Minute
+		c.Clients.(passwordless.ClientList)[0].Browser.RedirectURIs = []string{callback, callback + "/2"}
 	})
-	f.login = f.signIn(alice, passwordless.Grant{Session: true, Tokens: offline.Tokens, Code: asking("offline_access").Code})
+	f.browser, f.other = f.as("web", inBrowser(home)), f.as("web", home)
+	f.login = f.signIn(alice, passwordless.Issue{Session: true, Tokens: offline.Tokens, Code: asking("offline_access").Code})
 	f.clock.advance(5 * time.Minute)
 	var err error
-	f.started, err = f.Start(t.Context(), f.request())
+	f.started, err = f.Start(t.Context(), f.browser, f.request())
 	require.NoError(t, err)
 	f.code, f.link = f.outbox.last().Code.Reveal(), param(t, f.outbox.last().Link)
 	f.clock.advance(time.Second)
@@ -180,7 +185,7 @@ func newForgery(t testing.TB, users passwordless.Users) *forgery {
 }
 
 func (f *forgery) request() passwordless.StartRequest {
-	req := byMail(inBrowser(home), alice)
+	req := byMail(alice)
 	req.Send = passwordless.SendBoth
 	return req
 }
@@ -195,13 +200,12 @@ func (f *forgery) body(t testing.TB, kind store.Kind) (body []byte) {
 	return body
 }
 
-// everyCall makes each call that reads a record, and demands of each that it does not panic and
-// is right about whom it signs in: no forged record makes a wrong secret right, nor a right one somebody
-// else's. It returns the calls that failed.
+// everyCall makes each call that reads a record, and demands of each that it does not panic and is right about whom it signs
+// in: no forged record makes a wrong secret right, nor a right one somebody else's. It returns the calls that failed.
 func (f *forgery) everyCall(t testing.TB) (failed []error) {
 	ctx := t.Context()
-	guess := func(code string) passwordless.VerifyRequest {
-		return passwordless.VerifyRequest{Client: "web", Handle: f.started.Handle, Code: passwordless.Secret(code), Caller: inBrowser(home), Grant: session}
+	guess := func(code string, issue passwordless.Issue) passwordless.VerifyRequest {
+		return byCode(f.started.Handle, code, issue)
 	}
 	note := func(what string, err error) bool {
 		if err != nil {
@@ -209,24 +213,25 @@ func (f *forgery) everyCall(t testing.TB) (failed []error) {
 		}
 		return err == nil
 	}
-	if f.Check(ctx, guess("314159")) == nil && f.Check(ctx, guess("271828")) == nil {
+	none := passwordless.Issue{}
+	if f.CheckCode(ctx, f.browser, guess("314159", none)) == nil && f.CheckCode(ctx, f.browser, guess("271828", none)) == nil {
 		t.Error("two codes are right")
 	}
-	l, err := f.Verify(ctx, guess(f.code))
+	l, err := f.Verify(ctx, f.browser, guess(f.code, session))
 	if note("verify", err) && (l.Identifier != f.login.Identifier || l.Client != "web") {
 		t.Errorf("signed in as %+v of %s", l.Identifier, l.Client)
 	}
-	l, err = f.RedeemLink(ctx, passwordless.RedeemRequest{Token: f.link, Caller: inBrowser(home)})
+	l, err = f.RedeemLink(ctx, f.browser, passwordless.RedeemRequest{Token: f.link})
 	if note("redeem", err) && (l.Identifier != f.login.Identifier || l.Client != "web") {
 		t.Errorf("signed in as %+v of %s", l.Identifier, l.Client)
 	}
-	if _, err = f.RedeemLink(ctx, passwordless.RedeemRequest{Token: altered(f.link), Caller: inBrowser(home)}); err == nil {
+	if _, err = f.RedeemLink(ctx, f.browser, passwordless.RedeemRequest{Token: altered(f.link)}); err == nil {
 		t.Error("a forged link is right")
 	}
-	_, err = f.PeekLink(ctx, f.link, home)
+	_, err = f.PeekLink(ctx, f.other, f.link)
 	note("peek", err)
 	f.clock.advance(time.Minute)
-	_, err = f.Resend(ctx, passwordless.ResendRequest{Client: "web", Handle: f.started.Handle, Caller: inBrowser(home)})
+	_, err = f.Resend(ctx, f.browser, f.started.Handle)
 	note("resend", err)
 	f.clock.advance(-time.Minute)
 	s, err := f.Session(ctx, f.login.Session.Token)
@@ -236,25 +241,25 @@ func (f *forgery) everyCall(t testing.TB) (failed []error) {
 	if _, err = f.Session(ctx, altered(f.login.Session.Token)); err == nil {
 		t.Error("a forged session is right")
 	}
-	_, err = f.Refresh(ctx, passwordless.RefreshRequest{Client: "web", Token: f.login.Tokens.Refresh})
+	_, err = f.Refresh(ctx, f.other, passwordless.RefreshRequest{Token: f.login.Tokens.Refresh})
 	note("refresh", err)
-	l, err = f.Exchange(ctx, of(f.login))
+	l, err = f.Exchange(ctx, f.other, of(f.login))
 	if note("exchange", err) && (l.Identifier != f.login.Identifier || l.User.ID != f.login.User.ID || l.Client != "web") {
 		t.Errorf("exchanged for %+v of %s", l.Identifier, l.Client)
 	}
 	forged := of(f.login)
 	forged.Code = altered(forged.Code)
-	if _, err = f.Exchange(ctx, forged); err == nil {
+	if _, err = f.Exchange(ctx, f.other, forged); err == nil {
 		t.Error("a forged authorization code is right")
 	}
 	forged = of(f.login)
 	forged.Verifier = ""
-	if _, err = f.Exchange(ctx, forged); err == nil {
+	if _, err = f.Exchange(ctx, f.other, forged); err == nil {
 		t.Error("an authorization code needs no verifier any more")
 	}
 	_, _, err = f.Sessions(ctx, "", f.login.User.ID, 10, "")
 	note("list", err)
-	_, err = f.Start(ctx, f.request())
+	_, err = f.Start(ctx, f.browser, f.request())
 	note("start", err)
 	if d := f.Directory(); d != nil {
 		_, err = d.Update(ctx, "", f.login.User.ID, func(u *passwordless.User) error { u.Name = "x"; return nil })
@@ -262,15 +267,6 @@ func (f *forgery) everyCall(t testing.TB) (failed []error) {
 	}
 	note("revoke", f.RevokeUser(ctx, "", f.login.User.ID))
 	return failed
-}
-
-// altered returns a token with another secret.
-func altered(t passwordless.Secret) passwordless.Secret {
-	at := len(t) - 5
-	if t[at] == 'A' {
-		return t[:at] + "B" + t[at+1:]
-	}
-	return t[:at] + "A" + t[at+1:]
 }
 
 // corrupt counts the calls that failed because of what a record says.
@@ -299,63 +295,41 @@ func TestARecordThatIsCutShortIsNotRead(t *testing.T) { // VF-12
 	}
 }
 
-// The last fields of a challenge came later than the others, and together: their lengths and what they say.
-const (
-	laterParams = "p-1"
-	laterPlace  = "https://login.example.com/x"
-	laterSize   = 1 + len(laterParams) + 1 + len(laterPlace)
-)
-
-func TestAChallengeOfAnotherReleaseIsRead(t *testing.T) { // an older one that wrote fewer fields, and a newer one that writes more
+func TestAChallengeOfANewerReleaseIsRead(t *testing.T) { // SK-6: one that writes more fields runs beside this one
+	const params, place = "p-1", "https://login.example.com/x"
 	f := &forger{kind: "challenge"}
 	w := newWorld(t, func(c *passwordless.Config) { f.Store, c.Store = c.Store, f })
-	req := byMail(inBrowser(home), alice)
-	req.Send, req.State, req.Params, req.LinkURL = passwordless.SendLink, "s-1", laterParams, laterPlace
-	_, err := w.Start(t.Context(), req)
+	browser := w.as("web", inBrowser(home))
+	req := byMail(alice)
+	req.Send, req.State, req.Params, req.LinkURL = passwordless.SendLink, "s-1", params, place
+	_, err := w.Start(t.Context(), browser, req)
 	require.NoError(t, err)
 	link := param(t, w.outbox.last().Link)
-	for cut := range laterSize + 1 {
+	says := func(info passwordless.LinkInfo, err error) {
+		t.Helper()
+		require.NoError(t, err)
+		assert.Equal(t, []string{"s-1", params, place}, []string{info.State, info.Params, info.LinkURL})
+	}
+	says(w.PeekLink(t.Context(), browser, link))
+	for cut := 1; cut <= 1+len(params)+1+len(place); cut++ {
 		f.forge = func(b []byte) []byte { return b[:len(b)-cut] }
-		info, err := w.PeekLink(t.Context(), link, inBrowser(home))
-		switch cut {
-		case 0, laterSize:
-			require.NoError(t, err)
-			assert.Equal(t, "s-1", info.State)
-			assert.Equal(t, cut == 0, info.Params == laterParams && info.LinkURL == laterPlace)
-			assert.Equal(t, cut != 0, info.Params == "" && info.LinkURL == "")
-		default:
-			require.ErrorIs(t, err, passwordless.ErrCorrupt, "%d bytes of the later fields are missing", cut)
-		}
+		_, err := w.PeekLink(t.Context(), browser, link)
+		require.ErrorIs(t, err, passwordless.ErrCorrupt, "%d bytes of the last fields are missing", cut)
 	}
 	f.forge = func(b []byte) []byte { return append(bytes.Clone(b), "what a newer release adds"...) }
-	info, err := w.PeekLink(t.Context(), link, inBrowser(home))
+	says(w.PeekLink(t.Context(), browser, link))
+	_, err = w.RedeemLink(t.Context(), browser, passwordless.RedeemRequest{Token: link})
+	require.ErrorIs(t, err, passwordless.ErrWrongSecret, "it was opened elsewhere")
+	l, err := w.RedeemLink(t.Context(), browser, passwordless.RedeemRequest{Token: link, LinkURL: place})
 	require.NoError(t, err)
-	assert.Equal(t, laterPlace, info.LinkURL)
-
-	f.forge = func(b []byte) []byte { return b[:len(b)-laterSize] }
-	_, err = w.RedeemLink(t.Context(), passwordless.RedeemRequest{Token: link, LinkURL: laterPlace, Caller: inBrowser(home)})
-	require.ErrorIs(t, err, passwordless.ErrWrongSecret)
-	_, err = w.RedeemLink(t.Context(), passwordless.RedeemRequest{Token: link, Caller: inBrowser(home)})
-	require.NoError(t, err, "the links of an older release lead to the pages")
+	assert.Equal(t, params, l.Params)
 }
 
-func TestAChallengeWithoutTheLaterFieldsIsWrittenAsBefore(t *testing.T) {
-	sizes := map[string]int{}
-	for name, change := range map[string]func(*passwordless.StartRequest){"neither": func(*passwordless.StartRequest) {},
-		"params": func(r *passwordless.StartRequest) { r.Params = laterParams }, "place": func(r *passwordless.StartRequest) { r.LinkURL = laterPlace }} {
-		f := &forger{kind: "challenge"}
-		w := newWorld(t, func(c *passwordless.Config) { f.Store, c.Store = c.Store, f })
-		req := byMail(inBrowser(home), alice)
-		req.Send = passwordless.SendLink
-		change(&req)
-		_, err := w.Start(t.Context(), req)
-		require.NoError(t, err)
-		f.forge = func(b []byte) []byte { sizes[name] = len(b); return b }
-		_, err = w.PeekLink(t.Context(), param(t, w.outbox.last().Link), home)
-		require.NoError(t, err)
-	}
-	assert.Equal(t, sizes["neither"]+2+len(laterParams), sizes["params"])
-	assert.Equal(t, sizes["neither"]+2+len(laterPlace), sizes["place"])
+// An everybody is proved, and found by ID too.
+type everybody struct{ proved }
+
+func (everybody) Get(context.Context, string, string) (passwordless.User, error) {
+	return passwordless.User{ID: "u", Email: alice, EmailVerified: true}, nil
 }
 
 func TestAChangedRecordSignsNobodyElseIn(t *testing.T) { // VF-12, BD-3
@@ -363,9 +337,10 @@ func TestAChangedRecordSignsNobodyElseIn(t *testing.T) { // VF-12, BD-3
 	for _, kind := range kinds {
 		f.changeEachByte(t, kind)
 	}
-	// The records of a challenge and of an authorization code name an address. Here everybody has an account.
-	newForgery(t, proved{}).changeEachByte(t, "challenge")
-	newForgery(t, proved{}).changeEachByte(t, "code")
+	// The records of a challenge, of a session and of an authorization code name an address. Here everybody has an account.
+	for _, kind := range []store.Kind{"challenge", "code", "session"} {
+		newForgery(t, everybody{}).changeEachByte(t, kind)
+	}
 }
 
 // changeEachByte makes every call with each byte of a kind of record changed in a few ways.
@@ -399,7 +374,7 @@ func fieldTime(at time.Time) []byte {
 func TestAStoreDoesNotChangeACode(t *testing.T) { // TK-13, BD-3, TK-10: what a code says is part of its secret
 	f := newForgery(t, nil)
 	f.kind = "code"
-	forge := func(was, is []byte) {
+	forge := func(was, is []byte) { // of what the record says once
 		f.forge = func(b []byte) []byte {
 			require.Equal(t, 1, bytes.Count(b, was), "%q", was)
 			return bytes.Replace(b, was, is, 1)
@@ -409,7 +384,9 @@ func TestAStoreDoesNotChangeACode(t *testing.T) { // TK-13, BD-3, TK-10: what a 
 	unverified, elsewhere := req, req
 	unverified.Verifier = ""
 	elsewhere.RedirectURI += "/2"
-	ends := f.login.At.Add(10 * time.Minute)
+	ends := f.login.At().Add(10 * time.Minute)
+	proved := func(at time.Time) []byte { return append(fieldText("code", "email"), fieldTime(at)...) }
+	granted := func(at, ends time.Time) []byte { return append(fieldTime(at), fieldTime(ends)...) }
 	for name, c := range map[string]struct {
 		was, is []byte
 		req     passwordless.ExchangeRequest
@@ -421,25 +398,27 @@ func TestAStoreDoesNotChangeACode(t *testing.T) { // TK-13, BD-3, TK-10: what a 
 		"fewer scopes":          {fieldText("offline_access"), fieldText(""), req},
 		"another audience":      {fieldText("offline_access", ""), fieldText("offline_access", "https://api.example.com"), req},
 		"another nonce":         {fieldText("offline_access", "", ""), fieldText("offline_access", "", "n-1"), req},
-		"proved by a link":      {fieldText("code"), fieldText("link"), req},
-		"proved earlier":        {fieldTime(f.login.At), fieldTime(f.login.At.Add(-time.Hour)), req},
-		"proved a moment later": {fieldTime(f.login.At), fieldTime(f.login.At.Add(1)), req},
+		"proved by a link":      {fieldText("code", "email"), fieldText("link", "email"), req},
+		"on another channel":    {fieldText("code", "email"), fieldText("code", "sms"), req},
+		"proved earlier":        {proved(f.login.At()), proved(f.login.At().Add(-time.Hour)), req},
+		"proved a moment later": {proved(f.login.At()), proved(f.login.At().Add(1)), req},
+		"granted earlier":       {granted(f.login.At(), ends), granted(f.login.At().Add(-1), ends), req},
 		"of a longer life":      {fieldTime(ends), fieldTime(ends.Add(time.Hour)), req},
 		"of a shorter life":     {fieldTime(ends), fieldTime(ends.Add(-1)), req},
 	} {
 		forge(c.was, c.is)
-		l, err := f.Exchange(t.Context(), c.req)
+		l, err := f.Exchange(t.Context(), f.other, c.req)
 		justInvalid(t, l, err, name)
 	}
 	f.forge = nil
-	_, err := f.Exchange(t.Context(), req)
+	_, err := f.Exchange(t.Context(), f.other, req)
 	require.NoError(t, err)
 
 	f.frozen = false
 	require.NoError(t, f.RevokeUser(t.Context(), "", f.login.User.ID))
-	const before, after = 2 * 1, 2 * 2 // the epoch, which follows on the end
-	forge(append(fieldTime(ends), before), append(fieldTime(ends), after))
-	l, err := f.Exchange(t.Context(), req)
+	const before, after = 2 * 1, 2 * 2 // the epoch, which follows on the address
+	forge(append(fieldText(alice), before), append(fieldText(alice), after))
+	l, err := f.Exchange(t.Context(), f.other, req)
 	justInvalid(t, l, err, "granted after the revocation")
 }
 

@@ -6,9 +6,8 @@ import (
 	"log/slog"
 )
 
-// A Secret is text that must not reach a log: a code, a link, a token. Printing,
-// marshalling or logging it shows "[redacted]" whatever the verb; Reveal is the
-// only way to the text. Convert with Secret(s). The zero value is no secret.
+// A Secret is text that must not reach a log: a code, a link, a token. Printing, marshalling or logging it shows "[redacted]"
+// whatever the verb; Reveal is the only way to the text. Convert with Secret(s). The zero value is no secret.
 type Secret string
 
 const redacted = "[redacted]"

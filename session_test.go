@@ -13,12 +13,10 @@ import (
 	"github.com/seed62b93bad/passwordless"
 )
 
-var offline = passwordless.Grant{Tokens: &passwordless.TokenRequest{Scopes: []string{"openid", "email", "offline_access"}}}
-
 func TestASessionLivesWhileItIsUsed(t *testing.T) { // SS-2
 	w := newWorld(t)
 	ctx := t.Context()
-	token := w.signIn(alice, passwordless.Grant{Session: true}).Session.Token
+	token := w.signIn(alice, session).Session.Token
 	for range 4 {
 		w.clock.advance(7 * 24 * time.Hour)
 		_, err := w.Session(ctx, token)
@@ -31,7 +29,7 @@ func TestASessionLivesWhileItIsUsed(t *testing.T) { // SS-2
 	_, err = w.Session(ctx, token)
 	require.ErrorIs(t, err, passwordless.ErrInvalidToken)
 
-	idle := w.signIn(alice, passwordless.Grant{Session: true}).Session.Token
+	idle := w.signIn(alice, session).Session.Token
 	w.clock.advance(14 * 24 * time.Hour)
 	_, err = w.Session(ctx, idle)
 	require.ErrorIs(t, err, passwordless.ErrInvalidToken, "not used for the idle time")
@@ -39,8 +37,8 @@ func TestASessionLivesWhileItIsUsed(t *testing.T) { // SS-2
 
 func TestASessionTokenIsNoRefreshToken(t *testing.T) { // TK-4
 	w := newWorld(t)
-	l := w.signIn(alice, passwordless.Grant{Session: true, Tokens: offline.Tokens})
-	_, err := w.Refresh(t.Context(), passwordless.RefreshRequest{Client: "web", Token: l.Session.Token})
+	l := w.signIn(alice, passwordless.Issue{Session: true, Tokens: offline.Tokens})
+	_, err := w.refresh("web", l.Session.Token)
 	require.ErrorIs(t, err, passwordless.ErrInvalidToken)
 	_, err = w.Session(t.Context(), l.Tokens.Refresh)
 	require.ErrorIs(t, err, passwordless.ErrInvalidToken)
@@ -55,23 +53,23 @@ func TestSignOutEverywhereMissesNobody(t *testing.T) { // SS-6, AC-6
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t, func(c *passwordless.Config) { c.Users = users })
 			ctx := t.Context()
-			l := w.signIn(alice, passwordless.Grant{Session: true, Tokens: offline.Tokens})
+			l := w.signIn(alice, passwordless.Issue{Session: true, Tokens: offline.Tokens})
 			w.clock.advance(time.Hour)
 			started, code := w.start(alice)
 			w.clock.advance(time.Second)
 			require.NoError(t, w.RevokeUser(ctx, "", l.User.ID))
 			_, err := w.Session(ctx, l.Session.Token)
 			require.ErrorIs(t, err, passwordless.ErrInvalidToken)
-			_, err = w.Refresh(ctx, passwordless.RefreshRequest{Client: "web", Token: l.Tokens.Refresh})
+			_, err = w.refresh("web", l.Tokens.Refresh)
 			require.ErrorIs(t, err, passwordless.ErrInvalidToken)
-			_, err = w.Verify(ctx, passwordless.VerifyRequest{Client: "web", Handle: started.Handle, Code: passwordless.Secret(code),
-				Caller: home, Grant: passwordless.Grant{Session: true}})
-			require.ErrorIs(t, err, passwordless.ErrWrongSecret, "a challenge that began before")
+			_, err = w.Verify(ctx, w.as("web", home),
+				byCode(started.Handle, code, session))
+			require.ErrorIs(t, err, passwordless.ErrRevoked, "a challenge that began before")
 			sessions, _, err := w.Sessions(ctx, "", l.User.ID, 10, "")
 			require.NoError(t, err)
 			assert.Empty(t, sessions)
 
-			again := w.signIn(alice, passwordless.Grant{Session: true})
+			again := w.signIn(alice, session)
 			_, err = w.Session(ctx, again.Session.Token)
 			require.NoError(t, err, "who signs in afterwards is in")
 		})
@@ -91,7 +89,7 @@ func TestConcurrentRefreshesHaveOneChild(t *testing.T) { // TK-9
 			if i%2 == 1 {
 				which = other
 			}
-			tokens, err := which.Refresh(t.Context(), passwordless.RefreshRequest{Client: "web", Token: token})
+			tokens, err := which.refresh("web", token)
 			if err != nil && !errors.Is(err, passwordless.ErrBusy) {
 				t.Error(err)
 			}
@@ -109,17 +107,19 @@ func TestConcurrentRefreshesHaveOneChild(t *testing.T) { // TK-9
 func TestScopesOnlyNarrow(t *testing.T) { // TK-10
 	w := newWorld(t)
 	l := w.signIn(alice, offline)
-	_, err := w.Refresh(t.Context(), passwordless.RefreshRequest{Client: "web", Token: l.Tokens.Refresh, Scopes: []string{"admin"}})
+	_, err := w.Refresh(t.Context(), w.as("web", home),
+		passwordless.RefreshRequest{Token: l.Tokens.Refresh, Scopes: []string{"admin"}})
 	require.ErrorAs(t, err, new(*passwordless.InputError))
-	tokens, err := w.Refresh(t.Context(), passwordless.RefreshRequest{Client: "web", Token: l.Tokens.Refresh, Scopes: []string{"email"}})
+	tokens, err := w.Refresh(t.Context(), w.as("web", home),
+		passwordless.RefreshRequest{Token: l.Tokens.Refresh, Scopes: []string{"email"}})
 	require.NoError(t, err)
 	assert.Equal(t, []string{"email"}, tokens.Scopes)
-	access, err := w.VerifyAccessToken(tokens.Access, "")
+	access, err := w.access(tokens.Access, "")
 	require.NoError(t, err)
 	assert.Equal(t, []string{"email"}, access.Scopes)
-	assert.Equal(t, l.At.Truncate(time.Second), access.AuthTime, "a refresh is no sign-in (TK-17)")
+	assert.Equal(t, l.At().Truncate(time.Second), access.AuthTime, "a refresh is no sign-in (TK-17)")
 	assert.Empty(t, tokens.ID, "openid was left out")
-	tokens, err = w.Refresh(t.Context(), passwordless.RefreshRequest{Client: "web", Token: tokens.Refresh})
+	tokens, err = w.refresh("web", tokens.Refresh)
 	require.NoError(t, err)
 	_, first := parts(t, l.Tokens.ID)
 	_, renewed := parts(t, tokens.ID)
@@ -130,29 +130,29 @@ func TestScopesOnlyNarrow(t *testing.T) { // TK-10
 
 func TestAChangedFamilyTokenIsInvalid(t *testing.T) {
 	w := newWorld(t)
-	l := w.signIn(alice, passwordless.Grant{Session: true, Tokens: offline.Tokens})
+	l := w.signIn(alice, passwordless.Issue{Session: true, Tokens: offline.Tokens})
 	for _, token := range []passwordless.Secret{l.Session.Token, l.Tokens.Refresh} {
 		text := token.Reveal()
 		for i := range text {
 			changed := passwordless.Secret(text[:i] + string(text[i]^1) + text[i+1:])
 			_, err := w.Session(t.Context(), changed)
 			require.ErrorIs(t, err, passwordless.ErrInvalidToken)
-			_, err = w.Refresh(t.Context(), passwordless.RefreshRequest{Client: "web", Token: changed})
+			_, err = w.refresh("web", changed)
 			require.ErrorIs(t, err, passwordless.ErrInvalidToken)
-			require.NoError(t, w.Revoke(t.Context(), passwordless.RevokeRequest{Token: changed}))
+			require.NoError(t, w.Revoke(t.Context(), w.as("", home), changed))
 		}
 	}
 	_, err := w.Session(t.Context(), l.Session.Token)
 	require.NoError(t, err)
-	_, err = w.Refresh(t.Context(), passwordless.RefreshRequest{Client: "web", Token: l.Tokens.Refresh})
+	_, err = w.refresh("web", l.Tokens.Refresh)
 	require.NoError(t, err)
 }
 
 func TestOnesOwnSessionsOnly(t *testing.T) { // SS-6
 	w := newWorld(t)
 	ctx := t.Context()
-	l := w.signIn(alice, passwordless.Grant{Session: true})
-	mallory := w.signIn("mallory@example.com", passwordless.Grant{})
+	l := w.signIn(alice, session)
+	mallory := w.signIn("mallory@example.com", passwordless.Issue{})
 	require.NoError(t, w.RevokeSession(ctx, "", mallory.User.ID, l.Session.ID))
 	_, err := w.Session(ctx, l.Session.Token)
 	require.NoError(t, err)
@@ -163,14 +163,13 @@ func TestOnesOwnSessionsOnly(t *testing.T) { // SS-6
 }
 
 func TestKeysRotateUnderSessions(t *testing.T) { // SK-3
-	w := newWorld(t)
-	l := w.signIn(alice, passwordless.Grant{Session: true, Tokens: offline.Tokens})
-	rotated := w.second()
-	rotated.cfg.Keys = []passwordless.RingKey{{ID: "k2", Secret: passwordless.RandomKey()}, w.cfg.Keys[0]}
-	rotated.Service = newService(t, rotated.cfg)
+	keys := newKeys()
+	w := newWorld(t, keys.into)
+	l := w.signIn(alice, passwordless.Issue{Session: true, Tokens: offline.Tokens})
+	rotated := w.under(keys.rotated("k2"))
 	_, err := rotated.Session(t.Context(), l.Session.Token)
 	require.NoError(t, err)
-	_, err = rotated.Refresh(t.Context(), passwordless.RefreshRequest{Client: "web", Token: l.Tokens.Refresh})
+	_, err = rotated.refresh("web", l.Tokens.Refresh)
 	require.NoError(t, err)
 }
 
@@ -182,38 +181,39 @@ func TestTokensThatAreMostlyLineEndsAreRefused(t *testing.T) { // advisory 9
 		token := passwordless.Secret("AAAA" + strings.Repeat("\n", length))
 		_, err := w.Session(ctx, token)
 		require.ErrorIs(t, err, passwordless.ErrInvalidToken)
-		_, err = w.Refresh(ctx, passwordless.RefreshRequest{Client: "web", Token: token})
+		_, err = w.refresh("web", token)
 		require.ErrorIs(t, err, passwordless.ErrInvalidToken)
-		_, err = w.Exchange(ctx, passwordless.ExchangeRequest{Client: "web", Code: token})
+		_, err = w.Exchange(ctx, w.as("web", home), passwordless.ExchangeRequest{Code: token})
 		require.ErrorIs(t, err, passwordless.ErrInvalidToken)
-		require.NoError(t, w.Revoke(ctx, passwordless.RevokeRequest{Token: token}))
-		_, err = w.Verify(ctx, passwordless.VerifyRequest{Client: "web", Handle: token, Code: "123456", Caller: home})
+		require.NoError(t, w.Revoke(ctx, w.as("", home), token))
+		_, err = w.Verify(ctx, w.as("web", home), passwordless.VerifyRequest{Handle: token, Code: "123456"})
 		require.ErrorIs(t, err, passwordless.ErrUnknownChallenge)
-		_, err = w.Resend(ctx, passwordless.ResendRequest{Client: "web", Handle: token, Caller: home})
+		_, err = w.Resend(ctx, w.as("web", home), token)
 		require.ErrorIs(t, err, passwordless.ErrUnknownChallenge)
-		_, err = w.RedeemLink(ctx, passwordless.RedeemRequest{Token: token, Caller: home})
+		_, err = w.RedeemLink(ctx, w.as("", home), passwordless.RedeemRequest{Token: token})
 		require.ErrorIs(t, err, passwordless.ErrUnknownChallenge)
-		require.Error(t, w.Cancel(ctx, token, home))
-		_, _ = w.Start(ctx, passwordless.StartRequest{Client: "web", Channel: passwordless.Email, Address: "a@example.com",
-			Caller: passwordless.Caller{IP: home.IP, Browser: token, Device: token}})
+		require.Error(t, w.Cancel(ctx, w.as("", home), token))
+		_, _ = w.Start(ctx, w.as("web", passwordless.Caller{IP: home.IP, Browser: token, Device: token}),
+			passwordless.StartRequest{Channel: passwordless.Email, Address: "a@example.com"})
 	}
 }
 
 func TestARefreshStaysWithinWhatWasGranted(t *testing.T) { // TK-10
 	w := newWorld(t)
-	l := w.signIn(alice, passwordless.Grant{Tokens: &passwordless.TokenRequest{Scopes: []string{"openid", "offline_access"}, Audience: "https://api.example.com/"}})
-	request := passwordless.RefreshRequest{Client: "web", Token: l.Tokens.Refresh}
+	l := w.signIn(alice, passwordless.Issue{Tokens: &passwordless.TokenRequest{Scopes: []string{"openid", "offline_access"},
+		Audience: "https://api.example.com/"}})
+	request := passwordless.RefreshRequest{Token: l.Tokens.Refresh}
 	var wrong *passwordless.InputError
 	for _, audience := range []string{"https://other.example.com/", w.Issuer(), "https://api.example.com"} {
 		request.Audience = audience
-		_, err := w.Refresh(t.Context(), request)
+		_, err := w.Refresh(t.Context(), w.as("web", home), request)
 		require.ErrorAs(t, err, &wrong)
 		assert.Equal(t, "Audience", wrong.Field)
 	}
 	request.Audience = "https://api.example.com/"
-	tokens, err := w.Refresh(t.Context(), request)
+	tokens, err := w.Refresh(t.Context(), w.as("web", home), request)
 	require.NoError(t, err, "the refused requests did not use the token up")
-	_, err = w.VerifyAccessToken(tokens.Access, "https://api.example.com/")
+	_, err = w.access(tokens.Access, "https://api.example.com/")
 	require.NoError(t, err)
 }
 
@@ -222,11 +222,13 @@ func TestAScopeIsOneScope(t *testing.T) { // RFC 6749, 3.3
 	w := newWorld(t)
 	started, code := w.start(alice)
 	for _, scope := range []string{"", "x offline_access", "x\toffline_access", "x\n", "å", `"`, `\`, "x\x00"} {
-		for _, grant := range []passwordless.Grant{
+		for _, grant := range []passwordless.Issue{
 			{Tokens: &passwordless.TokenRequest{Scopes: []string{scope}}},
-			{Code: &passwordless.AuthorizationRequest{RedirectURI: "https://app.example.com/cb", CodeChallenge: strings.Repeat("A", 43), Scopes: []string{scope}}},
+			{Code: &passwordless.AuthorizationRequest{RedirectURI: "https://app.example.com/cb",
+				CodeChallenge: strings.Repeat("A", 43), Scopes: []string{scope}}},
 		} {
-			_, err := w.Verify(t.Context(), passwordless.VerifyRequest{Client: "web", Handle: started.Handle, Code: passwordless.Secret(code), Caller: home, Grant: grant})
+			_, err := w.Verify(t.Context(), w.as("web", home),
+				byCode(started.Handle, code, grant))
 			require.ErrorAs(t, err, new(*passwordless.InputError), "%q", scope)
 		}
 	}
@@ -234,16 +236,17 @@ func TestAScopeIsOneScope(t *testing.T) { // RFC 6749, 3.3
 	require.NoError(t, err)
 }
 
-func TestAFamilyEndsThoughItIsRefreshedMeanwhile(t *testing.T) { // TK-9, SS-6: whoever refreshes without a pause does not put it off
+func TestAFamilyEndsThoughItIsRefreshedMeanwhile(t *testing.T) { // TK-9, SS-6
+	// Whoever refreshes without a pause does not put it off.
 	var old passwordless.Secret
 	for name, end := range map[string]func(*world, passwordless.Login) error{
 		"an old token of it used again": func(w *world, _ passwordless.Login) error {
-			_, err := w.Refresh(w.t.Context(), passwordless.RefreshRequest{Client: "web", Token: old})
+			_, err := w.refresh("web", old)
 			require.ErrorIs(w.t, err, passwordless.ErrReusedToken)
 			return nil
 		},
 		"revoked by its token": func(w *world, l passwordless.Login) error {
-			return w.Revoke(w.t.Context(), passwordless.RevokeRequest{Client: "web", Token: l.Tokens.Refresh})
+			return w.Revoke(w.t.Context(), w.as("web", home), l.Tokens.Refresh)
 		},
 		"revoked by its user": func(w *world, l passwordless.Login) error {
 			all, _, err := w.Sessions(w.t.Context(), "", l.User.ID, 10, "")
@@ -252,7 +255,7 @@ func TestAFamilyEndsThoughItIsRefreshedMeanwhile(t *testing.T) { // TK-9, SS-6: 
 			return w.RevokeSession(w.t.Context(), "", l.User.ID, all[0].ID)
 		},
 		"its code used again": func(w *world, l passwordless.Login) error {
-			_, err := w.Exchange(w.t.Context(), of(l))
+			_, err := w.Exchange(w.t.Context(), w.as("web", home), of(l))
 			require.ErrorIs(w.t, err, passwordless.ErrReusedToken)
 			require.NotErrorIs(w.t, err, passwordless.ErrBusy)
 			return nil
@@ -260,17 +263,17 @@ func TestAFamilyEndsThoughItIsRefreshedMeanwhile(t *testing.T) { // TK-9, SS-6: 
 	} {
 		w, g := newGap(t)
 		l := w.signIn(alice, asking("offline_access"))
-		got, err := w.Exchange(t.Context(), of(l))
+		got, err := w.Exchange(t.Context(), w.as("web", home), of(l))
 		require.NoError(t, err)
 		old, l.Tokens = got.Tokens.Refresh, got.Tokens
 		for range 2 {
-			*l.Tokens, err = w.Refresh(t.Context(), passwordless.RefreshRequest{Client: "web", Token: l.Tokens.Refresh})
+			*l.Tokens, err = w.refresh("web", l.Tokens.Refresh)
 			require.NoError(t, err)
 		}
 		thiefs := l.Tokens.Refresh
 		var before func()
 		before = func() {
-			tokens, err := w.Refresh(t.Context(), passwordless.RefreshRequest{Client: "web", Token: thiefs})
+			tokens, err := w.refresh("web", thiefs)
 			require.NoError(t, err, name)
 			thiefs, g.beforeCommit = tokens.Refresh, before
 		}
@@ -278,7 +281,7 @@ func TestAFamilyEndsThoughItIsRefreshedMeanwhile(t *testing.T) { // TK-9, SS-6: 
 		require.NoError(t, end(w, l), name)
 		assert.NotEqual(t, l.Tokens.Refresh, thiefs, "%s: a refresh came between", name)
 		g.beforeCommit = nil
-		_, err = w.Refresh(t.Context(), passwordless.RefreshRequest{Client: "web", Token: thiefs})
+		_, err = w.refresh("web", thiefs)
 		require.ErrorIs(t, err, passwordless.ErrInvalidToken, name)
 	}
 }
@@ -286,10 +289,23 @@ func TestAFamilyEndsThoughItIsRefreshedMeanwhile(t *testing.T) { // TK-9, SS-6: 
 func TestATokenIsRevokedForItsClientAlone(t *testing.T) { // CA-4
 	w := newWorld(t)
 	l := w.signIn(alice, offline)
-	require.NoError(t, w.Revoke(t.Context(), passwordless.RevokeRequest{Client: "other", Token: l.Tokens.Refresh}))
-	tokens, err := w.Refresh(t.Context(), passwordless.RefreshRequest{Client: "web", Token: l.Tokens.Refresh})
+	require.NoError(t, w.Revoke(t.Context(), w.as("other", home), l.Tokens.Refresh))
+	tokens, err := w.refresh("web", l.Tokens.Refresh)
 	require.NoError(t, err)
-	require.NoError(t, w.Revoke(t.Context(), passwordless.RevokeRequest{Client: "web", Token: tokens.Refresh}))
-	_, err = w.Refresh(t.Context(), passwordless.RefreshRequest{Client: "web", Token: tokens.Refresh})
+	require.NoError(t, w.Revoke(t.Context(), w.as("web", home), tokens.Refresh))
+	_, err = w.refresh("web", tokens.Refresh)
 	require.ErrorIs(t, err, passwordless.ErrInvalidToken)
+}
+
+func TestARefreshThatCannotBeSignedGivesNothing(t *testing.T) { // VF-9
+	w := newWorld(t)
+	l := w.signIn(alice, passwordless.Issue{Tokens: &passwordless.TokenRequest{Scopes: []string{"offline_access"}}})
+	w.cfg.SigningKeys = nil
+	tokens, err := w.second().refresh("web", l.Tokens.Refresh)
+	require.Error(t, err)
+	assert.Zero(t, tokens)
+}
+
+func TestTheZeroLoginHasTheZeroTime(t *testing.T) {
+	assert.Zero(t, passwordless.Login{}.At())
 }

@@ -6,7 +6,6 @@ import (
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/x509"
-	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -21,22 +20,10 @@ import (
 	"github.com/seed62b93bad/passwordless"
 )
 
-// parts decodes a token's header and claims without checking anything.
-func parts(t *testing.T, token passwordless.Secret) (header, claims map[string]any) {
-	t.Helper()
-	pieces := strings.Split(token.Reveal(), ".")
-	require.Len(t, pieces, 3)
-	for i, into := range []*map[string]any{&header, &claims} {
-		text, err := base64.RawURLEncoding.DecodeString(pieces[i])
-		require.NoError(t, err)
-		require.NoError(t, json.Unmarshal(text, into))
-	}
-	return header, claims
-}
-
 func TestTokensSayWhatWasProved(t *testing.T) { // TK-4, TK-11, TK-16, TK-17, SS-3
 	w := newWorld(t)
-	l := w.signIn(alice, passwordless.Grant{Tokens: &passwordless.TokenRequest{Scopes: []string{"openid", "email"}, Audience: "https://api.example.com", Nonce: "n-1",
+	l := w.signIn(alice, passwordless.Issue{Tokens: &passwordless.TokenRequest{Scopes: []string{"openid", "email"},
+		Audience: "https://api.example.com", Nonce: "n-1",
 		Subject: func(l passwordless.Login) string { return "email|" + l.User.ID },
 		Claims: func(passwordless.Login, []string) map[string]any {
 			return map[string]any{"nickname": "al", "sub": "forged", "nonce": "forged"}
@@ -46,9 +33,10 @@ func TestTokensSayWhatWasProved(t *testing.T) { // TK-4, TK-11, TK-16, TK-17, SS
 
 	header, claims := parts(t, l.Tokens.ID)
 	assert.Equal(t, map[string]any{"alg": "ES256", "kid": "s1", "typ": "JWT"}, header)
-	at := float64(l.At.Unix())
-	assert.Equal(t, map[string]any{"iss": "https://login.example.com/", "sub": "email|" + l.User.ID, "aud": "web", "iat": at, "exp": at + 600,
-		"auth_time": at, "nonce": "n-1", "email": alice, "email_verified": true, "nickname": "al", "amr": []any{"email", "otp"}}, claims)
+	at := float64(l.At().Unix())
+	assert.Equal(t, map[string]any{"iss": "https://login.example.com/", "sub": "email|" + l.User.ID, "aud": "web", "iat": at,
+		"exp": at + 600, "auth_time": at, "nonce": "n-1", "email": alice, "email_verified": true, "nickname": "al",
+		"amr": []any{"email", "otp"}}, claims)
 
 	header, claims = parts(t, l.Tokens.Access)
 	assert.Equal(t, "at+jwt", header["typ"])
@@ -56,11 +44,11 @@ func TestTokensSayWhatWasProved(t *testing.T) { // TK-4, TK-11, TK-16, TK-17, SS
 	assert.NotContains(t, claims, "email")
 	assert.False(t, l.Restricted())
 
-	access, err := w.VerifyAccessToken(l.Tokens.Access, "https://api.example.com")
+	access, err := w.access(l.Tokens.Access, "https://api.example.com")
 	require.NoError(t, err)
 	assert.Equal(t, []string{"openid", "email"}, access.Scopes)
 	for name, token := range map[string]passwordless.Secret{"for another audience": l.Tokens.Access, "an ID token": l.Tokens.ID} {
-		_, err = w.VerifyAccessToken(token, "web")
+		_, err = w.access(token, "web")
 		require.ErrorIs(t, err, passwordless.ErrInvalidToken, name)
 	}
 }
@@ -93,13 +81,13 @@ func TestOnlyOurOwnTokensPass(t *testing.T) { // TK-1, TK-2, TK-3, TK-5, TK-6, C
 		return signed
 	}
 	good := forge(jwt.SigningMethodES256, key, nil, nil)
-	_, err = w.VerifyAccessToken(passwordless.Secret(good), "")
+	_, err = w.access(passwordless.Secret(good), "")
 	require.NoError(t, err)
 	head, rest, _ := strings.Cut(good, ".")
 	for name, token := range map[string]string{
 		"HS256 with the public key": forge(jwt.SigningMethodHS256, public, nil, nil),
 		"none":                      forge(jwt.SigningMethodNone, jwt.UnsafeAllowNoneSignatureType, nil, nil),
-		"nOnE":                      forge(jwt.SigningMethodNone, jwt.UnsafeAllowNoneSignatureType, map[string]any{"alg": "nOnE"}, nil),
+		"nOnE":                      forge(jwt.SigningMethodNone, jwt.UnsafeAllowNoneSignatureType, object{"alg": "nOnE"}, nil),
 		"another key":               forge(jwt.SigningMethodES256, stranger, nil, nil),
 		"embedded key":              forge(jwt.SigningMethodES256, stranger, map[string]any{"jwk": "…", "kid": "x"}, nil),
 		"kid path":                  forge(jwt.SigningMethodES256, key, map[string]any{"kid": "../../s1"}, nil),
@@ -121,7 +109,7 @@ func TestOnlyOurOwnTokensPass(t *testing.T) { // TK-1, TK-2, TK-3, TK-5, TK-6, C
 		"padded":                    good + "=",
 		"empty":                     "",
 	} {
-		_, err := w.VerifyAccessToken(passwordless.Secret(token), "")
+		_, err := w.access(passwordless.Secret(token), "")
 		require.ErrorIs(t, err, passwordless.ErrInvalidToken, name)
 	}
 }
@@ -132,10 +120,14 @@ func TestTheKeySetIsPublicAndRotates(t *testing.T) { // TK-20
 	rsaKey, err := rsa.GenerateKey(rand.Reader, 3072)
 	require.NoError(t, err)
 	w := newWorld(t, func(c *passwordless.Config) {
-		c.SigningKeys = append(c.SigningKeys, passwordless.SigningKey{ID: "r1", Key: rsaKey}, passwordless.SigningKey{ID: "e1", Key: edwards})
-		c.Clients = passwordless.ClientList{{ID: "web", Public: true, Algorithm: passwordless.RS256}, {ID: "ed", Public: true, Algorithm: passwordless.EdDSA}}
+		c.SigningKeys = append(c.SigningKeys, passwordless.SigningKey{ID: "r1", Key: rsaKey},
+			passwordless.SigningKey{ID: "e1", Key: edwards})
+		c.Clients = passwordless.ClientList{
+			{ID: "web", Public: true, Tokens: passwordless.TokenPolicy{Algorithm: passwordless.RS256}},
+			{ID: "ed", Public: true, Tokens: passwordless.TokenPolicy{Algorithm: passwordless.EdDSA}},
+		}
 	})
-	assert.Equal(t, []string{`client "web": RS256`}, w.Policy().Deviations)
+	assert.Equal(t, []string{`Client "web": Tokens.Algorithm: RS256, weaker than ES256`}, w.Policy().Deviations)
 	var set struct{ Keys []map[string]any }
 	require.NoError(t, json.Unmarshal(w.JWKS(), &set))
 	require.Len(t, set.Keys, 3)
@@ -157,20 +149,89 @@ func TestTheKeySetIsPublicAndRotates(t *testing.T) { // TK-20
 	rotated := w.second()
 	rotated.cfg.SigningKeys = append([]passwordless.SigningKey{{ID: "r2", Key: newer}}, w.cfg.SigningKeys...)
 	rotated.Service = newService(t, rotated.cfg)
-	_, err = rotated.VerifyAccessToken(before.Tokens.Access, "")
+	_, err = rotated.access(before.Tokens.Access, "")
 	require.NoError(t, err, "an old key verifies while it is published")
 	after := rotated.signIn(alice, offline)
 	header, _ = parts(t, after.Tokens.ID)
 	assert.Equal(t, "r2", header["kid"])
-	_, err = w.VerifyAccessToken(after.Tokens.Access, "")
+	_, err = w.access(after.Tokens.Access, "")
 	require.ErrorIs(t, err, passwordless.ErrInvalidToken)
 }
 
 func TestTokensNeedKeys(t *testing.T) {
 	w := newWorld(t, func(c *passwordless.Config) { c.SigningKeys = nil })
 	started, code := w.start(alice)
-	_, err := w.Verify(t.Context(), passwordless.VerifyRequest{Client: "web", Handle: started.Handle, Code: passwordless.Secret(code), Caller: home, Grant: offline})
+	_, err := w.Verify(t.Context(), w.as("web", home),
+		byCode(started.Handle, code, offline))
 	require.ErrorAs(t, err, new(*passwordless.InputError))
 	_, err = w.guess(started.Handle, code)
 	require.NoError(t, err, "nothing was used up by the mistake")
+}
+
+func TestAnAccessTokenIsForItsTenantAlone(t *testing.T) { // TK-11, CA-4
+	rsaKey, err := rsa.GenerateKey(rand.Reader, 3072)
+	require.NoError(t, err)
+	_, edwards, err := ed25519.GenerateKey(rand.Reader)
+	require.NoError(t, err)
+	algorithms := []passwordless.Algorithm{passwordless.ES256, passwordless.RS256, passwordless.EdDSA, passwordless.HS256}
+	w := newWorld(t, func(c *passwordless.Config) {
+		c.SigningKeys = append(c.SigningKeys, passwordless.SigningKey{ID: "r1", Key: rsaKey},
+			passwordless.SigningKey{ID: "e1", Key: edwards})
+		c.Tenants = []passwordless.Tenant{{ID: "a"}, {ID: "b"}}
+		var all passwordless.ClientList
+		for _, alg := range algorithms {
+			for _, tenant := range []string{"a", "b"} {
+				client := passwordless.Client{ID: tenant + string(alg), Tenant: tenant, Public: true,
+					Tokens: passwordless.TokenPolicy{Algorithm: alg}}
+				if alg == passwordless.HS256 {
+					client = hs256Client(client.ID)
+					client.Tenant = tenant
+				}
+				all = append(all, client)
+			}
+		}
+		c.Clients = all
+	})
+	for _, alg := range algorithms {
+		for _, tenant := range []string{"a", "b"} {
+			w.clock.advance(time.Hour)
+			by := w.as(tenant+string(alg), home)
+			started, err := w.Start(t.Context(), by, byMail(alice))
+			require.NoError(t, err)
+			l, err := w.Verify(t.Context(), by, passwordless.VerifyRequest{Handle: started.Handle, Code: w.outbox.last().Code,
+				Issue: offline})
+			require.NoError(t, err)
+			refreshed, err := w.refresh(tenant+string(alg), l.Tokens.Refresh)
+			require.NoError(t, err)
+			for when, token := range map[string]passwordless.Secret{"after a login": l.Tokens.Access,
+				"after a refresh": refreshed.Access} {
+				header, claims := parts(t, token)
+				require.Equal(t, string(alg), header["alg"])
+				require.Equal(t, tenant, claims["tenant"])
+				for _, asked := range []string{"a", "b", "", "A", "c", "a "} {
+					access, err := w.VerifyAccessToken(t.Context(), passwordless.AccessTokenRequest{Token: token, Tenant: asked})
+					if asked == tenant {
+						require.NoError(t, err, "%s %s", alg, when)
+						assert.Equal(t, tenant, access.Tenant)
+						continue
+					}
+					require.ErrorIs(t, err, passwordless.ErrInvalidToken, "%s of %q %s, for %q", alg, tenant, when, asked)
+					assert.Zero(t, access)
+				}
+			}
+		}
+	}
+}
+
+func TestAnAccessTokenOfTheOnlyTenantIsForNoOther(t *testing.T) { // TK-11
+	m := newMatrix(t)
+	for name, k := range m.makers() {
+		token := passwordless.Secret(m.mint(k, nil, nil))
+		_, err := m.access(token, "")
+		require.NoError(t, err, name)
+		_, err = m.VerifyAccessToken(t.Context(), passwordless.AccessTokenRequest{Token: token, Tenant: "a"})
+		require.ErrorIs(t, err, passwordless.ErrInvalidToken, name)
+		_, err = m.access(passwordless.Secret(m.mint(k, nil, object{"tenant": "a"})), "")
+		require.ErrorIs(t, err, passwordless.ErrInvalidToken, "%s: one that says a tenant", name)
+	}
 }

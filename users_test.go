@@ -2,7 +2,6 @@ package passwordless_test
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"sync"
 	"testing"
@@ -13,62 +12,6 @@ import (
 
 	"github.com/seed62b93bad/passwordless"
 )
-
-var errBroken = errors.New("broken")
-
-// brokenUsers knows nobody and cannot make anybody.
-type brokenUsers struct{}
-
-func (brokenUsers) Find(context.Context, string, passwordless.Identifier) (passwordless.User, error) {
-	return passwordless.User{}, passwordless.ErrNoUser
-}
-
-func (brokenUsers) Create(context.Context, string, passwordless.Identifier) (passwordless.User, error) {
-	return passwordless.User{}, errBroken
-}
-
-func (brokenUsers) ConfirmFirstProof(context.Context, string, string, passwordless.Identifier) (passwordless.User, error) {
-	return passwordless.User{}, errBroken
-}
-
-// A table is an application's own users. refuse, if set, is what ConfirmFirstProof answers.
-type table struct {
-	mu     sync.Mutex // guards all
-	all    map[passwordless.Identifier]passwordless.User
-	refuse error
-}
-
-func newTable() *table { return &table{all: map[passwordless.Identifier]passwordless.User{}} }
-
-func (u *table) Find(_ context.Context, _ string, id passwordless.Identifier) (passwordless.User, error) {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	if found, ok := u.all[id]; ok {
-		return found, nil
-	}
-	return passwordless.User{}, fmt.Errorf("table: %w", passwordless.ErrNoUser)
-}
-
-func (u *table) Create(_ context.Context, _ string, id passwordless.Identifier) (passwordless.User, error) {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	if _, ok := u.all[id]; !ok {
-		u.all[id] = passwordless.User{ID: fmt.Sprint("u", len(u.all)), Email: id.Address}
-	}
-	return u.all[id], nil
-}
-
-func (u *table) ConfirmFirstProof(_ context.Context, _, _ string, id passwordless.Identifier) (passwordless.User, error) {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	if u.refuse != nil {
-		return passwordless.User{}, u.refuse
-	}
-	found := u.all[id]
-	found.EmailVerified = true
-	u.all[id] = found
-	return found, nil
-}
 
 func TestNobodyExistsBeforeProof(t *testing.T) { // AC-1
 	users := newTable()
@@ -87,18 +30,49 @@ func TestWithoutTheFirstProofsPurgeThereIsNoLogin(t *testing.T) { // AC-2
 	users.refuse = errBroken
 	w := newWorld(t, func(c *passwordless.Config) { c.Users = users })
 	started, code := w.start(alice)
-	_, err := w.Verify(t.Context(), passwordless.VerifyRequest{Client: "web", Handle: started.Handle, Code: passwordless.Secret(code),
-		Caller: home, Grant: passwordless.Grant{Session: true}})
+	_, err := w.Verify(t.Context(), w.as("web", home), byCode(started.Handle, code, session))
 	require.ErrorIs(t, err, errBroken)
 	sessions, _, err := w.Sessions(t.Context(), "", "u0", 10, "")
 	require.NoError(t, err)
 	assert.Empty(t, sessions)
 }
 
+// A confused table confirms what it was not asked for.
+type confused struct {
+	*table
+	change func(*passwordless.User)
+}
+
+func (u confused) ConfirmFirstProof(ctx context.Context, tenant, userID string, id passwordless.Identifier) (
+	passwordless.User, error,
+) {
+	found, err := u.table.ConfirmFirstProof(ctx, tenant, userID, id)
+	u.change(&found)
+	return found, err
+}
+
+func TestADirectoryConfirmsTheUserAndTheProof(t *testing.T) { // AC-2, VF-12
+	for what, change := range map[string]func(*passwordless.User){
+		"another user":  func(u *passwordless.User) { u.ID = "mallory" },
+		"without proof": func(u *passwordless.User) { u.EmailVerified = false },
+	} {
+		w := newWorld(t, func(c *passwordless.Config) { c.Users = confused{newTable(), change} })
+		started, code := w.start(alice)
+		l, err := w.Verify(t.Context(), w.as("web", home), byCode(started.Handle, code, session))
+		require.ErrorContains(t, err, "confirming first proof", what)
+		assert.Zero(t, l)
+		for _, id := range []string{"u0", "mallory"} {
+			sessions, _, err := w.Sessions(t.Context(), "", id, 10, "")
+			require.NoError(t, err)
+			assert.Empty(t, sessions, "%s: %s", what, id)
+		}
+	}
+}
+
 func TestTheOwnersFirstProofEndsWhatCameBefore(t *testing.T) { // AC-2, AC-4: a squatter's account
 	w := newWorld(t)
 	ctx := t.Context()
-	squatter := w.signIn("squatter@example.com", passwordless.Grant{Session: true})
+	squatter := w.signIn("squatter@example.com", session)
 	w.clock.advance(time.Second)
 	_, err := w.Directory().Update(ctx, "", squatter.User.ID, func(u *passwordless.User) error {
 		u.Phone = "+46701111111" // planted, never proved
@@ -106,12 +80,12 @@ func TestTheOwnersFirstProofEndsWhatCameBefore(t *testing.T) { // AC-2, AC-4: a 
 	})
 	require.NoError(t, err)
 	w.clock.advance(time.Hour)
-	planted := w.signIn("squatter@example.com", passwordless.Grant{Session: true})
+	planted := w.signIn("squatter@example.com", session)
 
 	w.clock.advance(time.Hour)
-	started, err := w.Start(ctx, passwordless.StartRequest{Client: "web", Channel: passwordless.SMS, Address: "+46701111111", Caller: home})
+	started, err := w.Start(ctx, w.as("web", home), passwordless.StartRequest{Channel: passwordless.SMS, Address: "+46701111111"})
 	require.NoError(t, err)
-	l, err := w.Verify(ctx, passwordless.VerifyRequest{Client: "web", Handle: started.Handle, Code: w.outbox.last().Code, Caller: home})
+	l, err := w.Verify(ctx, w.as("web", home), byCode(started.Handle, w.outbox.last().Code.Reveal(), passwordless.Issue{}))
 	require.NoError(t, err)
 	assert.True(t, l.FirstProof)
 	_, err = w.Session(ctx, planted.Session.Token)
@@ -123,7 +97,7 @@ func TestNamesAreUniqueAndFollowTheirUser(t *testing.T) { // ID-12, AC-3
 	ctx, d := t.Context(), w.Directory()
 	erik, err := d.Add(ctx, "", passwordless.User{Email: "Erik@example.com", Username: "erik", Number: 42})
 	require.NoError(t, err)
-	assert.Equal(t, "erik@example.com", erik.Email)
+	assert.EqualValues(t, "erik@example.com", erik.Email)
 	for name, u := range map[string]passwordless.User{
 		"e-mail": {Email: "erik@example.com"}, "username": {Username: "erik"}, "number": {Number: 42}, "ID": {ID: erik.ID},
 	} {

@@ -28,8 +28,8 @@ func TestACodeSignsInOnce(t *testing.T) { // CG-7, VF-14
 
 func TestTheSamePersonIsTheSameUser(t *testing.T) { // ID-12, AC-1
 	w := newWorld(t)
-	first := w.signIn(alice, passwordless.Grant{})
-	again := w.signIn(strings.ToUpper(alice), passwordless.Grant{})
+	first := w.signIn(alice, passwordless.Issue{})
+	again := w.signIn(strings.ToUpper(alice), passwordless.Issue{})
 	assert.Equal(t, first.User.ID, again.User.ID)
 	assert.False(t, again.FirstProof)
 	assert.NotContains(t, first.User.ID, "alice")
@@ -81,18 +81,19 @@ func TestAContextIsNotExchangeable(t *testing.T) { // BD-1, BD-3, CA-4, VF-11
 	ctx := t.Context()
 	started, code := w.start(alice)
 	for name, req := range map[string]passwordless.VerifyRequest{
-		"another client":   {Client: "other", Handle: started.Handle},
-		"a slot":           {Client: "web", Channel: passwordless.Email, Address: alice},
-		"another channel":  {Client: "web", Channel: passwordless.SMS, Address: "+46701111111"},
-		"a changed handle": {Client: "web", Handle: altered(started.Handle)},
-		"a cut handle":     {Client: "web", Handle: started.Handle[:20]},
-		"a longer handle":  {Client: "web", Handle: started.Handle + "AAAA"},
+		"another client":   {Handle: started.Handle},
+		"a slot":           {Channel: passwordless.Email, Address: alice},
+		"another channel":  {Channel: passwordless.SMS, Address: "+46701111111"},
+		"a changed handle": {Handle: altered(started.Handle)},
+		"a cut handle":     {Handle: started.Handle[:20]},
+		"a longer handle":  {Handle: started.Handle + "AAAA"},
 	} {
-		req.Code, req.Caller = passwordless.Secret(code), home
-		if req.Handle == started.Handle && req.Client == "web" {
-			t.Fatal("not a changed context")
+		req.Code = passwordless.Secret(code)
+		by := w.as("web", home)
+		if req.Handle == started.Handle {
+			by = w.as("other", home)
 		}
-		_, err := w.Verify(ctx, req)
+		_, err := w.Verify(ctx, by, req)
 		require.ErrorIs(t, err, passwordless.ErrUnknownChallenge, name)
 	}
 	_, err := w.guess(started.Handle, code)
@@ -119,49 +120,56 @@ func TestTwoChallengesOfOnePersonAreApart(t *testing.T) { // BD-1, BD-2
 func TestACheckCostsAnAttemptAndSignsNobodyIn(t *testing.T) {
 	w := newWorld(t)
 	started, code := w.start(alice)
-	req := passwordless.VerifyRequest{Client: "web", Handle: started.Handle, Code: passwordless.Secret(code), Caller: home}
 	for range 4 {
-		require.NoError(t, w.Check(t.Context(), req))
+		require.NoError(t, w.check(started.Handle, code))
 	}
 	_, err := w.guess(started.Handle, code)
 	require.NoError(t, err, "still open, one attempt left")
-	require.ErrorIs(t, w.Check(t.Context(), req), passwordless.ErrConsumed)
+	require.ErrorIs(t, w.check(started.Handle, code), passwordless.ErrConsumed)
 }
 
 func TestARightCheckNeverCostsTheLastAttempt(t *testing.T) { // VF-4: nor does it give another
-	for name, handleless := range map[string]bool{"by a handle": false, "by the address": true} {
+	for name, req := range map[string]passwordless.StartRequest{"by a handle": byMail(alice), "by the address": byAddress(alice)} {
 		for checks := range 4 {
 			for _, finish := range []bool{true, false} {
-				w := newWorld(t)
-				started, err := w.Start(t.Context(), passwordless.StartRequest{Client: "web", Channel: passwordless.Email, Address: alice, Handleless: handleless, Caller: home})
-				require.NoError(t, err)
-				code := w.outbox.last().Code.Reveal()
-				with := func(code string) passwordless.VerifyRequest {
-					return passwordless.VerifyRequest{Client: "web", Handle: started.Handle, Channel: passwordless.Email, Address: alice, Code: passwordless.Secret(code), Caller: home}
-				}
-				attempts := 5
-				if handleless {
-					attempts = 3 // the others are strangers'
-				}
-				for range attempts - 1 {
-					_, err := w.Verify(t.Context(), with(wrong(code)))
-					require.ErrorIs(t, err, passwordless.ErrWrongSecret)
-				}
-				for range checks {
-					require.NoError(t, w.Check(t.Context(), with(code)), name)
-				}
-				if finish {
-					_, err = w.Verify(t.Context(), with(code))
-					require.NoError(t, err, "%s: after %d checks", name, checks)
-					continue
-				}
-				require.ErrorIs(t, w.Check(t.Context(), with(wrong(code))), passwordless.ErrExhausted, "%s: one wrong code after %d checks", name, checks)
-				require.ErrorIs(t, w.Check(t.Context(), with(code)), passwordless.ErrExhausted, name)
-				_, err = w.Verify(t.Context(), with(code))
-				require.ErrorIs(t, err, passwordless.ErrExhausted, name)
+				checkAtTheLastAttempt(t, name, req, checks, finish)
 			}
 		}
 	}
+}
+
+func checkAtTheLastAttempt(t *testing.T, name string, req passwordless.StartRequest, checks int, finish bool) {
+	w := newWorld(t)
+	started, err := w.startWith(home, req)
+	require.NoError(t, err)
+	code := w.outbox.last().Code.Reveal()
+	with := func(code string) passwordless.VerifyRequest {
+		r := coded(alice, code)
+		r.Handle = started.Handle
+		return r
+	}
+	verify := func(code string) error {
+		_, err := w.Verify(t.Context(), w.as("web", home), with(code))
+		return err
+	}
+	check := func(code string) error { return w.CheckCode(t.Context(), w.as("web", home), with(code)) }
+	attempts := 5
+	if req.ByAddress {
+		attempts = 3 // the others are strangers'
+	}
+	for range attempts - 1 {
+		require.ErrorIs(t, verify(wrong(code)), passwordless.ErrWrongSecret)
+	}
+	for range checks {
+		require.NoError(t, check(code), name)
+	}
+	if finish {
+		require.NoError(t, verify(code), "%s: after %d checks", name, checks)
+		return
+	}
+	require.ErrorIs(t, check(wrong(code)), passwordless.ErrExhausted, "%s: one wrong code after %d checks", name, checks)
+	require.ErrorIs(t, check(code), passwordless.ErrExhausted, name)
+	require.ErrorIs(t, verify(code), passwordless.ErrExhausted, name)
 }
 
 func TestAFailedCreateUsesTheCodeUpAndGrantsNothing(t *testing.T) { // VF-9

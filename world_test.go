@@ -4,18 +4,29 @@ import (
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
+	"crypto/hmac"
 	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
 	"net/netip"
+	"net/url"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/seed62b93bad/passwordless"
 	"github.com/seed62b93bad/passwordless/store"
 	"github.com/seed62b93bad/passwordless/store/memstore"
+	"github.com/seed62b93bad/passwordless/store/storetest"
 )
 
 // A world is a service on a memory store, with a clock to turn and a mailbox to read.
@@ -36,17 +47,17 @@ func newWorld(t testing.TB, change ...func(*passwordless.Config)) *world {
 	w := &world{t: t, clock: &clock{now: epochStart}, outbox: &outbox{}, events: &events{}}
 	w.cfg = passwordless.Config{
 		Issuer: "https://login.example.com/", AppName: "Example", Store: staging{memstore.New(), t}, Sender: w.outbox,
-		Keys: []passwordless.RingKey{{ID: "k1", Secret: passwordless.RandomKey()}}, IndexKey: passwordless.RandomKey(),
 		SigningKeys: []passwordless.SigningKey{{ID: "s1", Key: ecKey(t)}},
 		Clients: passwordless.ClientList{
 			{ID: "web", Public: true, FirstParty: true, Channels: []passwordless.Channel{passwordless.Email, passwordless.SMS},
-				RedirectURIs: []string{"https://app.example.com/cb"}},
+				Browser: passwordless.ClientBrowser{RedirectURIs: []string{callback}}},
 			{ID: "other", Public: true, FirstParty: true},
-			{ID: "closed", Public: true, SignUp: passwordless.ClosedSignUp},
+			{ID: "closed", Public: true, ClosedSignUp: true},
 		},
-		Policy: passwordless.Policy{SMSCountries: []int{46, 47}},
+		Policy: passwordless.Policy{SMS: passwordless.SMSPolicy{Countries: []int{46, 47}}},
 		Clock:  w.clock, Events: w.events.add,
 	}
+	newKeys().into(&w.cfg)
 	for _, c := range change {
 		c(&w.cfg)
 	}
@@ -100,14 +111,30 @@ var (
 	attacker = from("198.51.100.66")
 )
 
-const alice = "alice@example.com"
+const (
+	alice    = "alice@example.com"
+	callback = "https://app.example.com/cb"
+)
+
+// as is a client whose request the application vouches for.
+func (w *world) as(clientID string, caller passwordless.Caller) passwordless.Requester {
+	w.t.Helper()
+	by, err := w.Trusted(context.Background(), clientID, caller)
+	require.NoError(w.t, err)
+	return by
+}
 
 // startFrom begins a sign-in and returns it with the code that was sent.
 func (w *world) startFrom(caller passwordless.Caller, address string) (passwordless.Started, string) {
 	w.t.Helper()
-	started, err := w.Start(w.t.Context(), passwordless.StartRequest{Client: "web", Channel: passwordless.Email, Address: address, Caller: caller})
+	started, err := w.Start(w.t.Context(), w.as("web", caller), byMail(address))
 	require.NoError(w.t, err)
 	return started, w.outbox.last().Code.Reveal()
+}
+
+// byMail is a request for a code by e-mail.
+func byMail(address string) passwordless.StartRequest {
+	return passwordless.StartRequest{Channel: passwordless.Email, Address: passwordless.Address(address)}
 }
 
 func (w *world) start(address string) (passwordless.Started, string) {
@@ -120,15 +147,15 @@ func (w *world) guess(handle passwordless.Secret, code string) (passwordless.Log
 }
 
 func (w *world) guessFrom(caller passwordless.Caller, handle passwordless.Secret, code string) (passwordless.Login, error) {
-	return w.Verify(context.Background(), passwordless.VerifyRequest{Client: "web", Handle: handle, Code: passwordless.Secret(code), Caller: caller})
+	return w.Verify(context.Background(), w.as("web", caller), byCode(handle, code, passwordless.Issue{}))
 }
 
 // signIn takes a person the whole way.
-func (w *world) signIn(address string, grant passwordless.Grant) passwordless.Login {
+func (w *world) signIn(address string, issue passwordless.Issue) passwordless.Login {
 	w.t.Helper()
 	w.clock.advance(time.Hour)
 	started, code := w.start(address)
-	l, err := w.Verify(w.t.Context(), passwordless.VerifyRequest{Client: "web", Handle: started.Handle, Code: passwordless.Secret(code), Caller: home, Grant: grant})
+	l, err := w.Verify(w.t.Context(), w.as("web", home), byCode(started.Handle, code, issue))
 	require.NoError(w.t, err)
 	return l
 }
@@ -218,4 +245,379 @@ func (e *events) types() (types []passwordless.EventType) {
 	}
 	e.all = nil
 	return types
+}
+
+// refresh presents a refresh token of a client.
+func (w *world) refresh(client string, token passwordless.Secret) (passwordless.Tokens, error) {
+	w.t.Helper()
+	return w.Refresh(context.Background(), w.as(client, home), passwordless.RefreshRequest{Token: token})
+}
+
+// access verifies an access token of the tenant "".
+func (w *world) access(token passwordless.Secret, audience string) (passwordless.AccessToken, error) {
+	return w.VerifyAccessToken(context.Background(), passwordless.AccessTokenRequest{Token: token, Audience: audience})
+}
+
+// A keyset is the keys of a Keyring, for a test that looks at them or rotates them.
+type keyset struct {
+	index passwordless.SecretBytes
+	ring  []passwordless.RingKey
+}
+
+// newKeys has one ring key, "k1".
+func newKeys() keyset {
+	return keyset{passwordless.RandomKey(), []passwordless.RingKey{{ID: "k1", Secret: passwordless.RandomKey()}}}
+}
+
+// into gives a service the keys.
+func (k keyset) into(c *passwordless.Config) { c.Hasher = passwordless.NewKeyring(k.index, k.ring...) }
+
+// rotated has another key at the front of the ring.
+func (k keyset) rotated(id string) keyset {
+	k.ring = append([]passwordless.RingKey{{ID: id, Secret: passwordless.RandomKey()}}, k.ring...)
+	return k
+}
+
+// current is without the keys behind the first.
+func (k keyset) current() keyset {
+	k.ring = k.ring[:1]
+	return k
+}
+
+// under returns another Service on the same store, with other keys.
+func (w *world) under(k keyset) *world {
+	other := *w
+	k.into(&other.cfg)
+	other.Service = newService(w.t, other.cfg)
+	return &other
+}
+
+// startWith begins a sign-in of the client "web".
+func (w *world) startWith(caller passwordless.Caller, req passwordless.StartRequest) (passwordless.Started, error) {
+	return w.Start(context.Background(), w.as("web", caller), req)
+}
+
+// byAddress is a request for a code by e-mail that is found without a handle.
+func byAddress(address string) passwordless.StartRequest {
+	req := byMail(address)
+	req.ByAddress = true
+	return req
+}
+
+// coded presents a code that is found by the address.
+func coded(address, code string) passwordless.VerifyRequest {
+	return passwordless.VerifyRequest{Channel: passwordless.Email, Address: passwordless.Address(address),
+		Code: passwordless.Secret(code)}
+}
+
+// check asks from home whether a code is right.
+func (w *world) check(handle passwordless.Secret, code string) error {
+	return w.CheckCode(context.Background(), w.as("web", home), passwordless.VerifyRequest{Handle: handle,
+		Code: passwordless.Secret(code)})
+}
+
+// redeem presents a link to the pages, which know no client.
+func (w *world) redeem(caller passwordless.Caller, token passwordless.Secret) (passwordless.Login, error) {
+	return w.RedeemLink(context.Background(), w.as("", caller), passwordless.RedeemRequest{Token: token})
+}
+
+// keeping is the caller in the browser that keeps what a start answered.
+func keeping(caller passwordless.Caller, started passwordless.Started) passwordless.Caller {
+	caller.Browser = started.Browser
+	return caller
+}
+
+// codeVerifier is a PKCE verifier, and codeChallenge its challenge (RFC 7636, Appendix B).
+const (
+	codeVerifier  = passwordless.Secret("dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk")
+	codeChallenge = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"
+)
+
+// byCode presents a code of a challenge, for what the login gives.
+func byCode(handle passwordless.Secret, code string, issue passwordless.Issue) passwordless.VerifyRequest {
+	return passwordless.VerifyRequest{Handle: handle, Code: passwordless.Secret(code), Issue: issue}
+}
+
+// secretKeys are those of a client that proves itself with a secret.
+func secretKeys(secret string) passwordless.ClientKeys {
+	return passwordless.ClientKeys{SecretHashes: []passwordless.SecretHash{passwordless.HashClientSecret(secret)}}
+}
+
+// asking asks for a code that a challenge binds, for tokens of these scopes.
+func asking(scopes ...string) passwordless.Issue {
+	return passwordless.Issue{Code: &passwordless.AuthorizationRequest{RedirectURI: callback, CodeChallenge: codeChallenge,
+		Scopes: scopes}}
+}
+
+// of is the right request for the code of a login.
+func of(l passwordless.Login) passwordless.ExchangeRequest {
+	return passwordless.ExchangeRequest{Code: l.AuthorizationCode, RedirectURI: callback, Verifier: codeVerifier}
+}
+
+// justInvalid asserts that a code was refused in the same words as one that never was.
+func justInvalid(t testing.TB, l passwordless.Login, err error, why string) {
+	t.Helper()
+	assert.Equal(t, passwordless.ErrInvalidToken, err, why)
+	assert.Zero(t, l, why)
+}
+
+// unlimited lets a benchmark go through the limits without being stopped by them.
+func unlimited(c *passwordless.Config) {
+	many := passwordless.Limit{Count: 1e6, Per: time.Second}
+	l := &c.Policy.Limits
+	l.Starts, l.Guesses = []passwordless.Limit{many, many, many}, many
+	l.EmailSends = l.Starts
+}
+
+// proved knows everybody and keeps nothing.
+type proved struct{ brokenUsers }
+
+func (proved) Find(_ context.Context, _ string, id passwordless.Identifier) (passwordless.User, error) {
+	return passwordless.User{ID: "u", Email: id.Address, EmailVerified: true}, nil
+}
+
+// bare is a service for an application with users and sessions of its own.
+func bare(c *passwordless.Config) { c.Users, c.Events, c.Timeout = proved{}, nil, -1 }
+
+// byEmail is an identifier for an e-mail address.
+func byEmail(address passwordless.Address) passwordless.Identifier {
+	return passwordless.Identifier{Channel: passwordless.Email, Address: address}
+}
+
+// A gap is a Store in which something happens just before the next commit or load, once. It must be used by one
+// goroutine at a time.
+type gap struct {
+	store.Store
+	beforeCommit, beforeLoad func()
+}
+
+func (g *gap) Commit(ctx context.Context, now store.Instant, b store.Batch) (store.Levels, error) {
+	once(&g.beforeCommit)
+	return g.Store.Commit(ctx, now, b)
+}
+
+func (g *gap) Load(ctx context.Context, now store.Instant, keys ...store.Key) ([]store.Record, error) {
+	once(&g.beforeLoad)
+	return g.Store.Load(ctx, now, keys...)
+}
+
+// once calls what is set and unsets it first, so that the call may use the store or set another.
+func once(do *func()) {
+	if then := *do; then != nil {
+		*do = nil
+		then()
+	}
+}
+
+// newGap makes a world whose store has a gap.
+func newGap(t *testing.T, change ...func(*passwordless.Config)) (*world, *gap) {
+	g := &gap{}
+	w := newWorld(t, append(change, func(c *passwordless.Config) {
+		g.Store = c.Store
+		c.Store = g
+	})...)
+	return w, g
+}
+
+// change updates a user of the built-in directory.
+func (w *world) change(id string, change func(*passwordless.User)) (passwordless.User, error) {
+	return w.Directory().Update(w.t.Context(), "", id, func(u *passwordless.User) error { change(u); return nil })
+}
+
+// signedOut asserts that whatever a login granted opens nothing.
+func (w *world) signedOut(l passwordless.Login, why string) {
+	w.t.Helper()
+	require.NotNil(w.t, l.Session)
+	_, err := w.Session(w.t.Context(), l.Session.Token)
+	require.ErrorIs(w.t, err, passwordless.ErrInvalidToken, why)
+	if l.Tokens != nil {
+		_, err = w.refresh("web", l.Tokens.Refresh)
+		require.ErrorIs(w.t, err, passwordless.ErrInvalidToken, why)
+	}
+}
+
+var session = passwordless.Issue{Session: true}
+
+// newFaulty makes a world whose store can be told to fail.
+func newFaulty(t *testing.T, change ...func(*passwordless.Config)) (*world, *storetest.Faulty) {
+	var faulty *storetest.Faulty
+	w := newWorld(t, append(change, func(c *passwordless.Config) {
+		faulty = storetest.NewFaulty(c.Store)
+		c.Store = faulty
+	})...)
+	return w, faulty
+}
+
+// typed reports whether an error is one that the documentation names.
+func typed(err error) bool {
+	for _, target := range []error{passwordless.ErrUnavailable, passwordless.ErrUncertain, context.DeadlineExceeded, errBroken,
+		passwordless.ErrConsumed, passwordless.ErrBusy} {
+		if errors.Is(err, target) {
+			return true
+		}
+	}
+	return false
+}
+
+// hs256Client is a client that shares a key with the service.
+func hs256Client(id string) passwordless.Client {
+	keys := secretKeys(id + "-secret")
+	keys.HS256Key = passwordless.RandomKey()
+	return passwordless.Client{ID: id, FirstParty: true, Keys: keys,
+		Tokens: passwordless.TokenPolicy{Algorithm: passwordless.HS256}}
+}
+
+// derived is what the library derives from a key for a use.
+func derived(secret []byte, label string, fields ...string) []byte {
+	mac := hmac.New(sha256.New, secret)
+	for _, f := range append([]string{label}, fields...) {
+		mac.Write(binary.AppendUvarint(nil, uint64(len(f))))
+		mac.Write([]byte(f))
+	}
+	return mac.Sum(nil)
+}
+
+var openid = passwordless.Issue{Tokens: &passwordless.TokenRequest{Scopes: []string{"openid", "offline_access"}, Nonce: "n-1"}}
+
+// ringKey makes a key of a ring with an ID.
+func ringKey(id string) passwordless.RingKey {
+	return passwordless.RingKey{ID: id, Secret: passwordless.RandomKey()}
+}
+
+// start tries to begin a sign-in and returns the refusing limit, if one refuses.
+func (w *world) tryStart(caller passwordless.Caller, ch passwordless.Channel, address string) (passwordless.Started, string) {
+	w.t.Helper()
+	started, err := w.Start(w.t.Context(), w.as("web", caller),
+		passwordless.StartRequest{Channel: ch, Address: passwordless.Address(address)})
+	var limited *passwordless.LimitedError
+	if errors.As(err, &limited) {
+		require.Positive(w.t, limited.RetryAfter)
+		return started, limited.Limit
+	}
+	require.NoError(w.t, err)
+	return started, ""
+}
+
+// address i of a large pool, each in a network of its own.
+func pool(i int) passwordless.Caller {
+	return from(fmt.Sprintf("198.%d.%d.%d", 18+i>>16&1, i>>8&255, i&255))
+}
+
+// startLink begins a sign-in by link and returns the tokens of both links.
+func (w *world) startLink(mode passwordless.SendMode) (started passwordless.Started, link, cancel passwordless.Secret) {
+	w.t.Helper()
+	started, err := w.startWith(home, passwordless.StartRequest{Channel: passwordless.Email, Address: alice, Send: mode,
+		RedirectURI: callback, State: "s 1"})
+	require.NoError(w.t, err)
+	m := w.outbox.last()
+	return started, param(w.t, m.Link), param(w.t, m.Cancel)
+}
+
+func param(t testing.TB, link passwordless.Secret) passwordless.Secret {
+	t.Helper()
+	u, err := url.Parse(link.Reveal())
+	require.NoError(t, err)
+	require.Len(t, u.Query(), 1, "one opaque parameter (LK-12)")
+	return passwordless.Secret(u.Query().Get("t"))
+}
+
+// altered returns a token with another secret.
+func altered(t passwordless.Secret) passwordless.Secret {
+	at := len(t) - 5
+	if t[at] == 'A' {
+		return t[:at] + "B" + t[at+1:]
+	}
+	return t[:at] + "A" + t[at+1:]
+}
+
+var offline = passwordless.Issue{Tokens: &passwordless.TokenRequest{Scopes: []string{"openid", "email", "offline_access"}}}
+
+// inBrowser is the caller with a browser's cookie.
+func inBrowser(c passwordless.Caller) passwordless.Caller {
+	c.Browser = passwordless.Secret(strings.Repeat("A", 43))
+	return c
+}
+
+// parts decodes a token's header and claims without checking anything.
+func parts(t *testing.T, token passwordless.Secret) (header, claims map[string]any) {
+	t.Helper()
+	pieces := strings.Split(token.Reveal(), ".")
+	require.Len(t, pieces, 3)
+	for i, into := range []*map[string]any{&header, &claims} {
+		text, err := base64.RawURLEncoding.DecodeString(pieces[i])
+		require.NoError(t, err)
+		require.NoError(t, json.Unmarshal(text, into))
+	}
+	return header, claims
+}
+
+var errBroken = errors.New("broken")
+
+// brokenUsers knows nobody and cannot make anybody.
+type brokenUsers struct{}
+
+func (brokenUsers) Find(context.Context, string, passwordless.Identifier) (passwordless.User, error) {
+	return passwordless.User{}, passwordless.ErrNoUser
+}
+
+func (brokenUsers) Get(context.Context, string, string) (passwordless.User, error) {
+	return passwordless.User{}, passwordless.ErrNoUser
+}
+
+func (brokenUsers) Create(context.Context, string, passwordless.Identifier) (passwordless.User, error) {
+	return passwordless.User{}, errBroken
+}
+
+func (brokenUsers) ConfirmFirstProof(context.Context, string, string, passwordless.Identifier) (passwordless.User, error) {
+	return passwordless.User{}, errBroken
+}
+
+// A table is an application's own users. refuse, if set, is what ConfirmFirstProof answers.
+type table struct {
+	mu     sync.Mutex // guards all
+	all    map[passwordless.Identifier]passwordless.User
+	refuse error
+}
+
+func newTable() *table { return &table{all: map[passwordless.Identifier]passwordless.User{}} }
+
+func (u *table) Find(_ context.Context, _ string, id passwordless.Identifier) (passwordless.User, error) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if found, ok := u.all[id]; ok {
+		return found, nil
+	}
+	return passwordless.User{}, fmt.Errorf("table: %w", passwordless.ErrNoUser)
+}
+
+func (u *table) Get(_ context.Context, _, userID string) (passwordless.User, error) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	for _, one := range u.all {
+		if one.ID == userID {
+			return one, nil
+		}
+	}
+	return passwordless.User{}, fmt.Errorf("table: %w", passwordless.ErrNoUser)
+}
+
+func (u *table) Create(_ context.Context, _ string, id passwordless.Identifier) (passwordless.User, error) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if _, ok := u.all[id]; !ok {
+		u.all[id] = passwordless.User{ID: fmt.Sprint("u", len(u.all)), Email: id.Address}
+	}
+	return u.all[id], nil
+}
+
+func (u *table) ConfirmFirstProof(_ context.Context, _, _ string, id passwordless.Identifier) (passwordless.User, error) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.refuse != nil {
+		return passwordless.User{}, u.refuse
+	}
+	found := u.all[id]
+	found.EmailVerified = true
+	u.all[id] = found
+	return found, nil
 }

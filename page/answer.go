@@ -12,8 +12,7 @@ import (
 	"github.com/seed62b93bad/passwordless/internal/strict"
 )
 
-// refused reports whether err means that a proof or its account is not accepted. Outside,
-// these are one answer.
+// refused reports whether err means that a proof or its account is not accepted. Outside, these are one answer.
 func refused(err error) bool {
 	var challenge *passwordless.ChallengeError
 	var account *passwordless.AccountError
@@ -44,8 +43,7 @@ func (h *Handler) internal(w http.ResponseWriter, r *http.Request, err error) {
 	h.message(w, r, http.StatusInternalServerError, "unavailable")
 }
 
-// coarse rounds a wait up to minutes of which there are few, so that it tells little about
-// what others did.
+// coarse rounds a wait up to minutes of which there are few, so that it tells little about what others did.
 func coarse(wait time.Duration) int {
 	for _, minutes := range []int{2, 5, 15, 30, 60, 120, 360} {
 		if wait <= time.Duration(minutes)*time.Minute {
@@ -74,31 +72,38 @@ func (h *Handler) showMessage(status int, message string) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) { h.message(w, r, status, message) }
 }
 
-// show writes a page.
+// A sheet is a page before it is written.
+type sheet struct {
+	status int
+	file   string // its template
+	view   View
+	csp    strict.CSP
+}
+
+// show writes a page whose forms lead to the pages' own.
 func (h *Handler) show(w http.ResponseWriter, r *http.Request, status int, file string, v View) {
-	h.write(w, r, status, file, v, h.csp)
+	h.write(w, r, sheet{status, file, v, h.csp})
 }
 
 // write writes a page as a whole or not at all.
-func (h *Handler) write(w http.ResponseWriter, r *http.Request, status int, file string, v View, csp strict.CSP) {
-	v.Base, v.Style = h.opts.Base, h.opts.Base+h.views.styleName
-	v.App = orDefault(v.App, h.opts.AppName)
+func (h *Handler) write(w http.ResponseWriter, r *http.Request, s sheet) {
+	s.view.Base, s.view.Style = h.opts.Base, h.opts.Base+h.views.styleName
+	s.view.App = orDefault(s.view.App, h.opts.AppName)
 	var page bytes.Buffer
-	lang, err := h.views.write(&page, r.Header.Get("Accept-Language"), file, v)
+	lang, err := h.views.write(&page, r.Header.Get("Accept-Language"), s.file, s.view)
 	if err != nil {
 		h.report(r, err)
 		noStore(w.Header())
 		http.Error(w, "Internal Server Error", http.StatusInternalServerError)
 		return
 	}
-	strict.SecureHTML(w.Header(), csp)
+	strict.SecureHTML(w.Header(), s.csp)
 	w.Header().Set("Content-Language", lang)
-	w.WriteHeader(status)
+	w.WriteHeader(s.status)
 	_, _ = w.Write(page.Bytes()) // nobody is left to tell
 }
 
-// redirect answers with status 303, so that the next request is a GET without what this one
-// brought.
+// redirect answers with status 303, so that the next request is a GET without what this one brought.
 func (h *Handler) redirect(w http.ResponseWriter, to string) {
 	noStore(w.Header())
 	w.Header().Set("Location", to)

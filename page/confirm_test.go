@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/seed62b93bad/passwordless"
+	"github.com/seed62b93bad/passwordless/confirm"
 	"github.com/seed62b93bad/passwordless/page"
 )
 
@@ -36,7 +37,8 @@ type fakeStep struct {
 }
 
 func newFakeStep() *fakeStep {
-	return &fakeStep{info: passwordless.LinkInfo{AppName: "Shop", Address: "a***@example.com", SameBrowser: true, RedirectURI: callback}}
+	return &fakeStep{info: passwordless.LinkInfo{AppName: "Shop",
+		Identifier: passwordless.Identifier{Channel: passwordless.Email, Address: alice}, SameBrowser: true, RedirectURI: callback}}
 }
 
 func (s *fakeStep) note(list *[]map[string]string, query map[string]string, caller passwordless.Caller) {
@@ -67,7 +69,7 @@ func (s *fakeStep) calls() (peeks, confirms int) {
 }
 
 // stepWorld is a world with a step at finishPath.
-func stepWorld(t *testing.T, step passwordless.Confirmation, config func(*passwordless.Config)) *world {
+func stepWorld(t *testing.T, step confirm.Confirmation, config func(*passwordless.Config)) *world {
 	t.Helper()
 	w := newWorld(t, config, nil)
 	mux := http.NewServeMux()
@@ -93,7 +95,8 @@ func TestStepIsTakenByItsButton(t *testing.T) {
 	browser := passwordless.Secret(b.cookie("-browser"))
 
 	// The parameters may have the names of the form's own.
-	asked := b.get(finishPath+"?t=sec+ret&nonce=theirs&state=%C3%A5&empty").wants(t, http.StatusOK).has(t, "Sign in to Shop?").has(t, "a***@example.com")
+	asked := b.get(finishPath + "?t=sec+ret&nonce=theirs&state=%C3%A5&empty")
+	asked.wants(t, http.StatusOK).has(t, "Sign in to Shop?").has(t, "a***@example.com")
 	done := b.press(asked).leadsTo(t, callback+"?code=granted&state=s")
 	if done.body != "" || done.Header.Get("Referrer-Policy") != "no-referrer" || done.Header.Get("Cache-Control") != "no-store" {
 		t.Errorf("%v %q", done.Header, done.body)
@@ -200,7 +203,8 @@ func TestForgedStepsAreRefused(t *testing.T) { // LK-2
 		}
 	}
 	victim.do("POST", target, url.Values{"nonce": {"a", "b"}}, nil).wants(t, http.StatusBadRequest)
-	victim.do("POST", target, own, func(r *http.Request) { r.Header.Set("Content-Type", "text/plain") }).wants(t, http.StatusUnsupportedMediaType)
+	text := func(r *http.Request) { r.Header.Set("Content-Type", "text/plain") }
+	victim.do("POST", target, own, text).wants(t, http.StatusUnsupportedMediaType)
 	victim.do("POST", target, url.Values{"nonce": {strings.Repeat("a", 9<<10)}}, nil).wants(t, http.StatusRequestEntityTooLarge)
 	if _, confirms := step.calls(); confirms != 0 {
 		t.Fatalf("Confirm was called %d times", confirms)
@@ -254,7 +258,9 @@ func TestQueryIsReadStrictly(t *testing.T) {
 	if peeks, confirms := step.calls(); peeks+confirms != 0 {
 		t.Errorf("asked %v and %v", step.peeks, step.confirms)
 	}
-	for name, query := range map[string]string{"nothing": "", "64 values": many(64), "16 KiB": "t=" + strings.Repeat("a", 16<<10-2)} {
+	for name, query := range map[string]string{
+		"nothing": "", "64 values": many(64), "16 KiB": "t=" + strings.Repeat("a", 16<<10-2),
+	} {
 		if a := b.press(b.get(finishPath+"?"+query).wants(t, http.StatusOK)); a.StatusCode != http.StatusSeeOther {
 			t.Errorf("%s: status %d", name, a.StatusCode)
 		}
@@ -269,9 +275,10 @@ func TestNothingOfTheQueryIsOnThePage(t *testing.T) {
 		"down":  func(s *fakeStep) { s.peekErr = passwordless.ErrUnavailable },
 	} {
 		step := newFakeStep()
-		step.info.AppName, step.info.Address = `<b>"shop"</b>`, `<i>a***</i>`
+		step.info.AppName, step.info.Identifier.Address = `<b>"shop"</b>`, `a@<i>example</i>`
 		change(step)
-		a := stepWorld(t, step, nil).browser().get(finishPath + "?" + url.Values{"t": {`"><script>alert(1)</script>`}, `"onload=x`: {"y"}}.Encode())
+		query := url.Values{"t": {`"><script>alert(1)</script>`}, `"onload=x`: {"y"}}
+		a := stepWorld(t, step, nil).browser().get(finishPath + "?" + query.Encode())
 		for _, text := range []string{"<script", "alert", "onload", "<b>", "<i>"} {
 			if strings.Contains(a.body, text) {
 				t.Errorf("%s: has %q:\n%s", name, text, a.body)
@@ -288,7 +295,8 @@ func TestStepMayLeadOnToTheClientsOrigins(t *testing.T) { // LK-6
 	step.info.RedirectURI = "https://api.example/callback"
 	step.info.Origins = []string{"https://www.example", "https://evil.example; script-src *", "http://localhost:3000"}
 	rec := ask(w.pages.Confirm(step), "GET", finishPath+"?t=x")
-	want := "default-src 'none'; style-src 'self'; form-action 'self' https://api.example https://www.example http://localhost:3000; frame-ancestors 'none'; base-uri 'none'"
+	want := "default-src 'none'; style-src 'self'; " +
+		"form-action 'self' https://api.example https://www.example http://localhost:3000; frame-ancestors 'none'; base-uri 'none'"
 	if got := rec.Header().Get("Content-Security-Policy"); got != want {
 		t.Errorf("policy %q, want %q", got, want)
 	}
@@ -332,8 +340,9 @@ func TestStepPageIsSealed(t *testing.T) { // LK-6
 		step.info.RedirectURI = redirect
 		rec := ask(w.pages.Confirm(step), "GET", finishPath+"?t=x")
 		for header, want := range map[string]string{
-			"Content-Type":               "text/html; charset=utf-8",
-			"Content-Security-Policy":    "default-src 'none'; style-src 'self'; form-action 'self'" + source + "; frame-ancestors 'none'; base-uri 'none'",
+			"Content-Type": "text/html; charset=utf-8",
+			"Content-Security-Policy": "default-src 'none'; style-src 'self'; form-action 'self'" + source +
+				"; frame-ancestors 'none'; base-uri 'none'",
 			"Referrer-Policy":            "no-referrer",
 			"Cross-Origin-Opener-Policy": "same-origin",
 			"Cache-Control":              "no-store",
@@ -352,7 +361,7 @@ func TestStepPageIsSealed(t *testing.T) { // LK-6
 func TestReturnErrorLeadsBack(t *testing.T) {
 	t.Parallel()
 	const back = callback + "?error=expired&state=s"
-	over := &passwordless.ReturnError{Location: back, Err: &passwordless.ChallengeError{Reason: passwordless.ErrExpired}}
+	over := &confirm.ReturnError{Location: back, Err: &passwordless.ChallengeError{Reason: passwordless.ErrExpired}}
 	if !errors.Is(over, passwordless.ErrExpired) || strings.Contains(over.Error(), "app.example") {
 		t.Errorf("%v", over)
 	}
@@ -363,7 +372,8 @@ func TestReturnErrorLeadsBack(t *testing.T) {
 	step.peekErr, step.confirmErr = over, over
 	for _, a := range []answer{b.get(finishPath + "?t=x"), b.do("HEAD", finishPath+"?t=x", nil, nil), b.press(asked)} {
 		a.leadsTo(t, back)
-		if len(a.Cookies()) != 0 || a.body != "" || a.Header.Get("Referrer-Policy") != "no-referrer" || a.Header.Get("Cache-Control") != "no-store" {
+		if len(a.Cookies()) != 0 || a.body != "" || a.Header.Get("Referrer-Policy") != "no-referrer" ||
+			a.Header.Get("Cache-Control") != "no-store" {
 			t.Errorf("%s: %v %q", a.Request.Method, a.Header, a.body)
 		}
 	}
@@ -374,6 +384,7 @@ func TestReturnErrorLeadsBack(t *testing.T) {
 
 func TestErrorsOfStepsAreThoseOfLinks(t *testing.T) {
 	t.Parallel()
+	const gone, down = "does not work any more", "does not work right now"
 	step := newFakeStep()
 	w := stepWorld(t, step, nil)
 	b := w.browser()
@@ -386,14 +397,14 @@ func TestErrorsOfStepsAreThoseOfLinks(t *testing.T) {
 		status, errors int
 		says           string
 	}{
-		"dead":             {&passwordless.ChallengeError{Reason: passwordless.ErrConsumed}, http.StatusNotFound, 0, "does not work any more"},
-		"unknown":          {&passwordless.ChallengeError{Reason: passwordless.ErrUnknownChallenge}, http.StatusNotFound, 0, "does not work any more"},
-		"account refused":  {&passwordless.AccountError{Status: passwordless.UserBlocked}, http.StatusNotFound, 0, "does not work any more"},
-		"nobody":           {passwordless.ErrNoUser, http.StatusNotFound, 0, "does not work any more"},
+		"dead":             {&passwordless.ChallengeError{Reason: passwordless.ErrConsumed}, http.StatusNotFound, 0, gone},
+		"unknown":          {&passwordless.ChallengeError{Reason: passwordless.ErrUnknownChallenge}, http.StatusNotFound, 0, gone},
+		"account refused":  {&passwordless.AccountError{Status: passwordless.UserBlocked}, http.StatusNotFound, 0, gone},
+		"nobody":           {passwordless.ErrNoUser, http.StatusNotFound, 0, gone},
 		"limited":          {&passwordless.LimitedError{RetryAfter: 3 * time.Minute}, http.StatusTooManyRequests, 0, "Wait 5 minutes"},
-		"store down":       {passwordless.ErrUnavailable, http.StatusServiceUnavailable, 2, "does not work right now"},
-		"anything":         {errors.New("dial tcp 10.1.2.3: boom"), http.StatusServiceUnavailable, 2, "does not work right now"},
-		"a set-up mistake": {&passwordless.InputError{Field: "RedirectURI"}, http.StatusInternalServerError, 2, "does not work right now"},
+		"store down":       {passwordless.ErrUnavailable, http.StatusServiceUnavailable, 2, down},
+		"anything":         {errors.New("dial tcp 10.1.2.3: boom"), http.StatusServiceUnavailable, 2, down},
+		"a set-up mistake": {&passwordless.InputError{Field: "RedirectURI"}, http.StatusInternalServerError, 2, down},
 	} {
 		heard := w.errs.count()
 		step.peekErr, step.confirmErr = row.err, row.err
@@ -421,7 +432,8 @@ func TestPanicOfAStepIs500WithoutSecrets(t *testing.T) {
 	b := w.browser()
 	b.get("/auth/")
 	a := b.press(b.get(finishPath+"?t=x")).wants(t, http.StatusInternalServerError)
-	if strings.Contains(a.body, "secret") || len(a.Cookies()) != 0 || a.Header.Get("Cache-Control") != "no-store" || a.Header.Get("Referrer-Policy") != "no-referrer" {
+	if strings.Contains(a.body, "secret") || len(a.Cookies()) != 0 || a.Header.Get("Cache-Control") != "no-store" ||
+		a.Header.Get("Referrer-Policy") != "no-referrer" {
 		t.Errorf("%v %s", a.Header, a.body)
 	}
 	if w.errs.count() != 1 {
@@ -456,7 +468,9 @@ func TestWiresShareThePagesCookies(t *testing.T) {
 		keep(rec)
 		return rec.Result().Cookies()
 	}
-	for name, v := range map[string]passwordless.Secret{"nothing": "", "short": own[1:], "long": own + "A", "another alphabet": "+" + own[1:], "not canonical": own[1:] + "B"} {
+	for name, v := range map[string]passwordless.Secret{
+		"nothing": "", "short": own[1:], "long": own + "A", "another alphabet": "+" + own[1:], "not canonical": own[1:] + "B",
+	} {
 		if got := kept(func(rw http.ResponseWriter) { w.pages.KeepBrowser(rw, v) }); len(got) != 0 {
 			t.Errorf("%s: kept", name)
 		}
@@ -467,7 +481,8 @@ func TestWiresShareThePagesCookies(t *testing.T) {
 	got := kept(func(rw http.ResponseWriter) { w.pages.KeepBrowser(rw, own); w.pages.KeepDevice(rw, "device") })
 	r := httptest.NewRequest(http.MethodPost, "/oauth/token", nil)
 	for _, c := range got {
-		if !strings.HasPrefix(c.Name, "__Host-passwordless-") || !c.Secure || !c.HttpOnly || c.SameSite != http.SameSiteLaxMode || c.Path != "/" || c.Domain != "" || c.MaxAge <= 0 {
+		if !strings.HasPrefix(c.Name, "__Host-passwordless-") || !c.Secure || !c.HttpOnly || c.SameSite != http.SameSiteLaxMode ||
+			c.Path != "/" || c.Domain != "" || c.MaxAge <= 0 {
 			t.Errorf("cookie %v", c)
 		}
 		r.AddCookie(c)
@@ -487,11 +502,15 @@ type finish struct{ svc *passwordless.Service }
 const finishURL = "https://login.example" + finishPath
 
 func (f *finish) Peek(ctx context.Context, query map[string]string, caller passwordless.Caller) (passwordless.LinkInfo, error) {
-	info, err := f.svc.PeekLink(ctx, passwordless.Secret(query["t"]), caller)
+	by, err := f.svc.Trusted(ctx, "", caller)
+	if err != nil {
+		return passwordless.LinkInfo{}, err
+	}
+	info, err := f.svc.PeekLink(ctx, by, passwordless.Secret(query["t"]))
 	var dead *passwordless.ChallengeError
 	switch {
 	case errors.As(err, &dead) && info.LinkURL == finishURL:
-		return info, &passwordless.ReturnError{Location: info.RedirectURI + "?error=over&state=" + info.State, Err: err}
+		return info, &confirm.ReturnError{Location: info.RedirectURI + "?error=over&state=" + info.State, Err: err}
 	case err == nil && info.LinkURL != finishURL:
 		return info, &passwordless.ChallengeError{Reason: passwordless.ErrUnknownChallenge}
 	}
@@ -503,13 +522,17 @@ func (f *finish) Confirm(ctx context.Context, query map[string]string, caller pa
 	if err != nil {
 		return "", err
 	}
-	l, err := f.svc.RedeemLink(ctx, passwordless.RedeemRequest{Client: info.Client, Token: passwordless.Secret(query["t"]),
-		LinkURL: finishURL, Caller: caller, Grant: passwordless.Grant{Code: &passwordless.AuthorizationRequest{
+	by, err := f.svc.Trusted(ctx, info.Client, caller)
+	if err != nil {
+		return "", err
+	}
+	l, err := f.svc.RedeemLink(ctx, by, passwordless.RedeemRequest{Token: passwordless.Secret(query["t"]), LinkURL: finishURL,
+		Issue: passwordless.Issue{Code: &passwordless.AuthorizationRequest{
 			RedirectURI: info.RedirectURI, Scopes: strings.Fields(info.Params)}}})
 	if err != nil {
 		return "", err
 	}
-	return l.RedirectURI + "?" + url.Values{"code": {l.Code.Reveal()}, "state": {l.State}}.Encode(), nil
+	return l.RedirectURI + "?" + url.Values{"code": {l.AuthorizationCode.Reveal()}, "state": {l.State}}.Encode(), nil
 }
 
 // withShop adds a client that codes are for.
@@ -520,7 +543,8 @@ func withShop(c *passwordless.Config) {
 	}
 	c.SigningKeys = []passwordless.SigningKey{{ID: "1", Key: key}}
 	c.Clients = append(c.Clients.(passwordless.ClientList), passwordless.Client{ID: "shop", Name: "Shop",
-		SecretHashes: []passwordless.SecretHash{passwordless.HashSecret("a secret")}, RedirectURIs: []string{callback}})
+		Keys:    passwordless.ClientKeys{SecretHashes: []passwordless.SecretHash{passwordless.HashClientSecret("a secret")}},
+		Browser: passwordless.ClientBrowser{RedirectURIs: []string{callback}}})
 }
 
 func TestLinkOfAWireEndsInACode(t *testing.T) {
@@ -532,9 +556,9 @@ func TestLinkOfAWireEndsInACode(t *testing.T) {
 	begin := func() (started passwordless.Started, link string) {
 		t.Helper()
 		rec := httptest.NewRecorder()
-		started, err := w.svc.Start(t.Context(), passwordless.StartRequest{Client: "shop", Channel: passwordless.Email, Address: alice,
-			Send: passwordless.SendLink, LinkURL: finishURL, RedirectURI: callback, State: "st", Params: "openid email",
-			Caller: passwordless.Caller{IP: loopback, Browser: passwordless.Secret(b.cookie("-browser"))}})
+		by := w.as("shop", passwordless.Caller{IP: loopback, Browser: passwordless.Secret(b.cookie("-browser"))})
+		started, err := w.svc.Start(t.Context(), by, passwordless.StartRequest{Channel: passwordless.Email, Address: alice,
+			Send: passwordless.SendLink, LinkURL: finishURL, RedirectURI: callback, State: "st", Params: "openid email"})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -551,7 +575,8 @@ func TestLinkOfAWireEndsInACode(t *testing.T) {
 		t.Error("the page shows the whole address")
 	}
 	other := w.browser()
-	other.press(other.get(link).has(t, "another browser")).wants(t, http.StatusOK).has(t, "Enter it where you began to sign in to Shop")
+	shown := other.press(other.get(link).has(t, "another browser"))
+	shown.wants(t, http.StatusOK).has(t, "Enter it where you began to sign in to Shop")
 
 	done := b.press(asked).wants(t, http.StatusSeeOther)
 	to, err := url.Parse(done.Header.Get("Location"))
@@ -561,7 +586,8 @@ func TestLinkOfAWireEndsInACode(t *testing.T) {
 	if _, ok := done.sets("-session"); ok || b.cookie("-browser") != "" {
 		t.Error("sets a session, or keeps the browser")
 	}
-	l, err := w.svc.Exchange(t.Context(), passwordless.ExchangeRequest{Client: "shop", Code: passwordless.Secret(to.Query().Get("code")), RedirectURI: callback})
+	l, err := w.svc.Exchange(t.Context(), w.as("shop", passwordless.Caller{IP: loopback}),
+		passwordless.ExchangeRequest{Code: passwordless.Secret(to.Query().Get("code")), RedirectURI: callback})
 	if err != nil || l.Identifier.Address != alice || l.Tokens == nil || l.Tokens.ID == "" {
 		t.Errorf("the code gives nothing: %v", err)
 	}
@@ -582,8 +608,8 @@ func TestLinkOfThePagesIsUnknownToAWire(t *testing.T) {
 	w := stepWorld(t, f, withShop)
 	f.svc = w.svc
 	b := w.browser()
-	_, err := w.svc.Start(t.Context(), passwordless.StartRequest{Client: "shop", Channel: passwordless.Email, Address: alice,
-		Send: passwordless.SendLink, RedirectURI: callback, Caller: passwordless.Caller{IP: loopback}})
+	_, err := w.svc.Start(t.Context(), w.as("shop", passwordless.Caller{IP: loopback}), passwordless.StartRequest{
+		Channel: passwordless.Email, Address: alice, Send: passwordless.SendLink, RedirectURI: callback})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,6 +1,7 @@
 package page
 
 import (
+	"cmp"
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
@@ -35,9 +36,19 @@ const (
 	deviceLife  = 180 * 24 * time.Hour // as long as the Service knows a device
 	browserLife = 24 * time.Hour
 	flowLife    = time.Hour
+	longestLife = 400 * 24 * time.Hour // of any cookie, to browsers
 )
 
-func newCookies(o Options, sessionLife time.Duration) cookies {
+// sessionLife is how long a client's session can last, if it is used.
+func sessionLife(c passwordless.Client, p passwordless.SessionPolicy) time.Duration {
+	if cmp.Or(c.Sessions.Expiry, p.Expiry) == passwordless.Sliding {
+		return longestLife
+	}
+	return cmp.Or(c.Sessions.Absolute, p.Absolute)
+}
+
+// newCookies returns the cookies; the life of our session's is for the client to say.
+func newCookies(o Options) cookies {
 	prefix := "__Host-"
 	if o.InsecureCookies {
 		prefix = ""
@@ -46,7 +57,7 @@ func newCookies(o Options, sessionLife time.Duration) cookies {
 		return cookie{prefix + o.CookieName + suffix, life, !o.InsecureCookies}
 	}
 	return cookies{
-		session: named("-session", sessionLife),
+		session: named("-session", 0),
 		device:  named("-device", deviceLife),
 		browser: named("-browser", browserLife),
 		flow:    named("-flow", flowLife),
@@ -62,8 +73,7 @@ func isCookieName(s string) bool {
 	return len(s) >= 1 && len(s) <= 32
 }
 
-// get returns the cookie's value, "" if there is none. Of two with one name neither counts:
-// one of them is somebody else's.
+// get returns the cookie's value, "" if there is none. Of two with one name neither counts: one of them is somebody else's.
 func (c cookie) get(r *http.Request) string {
 	all := r.CookiesNamed(c.name)
 	if len(all) != 1 || len(all[0].Value) > 1024 {
@@ -113,8 +123,8 @@ func (h *Handler) ensureBrowser(w http.ResponseWriter, r *http.Request) string {
 	return v
 }
 
-// A flow is the challenge whose code is awaited. It is as the browser sent it: its own
-// business alone, and shown to nobody else.
+// A flow is the challenge whose code is awaited. It is as the browser sent it: its own business alone, and shown to
+// nobody else.
 type flow struct {
 	handle  passwordless.Secret
 	channel passwordless.Channel
@@ -135,9 +145,9 @@ func (h *Handler) flow(r *http.Request) (flow, bool) {
 	return f, err == nil && f.handle != ""
 }
 
-// KeepBrowser gives the browser the value of Started.Browser to keep, in the cookie of the pages, so that the link of a start
-// that a wire of the pages' host made finishes there. That start's Caller must be Handler.Caller, or the browser loses what it
-// has: the forms that it has open, and earlier links. Anything but such a value is not kept.
+// KeepBrowser gives the browser the value of Started.Browser to keep, in the cookie of the pages, so that the link of a
+// start that a wire of the pages' host made finishes there. That start's Caller must be Handler.Caller, or the browser
+// loses what it has: the forms that it has open, and earlier links. Anything but such a value is not kept.
 func (h *Handler) KeepBrowser(w http.ResponseWriter, browser passwordless.Secret) {
 	if v := browser.Reveal(); isBrowser(v) {
 		h.cookies.browser.set(w, v)
@@ -151,8 +161,8 @@ func (h *Handler) KeepDevice(w http.ResponseWriter, device passwordless.Secret) 
 	}
 }
 
-// Caller tells the Service where a request came from: its address, by Options.TrustedProxies, and the values of KeepBrowser
-// and KeepDevice that it brought; "" for one that it did not, or that is there twice.
+// Caller tells the Service where a request came from: its address, by Options.TrustedProxies, and the values of
+// KeepBrowser and KeepDevice that it brought; "" for one that it did not, or that is there twice.
 func (h *Handler) Caller(r *http.Request) passwordless.Caller {
 	return passwordless.Caller{
 		IP:      h.proxies.ClientIP(r),
@@ -161,8 +171,13 @@ func (h *Handler) Caller(r *http.Request) passwordless.Caller {
 	}
 }
 
-// nonce binds a form to a secret cookie of the browser that it was shown to. A page of
-// another origin can make the browser send the cookie, but not read it, and so not this.
+// asker is who asks the Service: the pages, for their client, or for none where what is asked for names it.
+func (h *Handler) asker(r *http.Request, client string) (passwordless.Requester, error) {
+	return h.svc.Trusted(r.Context(), client, h.Caller(r))
+}
+
+// nonce binds a form to a secret cookie of the browser that it was shown to. A page of another origin can make the
+// browser send the cookie, but not read it, and so not this.
 func nonce(cookie string, form ...string) string {
 	mac := hmac.New(sha256.New, []byte(cookie))
 	mac.Write([]byte("page nonce\x00" + strings.Join(form, "\x00")))
@@ -175,9 +190,8 @@ func nonceMatches(given, cookie string, form ...string) bool {
 
 // ownOrigin reports whether a POST is not known to come from another origin.
 //
-// Our pages send no referrer, and therefore browsers from before Sec-Fetch-Site send "Origin:
-// null" with our own forms (Fetch, "append a request Origin header"). That says no more than
-// no Origin at all, so then the nonce alone decides.
+// Our pages send no referrer, and therefore browsers from before Sec-Fetch-Site send "Origin: null" with our own forms
+// (Fetch, "append a request Origin header"). That says no more than no Origin at all, so then the nonce alone decides.
 func (h *Handler) ownOrigin(r *http.Request) bool {
 	if r.Header.Get("Sec-Fetch-Site") == "" && r.Header.Get("Origin") == "null" {
 		return true

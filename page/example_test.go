@@ -5,6 +5,7 @@ import (
 	"net/http"
 
 	"github.com/seed62b93bad/passwordless"
+	"github.com/seed62b93bad/passwordless/confirm"
 	"github.com/seed62b93bad/passwordless/page"
 )
 
@@ -26,8 +27,8 @@ func ExampleNew() {
 
 // A wire's links lead to a path of its own, on the pages' host.
 func ExampleHandler_Confirm() {
-	var finish passwordless.Confirmation // of the wire
-	var pages *page.Handler              // from page.New
+	var finish confirm.Confirmation // of the wire
+	var pages *page.Handler         // from page.New
 	mux := http.NewServeMux()
 	mux.Handle("/auth/", pages)
 	mux.Handle("/passwordless/verify_redirect", pages.Confirm(finish))

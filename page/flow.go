@@ -24,8 +24,8 @@ func (h *Handler) showStart(w http.ResponseWriter, r *http.Request) {
 	h.askAddress(w, r, http.StatusOK, View{Channel: h.channel(q.get("channel")), Next: q.get("next")})
 }
 
-// askAddress shows the form for an address. Its GET and its POST share the browser
-// cookie, so that a form submitted twice at once is one start.
+// askAddress shows the form for an address. Its GET and its POST share the browser cookie, so that a form submitted
+// twice at once is one start.
 func (h *Handler) askAddress(w http.ResponseWriter, r *http.Request, status int, v View) {
 	v.Nonce = nonce(h.ensureBrowser(w, r), formStart)
 	v.Next = localOr(v.Next, "")
@@ -51,16 +51,20 @@ func (h *Handler) genuine(w http.ResponseWriter, r *http.Request, f fields) bool
 	return false
 }
 
-// start sends a message and goes on to its code. Addresses that somebody has and that nobody has are
-// answered alike.
+// start sends a message and goes on to its code. Addresses that somebody has and that nobody has are answered alike.
 func (h *Handler) start(w http.ResponseWriter, r *http.Request, f fields) {
 	if !h.genuine(w, r, f) {
 		return
 	}
+	by, err := h.asker(r, h.opts.Client)
+	if err != nil {
+		h.fail(w, r, err)
+		return
+	}
 	v := View{Channel: h.channel(f.get("channel")), Address: strings.Trim(f.get("address"), " \t\r\n"), Next: f.get("next")}
-	started, err := h.svc.Start(r.Context(), passwordless.StartRequest{
-		Client: h.opts.Client, Channel: v.Channel, Address: v.Address, Send: h.sendMode(v.Channel),
-		Languages: r.Header.Get("Accept-Language"), State: localOr(v.Next, ""), Caller: h.Caller(r)})
+	started, err := h.svc.Start(r.Context(), by, passwordless.StartRequest{
+		Channel: v.Channel, Address: passwordless.Address(v.Address), Send: h.sendMode(v.Channel),
+		Languages: r.Header.Get("Accept-Language"), State: localOr(v.Next, "")})
 	lost, err := h.handover(r, err)
 	var input *passwordless.InputError
 	switch {
@@ -78,8 +82,8 @@ func (h *Handler) start(w http.ResponseWriter, r *http.Request, f fields) {
 	}
 }
 
-// handover tells whether the message was surely not handed over, and takes that from err. One that
-// may have been is taken for sent: the page after it deals with messages that do not come.
+// handover tells whether the message was surely not handed over, and takes that from err. One that may have been is
+// taken for sent: the page after it deals with messages that do not come.
 func (h *Handler) handover(r *http.Request, err error) (lost bool, rest error) {
 	var delivery *passwordless.DeliveryError
 	if !errors.As(err, &delivery) {
@@ -118,18 +122,32 @@ func (h *Handler) askCode(w http.ResponseWriter, r *http.Request, status int, f 
 	h.show(w, r, status, "code.html", v)
 }
 
-// enterCode judges a code. Whatever is wrong with it or with its challenge looks alike.
-func (h *Handler) enterCode(w http.ResponseWriter, r *http.Request, form fields) {
+// underway returns the flow that a form of the browser belongs to, and who asks. If it reports false, it has answered.
+func (h *Handler) underway(w http.ResponseWriter, r *http.Request, form fields) (flow, passwordless.Requester, bool) {
 	if !h.genuine(w, r, form) {
-		return
+		return flow{}, passwordless.Requester{}, false
 	}
 	f, ok := h.flow(r)
 	if !ok {
 		h.redirect(w, h.opts.Base)
+		return flow{}, passwordless.Requester{}, false
+	}
+	by, err := h.asker(r, h.opts.Client)
+	if err != nil {
+		h.fail(w, r, err)
+		return flow{}, passwordless.Requester{}, false
+	}
+	return f, by, true
+}
+
+// enterCode judges a code. Whatever is wrong with it or with its challenge looks alike.
+func (h *Handler) enterCode(w http.ResponseWriter, r *http.Request, form fields) {
+	f, by, ok := h.underway(w, r, form)
+	if !ok {
 		return
 	}
-	l, err := h.svc.Verify(r.Context(), passwordless.VerifyRequest{Client: h.opts.Client, Handle: f.handle,
-		Code: passwordless.Secret(form.get("code")), Caller: h.Caller(r), Grant: h.opts.Grant})
+	l, err := h.svc.Verify(r.Context(), by, passwordless.VerifyRequest{Handle: f.handle,
+		Code: passwordless.Secret(form.get("code")), Issue: h.opts.Issue})
 	switch {
 	case err == nil:
 		h.finish(w, r, l)
@@ -142,16 +160,11 @@ func (h *Handler) enterCode(w http.ResponseWriter, r *http.Request, form fields)
 
 // resend sends the message again and goes back to the code.
 func (h *Handler) resend(w http.ResponseWriter, r *http.Request, form fields) {
-	if !h.genuine(w, r, form) {
-		return
-	}
-	f, ok := h.flow(r)
+	f, by, ok := h.underway(w, r, form)
 	if !ok {
-		h.redirect(w, h.opts.Base)
 		return
 	}
-	_, err := h.svc.Resend(r.Context(), passwordless.ResendRequest{
-		Client: h.opts.Client, Handle: f.handle, Caller: h.Caller(r)})
+	_, err := h.svc.Resend(r.Context(), by, f.handle)
 	lost, err := h.handover(r, err)
 	switch {
 	case lost:

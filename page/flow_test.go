@@ -101,7 +101,10 @@ func TestWrongAddressIsSaidAndKept(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, nil, nil)
 	b := w.browser()
-	for _, typed := range []string{"", "alice", "alice@", "a@b@c", "<script>alert(1)</script>@x.example", `"><img src=x>@example.com`, strings.Repeat("a", 400) + "@example.com"} {
+	for _, typed := range []string{
+		"", "alice", "alice@", "a@b@c", "<script>alert(1)</script>@x.example", `"><img src=x>@example.com`,
+		strings.Repeat("a", 400) + "@example.com",
+	} {
 		form := b.get("/auth/?next=/account")
 		again := b.submit(form, "/auth/", url.Values{"address": {typed}}).wants(t, http.StatusUnprocessableEntity)
 		again.has(t, "We cannot send to that e-mail address")
@@ -117,14 +120,14 @@ func TestWrongAddressIsSaidAndKept(t *testing.T) {
 	}
 }
 
-// Wrong, malformed, used up, expired, cancelled and unknown codes, and codes of accounts that may not
-// sign in, are one answer.
-func TestRefusedCodesLookAlike(t *testing.T) {
-	t.Parallel()
-	wrong := func(code string) string {
-		n, _ := strconv.Atoi(code)
-		return strconv.Itoa((n+1)%900000 + 100000)
-	}
+// wrong is another code of six digits.
+func wrong(code string) string {
+	n, _ := strconv.Atoi(code)
+	return strconv.Itoa((n+1)%900000 + 100000)
+}
+
+// refusals are ways to a code that is refused.
+func refusals(t *testing.T) map[string]func(w *world, b *browser, waiting answer) answer {
 	cases := map[string]func(w *world, b *browser, waiting answer) answer{
 		"wrong": func(w *world, b *browser, waiting answer) answer {
 			return b.enter(waiting, wrong(w.box.last(t).Code.Reveal()))
@@ -157,14 +160,22 @@ func TestRefusedCodesLookAlike(t *testing.T) {
 		},
 		"cancelled": func(w *world, b *browser, waiting answer) answer {
 			token := passwordless.Secret(strings.SplitN(w.box.last(t).Cancel.Reveal(), "t=", 2)[1])
-			caller := passwordless.Caller{IP: loopback}
-			if err := w.svc.Cancel(t.Context(), token, caller); err != nil {
+			if err := w.svc.Cancel(t.Context(), w.as("", passwordless.Caller{IP: loopback}), token); err != nil {
+				t.Fatal(err)
+			}
+			return b.enter(waiting, w.box.last(t).Code.Reveal())
+		},
+		"revoked": func(w *world, b *browser, waiting answer) answer {
+			u, err := w.svc.Directory().Add(t.Context(), "", passwordless.User{Email: alice})
+			if err = errors.Join(err, w.svc.RevokeUser(t.Context(), "", u.ID)); err != nil {
 				t.Fatal(err)
 			}
 			return b.enter(waiting, w.box.last(t).Code.Reveal())
 		},
 	}
-	for name, status := range map[string]passwordless.UserStatus{"locked": passwordless.UserLocked, "expired account": passwordless.UserExpired, "blocked": passwordless.UserBlocked} {
+	for name, status := range map[string]passwordless.UserStatus{
+		"locked": passwordless.UserLocked, "expired account": passwordless.UserExpired, "blocked": passwordless.UserBlocked,
+	} {
 		cases[name] = func(w *world, b *browser, waiting answer) answer {
 			if _, err := w.svc.Directory().Add(t.Context(), "", passwordless.User{Email: alice, Status: status}); err != nil {
 				t.Fatal(err)
@@ -172,8 +183,15 @@ func TestRefusedCodesLookAlike(t *testing.T) {
 			return b.enter(waiting, w.box.last(t).Code.Reveal())
 		}
 	}
+	return cases
+}
+
+// Wrong, malformed, used up, expired, cancelled, revoked and unknown codes, and codes of accounts that may not sign in,
+// are one answer.
+func TestRefusedCodesLookAlike(t *testing.T) {
+	t.Parallel()
 	var first, name string
-	for n, refuse := range cases {
+	for n, refuse := range refusals(t) {
 		w := newWorld(t, nil, nil)
 		b := w.browser()
 		a := refuse(w, b, b.start(alice, "")).wants(t, http.StatusUnprocessableEntity)
@@ -189,16 +207,16 @@ func TestRefusedCodesLookAlike(t *testing.T) {
 	}
 }
 
-// Where sign-up is closed, addresses that somebody has and that nobody has are one answer, even
-// when the transport fails.
+// Where sign-up is closed, addresses that somebody has and that nobody has are one answer, even when the transport fails.
 func TestStartsLookAlike(t *testing.T) {
 	t.Parallel()
 	closed := func(c *passwordless.Config) {
 		list := c.Clients.(passwordless.ClientList)
-		list[0].SignUp = passwordless.ClosedSignUp
+		list[0].ClosedSignUp = true
 	}
 	w := newWorld(t, closed, nil)
-	if _, err := w.svc.Directory().Create(t.Context(), "", passwordless.Identifier{Channel: passwordless.Email, Address: alice}); err != nil {
+	id := passwordless.Identifier{Channel: passwordless.Email, Address: alice}
+	if _, err := w.svc.Directory().Create(t.Context(), "", id); err != nil {
 		t.Fatal(err)
 	}
 	look := func(address string) string {
@@ -231,7 +249,8 @@ func TestMessageThatCannotBeSent(t *testing.T) {
 	b := w.browser()
 	form := b.get("/auth/")
 	w.box.fail = passwordless.ErrNotAccepted
-	again := b.submit(form, "/auth/", url.Values{"address": {alice}}).wants(t, http.StatusServiceUnavailable).has(t, "could not be sent")
+	again := b.submit(form, "/auth/", url.Values{"address": {alice}})
+	again.wants(t, http.StatusServiceUnavailable).has(t, "could not be sent")
 	if again.form(t, "/auth/", nil).Get("address") != alice || b.cookie("-flow") != "" {
 		t.Error("the form forgot the address, or the flow goes on")
 	}
@@ -299,8 +318,8 @@ func TestCodeWithoutAFlowBeginsAgain(t *testing.T) {
 func TestLimitsAre429(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, func(c *passwordless.Config) {
-		c.Policy.Guesses = passwordless.Limit{Count: 2, Per: 5 * time.Minute}
-		c.Policy.Starts = []passwordless.Limit{{Count: 2, Per: 10 * time.Minute}}
+		c.Policy.Limits.Guesses = passwordless.Limit{Count: 2, Per: 5 * time.Minute}
+		c.Policy.Limits.Starts = []passwordless.Limit{{Count: 2, Per: 10 * time.Minute}}
 	}, nil)
 	b := w.browser()
 	waiting := b.start(alice, "")
@@ -324,7 +343,8 @@ func TestLimitsAre429(t *testing.T) {
 func TestFailingStoreIs503AndNeverALogin(t *testing.T) {
 	t.Parallel()
 	for name, fault := range map[string]error{
-		"unavailable": passwordless.ErrUnavailable, "uncertain": passwordless.ErrUncertain, "anything": errors.New("dial tcp 10.1.2.3: boom"),
+		"unavailable": passwordless.ErrUnavailable, "uncertain": passwordless.ErrUncertain,
+		"anything": errors.New("dial tcp 10.1.2.3: boom"),
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -148,13 +148,12 @@ func newService(t *testing.T, change func(*passwordless.Config)) (*passwordless.
 	cfg := passwordless.Config{
 		Issuer: "https://login.example/", PageURL: pageURL, AppName: "Example",
 		Store: w.store, Sender: w.box, Clock: w.clock,
-		Keys:     []passwordless.RingKey{{ID: "1", Secret: passwordless.RandomKey()}},
-		IndexKey: passwordless.RandomKey(),
+		Hasher: passwordless.NewKeyring(passwordless.RandomKey(), passwordless.RingKey{ID: "1", Secret: passwordless.RandomKey()}),
 		Clients: passwordless.ClientList{
 			{ID: "web", Public: true, Channels: []passwordless.Channel{passwordless.Email, passwordless.SMS}},
 			{ID: "other", Public: true, Name: "Other"},
 		},
-		Policy: passwordless.Policy{SMSCountries: []int{47}},
+		Policy: passwordless.Policy{SMS: passwordless.SMSPolicy{Countries: []int{47}}},
 	}
 	if change != nil {
 		change(&cfg)
@@ -189,6 +188,16 @@ func newWorld(t *testing.T, config func(*passwordless.Config), options func(*pag
 	return w
 }
 
+// as is a client whose request the application vouches for; "" is none.
+func (w *world) as(client string, caller passwordless.Caller) passwordless.Requester {
+	w.t.Helper()
+	by, err := w.svc.Trusted(w.t.Context(), client, caller)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return by
+}
+
 func account(w http.ResponseWriter, r *http.Request) {
 	s, ok := page.SessionFrom(r.Context())
 	if !ok {
@@ -211,7 +220,8 @@ func (w *world) browser() *browser {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: w.server.Client().Transport.(*http.Transport).TLSClientConfig.RootCAs}}
+	trusting := w.server.Client().Transport.(*http.Transport)
+	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: trusting.TLSClientConfig.RootCAs}}
 	w.t.Cleanup(transport.CloseIdleConnections)
 	return &browser{t: w.t, base: w.server.URL, jar: jar, client: &http.Client{Jar: jar, Transport: transport,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}}

@@ -1,16 +1,15 @@
 package page
 
 import (
-	"context"
 	"errors"
 	"net/http"
 
 	"github.com/seed62b93bad/passwordless"
+	"github.com/seed62b93bad/passwordless/confirm"
 )
 
-// The labels of the nonces of a link's forms, beside the link's token. A browser that did
-// not ask for the link has no cookie to bind them to. It needs none: all that such a form
-// can do, the token alone allows, and it is no session.
+// The labels of the nonces of a link's forms, beside the link's token. A browser that did not ask for the link has no
+// cookie to bind them to. It needs none: all that such a form can do, the token alone allows, and it is no session.
 const (
 	formLink   = "link"
 	formCancel = "cancel"
@@ -23,16 +22,16 @@ func (h *Handler) showLink(w http.ResponseWriter, r *http.Request) {
 
 // showCancel asks whether to end a sign-in that somebody else began, with whatever client.
 func (h *Handler) showCancel(w http.ResponseWriter, r *http.Request) {
-	h.askLink(w, r, h.svc.PeekLink, "cancel.html", formCancel)
+	h.askLink(w, r, h.peekAny, "cancel.html", formCancel)
 }
 
-// A peekFunc tells what a link is for, as Service.PeekLink does.
-type peekFunc func(context.Context, passwordless.Secret, passwordless.Caller) (passwordless.LinkInfo, error)
+// A peekFunc tells what the link with a token is for.
+type peekFunc func(*http.Request, passwordless.Secret) (passwordless.LinkInfo, error)
 
 // askLink shows what a link is for.
 func (h *Handler) askLink(w http.ResponseWriter, r *http.Request, peek peekFunc, file, form string) {
 	t := query(r).get("t")
-	info, err := peek(r.Context(), passwordless.Secret(t), h.Caller(r))
+	info, err := peek(r, passwordless.Secret(t))
 	if err != nil {
 		h.refuse(w, r, err)
 		return
@@ -44,18 +43,30 @@ func (h *Handler) askLink(w http.ResponseWriter, r *http.Request, peek peekFunc,
 
 // question is what a page asks about a link or a step.
 func question(info passwordless.LinkInfo) View {
-	return View{App: info.AppName, Address: info.Address, SameBrowser: info.SameBrowser}
+	return View{App: info.AppName, Address: info.Identifier.String(), SameBrowser: info.SameBrowser}
 }
 
-// peekOwn is PeekLink for links that lead here: one of another client, or one that leads elsewhere, is as unknown as
+// peekAny is a peekFunc for links of whatever client.
+func (h *Handler) peekAny(r *http.Request, t passwordless.Secret) (passwordless.LinkInfo, error) {
+	by, err := h.asker(r, "")
+	if err != nil {
+		return passwordless.LinkInfo{}, err
+	}
+	return h.svc.PeekLink(r.Context(), by, t)
+}
+
+// peekOwn is a peekFunc for links that lead here: one of another client, or one that leads elsewhere, is as unknown as
 // one that never was.
-func (h *Handler) peekOwn(ctx context.Context, t passwordless.Secret, caller passwordless.Caller) (passwordless.LinkInfo, error) {
-	info, err := h.svc.PeekLink(ctx, t, caller)
+func (h *Handler) peekOwn(r *http.Request, t passwordless.Secret) (passwordless.LinkInfo, error) {
+	info, err := h.peekAny(r, t)
 	if err == nil && (info.Client != h.opts.Client || info.LinkURL != "") {
-		return passwordless.LinkInfo{}, &passwordless.ChallengeError{Reason: passwordless.ErrUnknownChallenge}
+		return passwordless.LinkInfo{}, errUnknown
 	}
 	return info, err
 }
+
+// errUnknown is the error of a link that never was.
+var errUnknown = &passwordless.ChallengeError{Reason: passwordless.ErrUnknownChallenge}
 
 // redeem signs in where the link was asked for, and elsewhere shows the code to type there.
 func (h *Handler) redeem(w http.ResponseWriter, r *http.Request, f fields) {
@@ -64,8 +75,14 @@ func (h *Handler) redeem(w http.ResponseWriter, r *http.Request, f fields) {
 		h.message(w, r, http.StatusForbidden, "refused")
 		return
 	}
-	l, err := h.svc.RedeemLink(r.Context(), passwordless.RedeemRequest{
-		Client: h.opts.Client, Token: passwordless.Secret(t), Caller: h.Caller(r), Grant: h.opts.Grant})
+	by, err := h.asker(r, h.opts.Client)
+	if errors.Is(err, passwordless.ErrUnknownClient) { // the links of a client that is gone lead nowhere
+		err = errUnknown
+	}
+	var l passwordless.Login
+	if err == nil {
+		l, err = h.svc.RedeemLink(r.Context(), by, passwordless.RedeemRequest{Token: passwordless.Secret(t), Issue: h.opts.Issue})
+	}
 	if err != nil {
 		h.refuse(w, r, err)
 		return
@@ -80,7 +97,11 @@ func (h *Handler) cancel(w http.ResponseWriter, r *http.Request, f fields) {
 		h.message(w, r, http.StatusForbidden, "refused")
 		return
 	}
-	if err := h.svc.Cancel(r.Context(), passwordless.Secret(t), h.Caller(r)); err != nil {
+	by, err := h.asker(r, "")
+	if err == nil {
+		err = h.svc.Cancel(r.Context(), by, passwordless.Secret(t))
+	}
+	if err != nil {
 		h.refuse(w, r, err)
 		return
 	}
@@ -89,7 +110,7 @@ func (h *Handler) cancel(w http.ResponseWriter, r *http.Request, f fields) {
 
 // refuse answers the error of a link or of a step.
 func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, err error) {
-	var back *passwordless.ReturnError
+	var back *confirm.ReturnError
 	var other *passwordless.OtherBrowserError
 	switch {
 	case errors.As(err, &back):

@@ -71,7 +71,9 @@ func TestScannersUseNothingUp(t *testing.T) {
 		}
 		scan("OPTIONS", target, nil)
 		scan("GET", target, map[string]string{"Purpose": "prefetch", "Sec-Purpose": "prefetch;prerender"})
-		scan("GET", target, map[string]string{"User-Agent": "Mozilla/5.0 (Windows NT 10.0; Win64; x64) Chrome/140.0 Safari/537.36", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Site": "none"})
+		scan("GET", target, map[string]string{
+			"User-Agent":     "Mozilla/5.0 (Windows NT 10.0; Win64; x64) Chrome/140.0 Safari/537.36",
+			"Sec-Fetch-Mode": "navigate", "Sec-Fetch-Site": "none"})
 		for _, method := range []string{"PUT", "DELETE", "PATCH"} {
 			scan(method, target, nil)
 		}
@@ -79,8 +81,8 @@ func TestScannersUseNothingUp(t *testing.T) {
 	b.submit(b.get(path(t, m.Link)), "/auth/link", nil).leadsTo(t, "/home")
 }
 
-// A link opened elsewhere signs in neither there nor where the sign-in began: it shows a code that
-// a person carries over by hand.
+// A link opened elsewhere signs in neither there nor where the sign-in began: it shows a code that a person carries
+// over by hand.
 func TestLinkElsewhereShowsACodeForTheFirstBrowser(t *testing.T) {
 	t.Parallel()
 	for _, mode := range []passwordless.SendMode{passwordless.SendLink, passwordless.SendBoth} {
@@ -129,9 +131,12 @@ func TestLinkOfAnAttackerSignsNobodyIn(t *testing.T) {
 
 	form := asked.form(t, "/auth/link", nil)
 	for name, change := range map[string]func(*http.Request){
-		"cross-site":                   func(r *http.Request) { r.Header.Set("Sec-Fetch-Site", "cross-site") },
-		"same-site":                    func(r *http.Request) { r.Header.Set("Sec-Fetch-Site", "same-site") },
-		"another origin":               func(r *http.Request) { r.Header.Del("Sec-Fetch-Site"); r.Header.Set("Origin", "https://evil.example") },
+		"cross-site": func(r *http.Request) { r.Header.Set("Sec-Fetch-Site", "cross-site") },
+		"same-site":  func(r *http.Request) { r.Header.Set("Sec-Fetch-Site", "same-site") },
+		"another origin": func(r *http.Request) {
+			r.Header.Del("Sec-Fetch-Site")
+			r.Header.Set("Origin", "https://evil.example")
+		},
 		"no origin, attacker's nonce":  func(r *http.Request) { r.Header.Del("Sec-Fetch-Site"); r.Header.Del("Origin") },
 		"own origin, attacker's nonce": func(*http.Request) {},
 	} {
@@ -165,13 +170,20 @@ func TestDeadLinksLookAlike(t *testing.T) {
 	spoilt := fresh[:len(fresh)-3] + "AAA"
 	for _, target := range []string{
 		path(t, used.Link), path(t, cancelled.Link), path(t, expired.Link), spoilt, fresh[:len(fresh)-1],
-		"/auth/link", "/auth/link?t=", "/auth/link?t=x", "/auth/link?t=a&t=b", "/auth/link?t=%ff", "/auth/link?t=" + strings.Repeat("A", 10_000),
+		"/auth/link", "/auth/link?t=", "/auth/link?t=x", "/auth/link?t=a&t=b", "/auth/link?t=%ff",
+		"/auth/link?t=" + strings.Repeat("A", 10_000),
 		"/auth/cancel", "/auth/cancel?t=x", path(t, used.Cancel), path(t, cancelled.Cancel),
 	} {
 		dead = append(dead, b.get(target).wants(t, http.StatusNotFound).has(t, "Start again").body)
 	}
 	asked := b.get(fresh)
 	w.clock.move(11 * time.Minute)
+	dead = append(dead, b.submit(asked, "/auth/link", nil).wants(t, http.StatusNotFound).body)
+	asked = b.get(path(t, begin().Link))
+	u, err := w.svc.Directory().Find(t.Context(), "", passwordless.Identifier{Channel: passwordless.Email, Address: alice})
+	if err = errors.Join(err, w.svc.RevokeUser(t.Context(), "", u.ID)); err != nil {
+		t.Fatal(err)
+	}
 	dead = append(dead, b.submit(asked, "/auth/link", nil).wants(t, http.StatusNotFound).body)
 	for i, body := range dead {
 		if body != dead[0] {
@@ -223,8 +235,8 @@ func TestHostileHostsLeaveLinksUnchanged(t *testing.T) {
 	}
 }
 
-// A link of another client of the same service is unknown here, and stays as it is. "This was not me" of its messages leads
-// here all the same.
+// A link of another client of the same service is unknown here, and stays as it is. "This was not me" of its messages
+// leads here all the same.
 func TestLinkOfAnotherClientIsUntouched(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, nil, func(o *page.Options) {
@@ -240,8 +252,9 @@ func TestLinkOfAnotherClientIsUntouched(t *testing.T) {
 	here.get("/auth/")
 	there := *here // the same cookies, so the same nonces
 	there.base = server.URL
-	_, err = w.svc.Start(t.Context(), passwordless.StartRequest{Client: "other", Channel: passwordless.Email, Address: alice,
-		Send: passwordless.SendLink, Caller: passwordless.Caller{IP: loopback, Browser: passwordless.Secret(here.cookie("-browser"))}})
+	by := w.as("other", passwordless.Caller{IP: loopback, Browser: passwordless.Secret(here.cookie("-browser"))})
+	_, err = w.svc.Start(t.Context(), by, passwordless.StartRequest{
+		Channel: passwordless.Email, Address: alice, Send: passwordless.SendLink})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -262,20 +275,21 @@ func TestLinkOfAnotherClientIsUntouched(t *testing.T) {
 
 func TestCancelWorksForEveryClientsMessages(t *testing.T) {
 	t.Parallel()
-	for name, req := range map[string]passwordless.StartRequest{
-		"another client":         {Client: "other"},
-		"a link that leads away": {Client: "web", LinkURL: "https://login.example/finish"},
+	for name, row := range map[string]struct{ client, linkURL string }{
+		"another client":         {"other", ""},
+		"a link that leads away": {"web", "https://login.example/finish"},
 	} {
 		w := newWorld(t, nil, nil)
-		req.Channel, req.Address, req.Send, req.Caller.IP = passwordless.Email, alice, passwordless.SendBoth, loopback
-		started, err := w.svc.Start(t.Context(), req)
+		by := w.as(row.client, passwordless.Caller{IP: loopback})
+		started, err := w.svc.Start(t.Context(), by, passwordless.StartRequest{Channel: passwordless.Email, Address: alice,
+			Send: passwordless.SendBoth, LinkURL: row.linkURL})
 		if err != nil {
 			t.Fatal(err)
 		}
 		m, owner := w.box.last(t), w.browser()
 		asked := owner.get(path(t, m.Cancel)).wants(t, http.StatusOK).has(t, "sign in to "+m.AppName).has(t, "a***@example.com")
 		owner.submit(asked, "/auth/cancel", nil).leadsTo(t, "/auth/cancelled")
-		_, err = w.svc.Verify(t.Context(), passwordless.VerifyRequest{Client: req.Client, Handle: started.Handle, Code: m.Code, Caller: req.Caller})
+		_, err = w.svc.Verify(t.Context(), by, passwordless.VerifyRequest{Handle: started.Handle, Code: m.Code})
 		if !errors.Is(err, passwordless.ErrCancelled) {
 			t.Errorf("%s: %v, want that it is cancelled", name, err)
 		}
@@ -291,9 +305,9 @@ func TestLinkThatLeadsElsewhereIsUntouched(t *testing.T) {
 	b.start("bob@example.com", "")
 	own := b.get(path(t, w.box.last(t).Link))
 	const elsewhere = "https://login.example/finish"
-	caller := passwordless.Caller{IP: loopback, Browser: passwordless.Secret(b.cookie("-browser"))}
-	_, err := w.svc.Start(t.Context(), passwordless.StartRequest{Client: "web", Channel: passwordless.Email, Address: alice,
-		Send: passwordless.SendLink, LinkURL: elsewhere, Caller: caller})
+	by := w.as("web", passwordless.Caller{IP: loopback, Browser: passwordless.Secret(b.cookie("-browser"))})
+	_, err := w.svc.Start(t.Context(), by, passwordless.StartRequest{Channel: passwordless.Email, Address: alice,
+		Send: passwordless.SendLink, LinkURL: elsewhere})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -309,7 +323,7 @@ func TestLinkThatLeadsElsewhereIsUntouched(t *testing.T) {
 	if body := b.do("POST", "/auth/link", form, nil).wants(t, http.StatusNotFound).body; body != dead {
 		t.Errorf("POST tells of it:\n%s", body)
 	}
-	_, err = w.svc.RedeemLink(t.Context(), passwordless.RedeemRequest{Token: passwordless.Secret(token), LinkURL: elsewhere, Caller: caller})
+	_, err = w.svc.RedeemLink(t.Context(), by, passwordless.RedeemRequest{Token: passwordless.Secret(token), LinkURL: elsewhere})
 	if err != nil {
 		t.Errorf("the link is used up: %v", err)
 	}
@@ -317,7 +331,7 @@ func TestLinkThatLeadsElsewhereIsUntouched(t *testing.T) {
 
 func TestInsecureAnyBrowserNeedsTheApplicationsOwnEnd(t *testing.T) {
 	t.Parallel()
-	svc, _ := newService(t, func(c *passwordless.Config) { c.Policy.Browser = passwordless.InsecureAnyBrowser })
+	svc, _ := newService(t, func(c *passwordless.Config) { c.Policy.InsecureAnyBrowser = true })
 	opts := page.Options{Client: "web", AppName: "Example", Base: "/auth/"}
 	if _, err := page.New(svc, opts); err == nil || !strings.Contains(err.Error(), "OnLogin") {
 		t.Errorf("error %v, want one about OnLogin", err)

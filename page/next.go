@@ -11,9 +11,9 @@ import (
 // maxNext is the longest path to return to, in bytes.
 const maxNext = 1024
 
-// isLocal reports whether s is a path of our own origin for every browser and every router:
-// absolute, clean, printable ASCII, and without a scheme, host, backslash, fragment, or
-// anything that becomes one of them when it is decoded once more. Its query is free.
+// isLocal reports whether s is a path of our own origin for every browser and every router: absolute, clean, printable
+// ASCII, and without a scheme, host, backslash, fragment, or anything that becomes one of them when it is decoded once
+// more. Its query is free.
 func isLocal(s string) bool {
 	if len(s) > maxNext || !strings.HasPrefix(s, "/") || strings.ContainsAny(s, "\\#") {
 		return false
@@ -55,6 +55,6 @@ func localOr(s, fallback string) string {
 	return fallback
 }
 
-// Next returns where a person was on the way to when the sign-in began: a path of our own
-// origin, Options.Home if there was none.
+// Next returns where a person was on the way to when the sign-in began: a path of our own origin, Options.Home if there
+// was none.
 func (h *Handler) Next(l passwordless.Login) string { return localOr(l.State, h.opts.Home) }

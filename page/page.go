@@ -1,5 +1,5 @@
-// Package page serves ready sign-in pages over a [passwordless.Service]: plain HTML that
-// works without JavaScript, in the reader's language, with nothing fetched from elsewhere.
+// Package page serves ready sign-in pages over a [passwordless.Service]: plain HTML that works without JavaScript, in
+// the reader's language, with nothing fetched from elsewhere.
 //
 //	pages, err := page.New(svc, page.Options{Client: "web", Home: "/"}) // Config.PageURL is https://…/auth/
 //	mux.Handle("/auth/", pages)
@@ -7,8 +7,8 @@
 //
 // # Where the pages are
 //
-// Mount the Handler at the path of Config.PageURL, called Base. A router that strips the
-// prefix before it calls the Handler is fine too. Below Base there are:
+// Mount the Handler at the path of Config.PageURL, called Base. A router that strips the prefix before it calls the
+// Handler is fine too. Below Base there are:
 //
 //	GET, POST            the address of who wants to sign in
 //	GET, POST code       the code that was sent
@@ -24,19 +24,18 @@
 //
 // # What it guarantees
 //
-//   - GET, HEAD and OPTIONS change nothing, but may record a session's use, so whatever opens
-//     links before a person does uses none up. On the page of a link they set no cookie either.
-//   - Links of other clients of the Service, and links that lead elsewhere, are unknown here and stay as
-//     they are. "This was not me" is taken from the messages of every client: it signs nobody in.
-//   - A link signs in only the browser that asked for it (unless the Service says
-//     InsecureAnyBrowser). Any other one shows a code to type there.
+//   - GET, HEAD and OPTIONS change nothing, but may record a session's use, so whatever opens links before a person
+//     does uses none up. On the page of a link they set no cookie either.
+//   - Links of other clients of the Service, and links that lead elsewhere, are unknown here and stay as they are.
+//     "This was not me" is taken from the messages of every client: it signs nobody in.
+//   - A link signs in only the browser that asked for it (unless the Service says InsecureAnyBrowser). Any other one
+//     shows a code to type there.
 //   - Every POST is of our own origin and carries a nonce bound to a cookie of the browser.
-//   - No secret is in a URL but a link's own and what a Confirmation returns, in no other header than
-//     cookies, and no answer holds the text of an error or a whole address that this request did not bring.
-//   - A wrong, used-up, expired or unknown code is answered byte for byte alike, and so is such
-//     a link; so are addresses that somebody has and that nobody has.
-//   - Every answer says Referrer-Policy: no-referrer and, but for the style sheet,
-//     Cache-Control: no-store.
+//   - No secret is in a URL but a link's own and what a Confirmation returns, in no other header than cookies, and no
+//     answer holds the text of an error or a whole address that this request did not bring.
+//   - A wrong, used-up, expired or unknown code is answered byte for byte alike, and so is such a link; so are
+//     addresses that somebody has and that nobody has.
+//   - Every answer says Referrer-Policy: no-referrer and, but for the style sheet, Cache-Control: no-store.
 //   - A store that fails ends in status 503, never in a session.
 package page
 
@@ -58,50 +57,48 @@ import (
 
 // Options say how the pages behave. New copies what it keeps.
 type Options struct {
-	// Client is the ID of the client that the pages act for. Logins and sessions of
-	// other clients are not accepted here. Required.
+	// Client is the ID of the client that the pages act for. Logins and sessions of other clients are not accepted here.
+	// Required.
 	Client string
-	// AppName is what the pages call the application. Default Service.AppName of the client,
-	// which New must be able to look up then.
+	// AppName is what the pages call the application. Default Service.AppName of the client, which New must be able to
+	// look up then.
 	AppName string
-	// Base is the path at which browsers see the pages, with slashes around it. It can only be
-	// the path of Config.PageURL, which is the default.
+	// Base is the path at which browsers see the pages, with slashes around it. It can only be the path of Config.PageURL,
+	// which is the default.
 	Base string
-	// Home is where a sign-in ends that was not on its way elsewhere: a local path.
-	// Default Base, which tells a signed-in person so and offers to sign out.
+	// Home is where a sign-in ends that was not on its way elsewhere: a local path. Default Base, which tells a signed-in
+	// person so and offers to sign out.
 	Home string
-	// Channels are the ways to sign in that are offered, the first one first. Each must be one
-	// of the client's. Default Email alone.
+	// Channels are the ways to sign in that are offered, the first one first. Each must be one of the client's. Default
+	// Email alone.
 	Channels []passwordless.Channel
 	// Send is what e-mails carry. Text messages always carry a code alone. Default SendCode.
 	Send passwordless.SendMode
 
-	// OnLogin answers the request that finished a sign-in, with a session of the
-	// application's own and status 303 to Handler.Next, say. What the pages kept in cookies
-	// is cleared already. Nil: Handler.SignIn, our own session, which RequireLogin reads.
+	// OnLogin answers the request that finished a sign-in, with a session of the application's own and status 303 to
+	// Handler.Next, say. What the pages kept in cookies is cleared already. Nil: Handler.SignIn, our own session, which
+	// RequireLogin reads.
 	OnLogin func(w http.ResponseWriter, r *http.Request, l passwordless.Login)
-	// Grant is what logins ask for besides the proof. If OnLogin is nil it includes a session,
-	// and must not include tokens, which nobody would take.
-	Grant passwordless.Grant
-	// FormAction is one origin, beside the pages' own, to which OnLogin may redirect:
-	// browsers hold a form's content policy against redirects too. Default none.
+	// Issue is what logins ask for besides the proof. If OnLogin is nil it includes a session, and must not include
+	// tokens, which nobody would take.
+	Issue passwordless.Issue
+	// FormAction is one origin, beside the pages' own, to which OnLogin may redirect: browsers hold a form's content
+	// policy against redirects too. Default none.
 	FormAction string
 
-	// TrustedProxies are the networks of the reverse proxies whose X-Forwarded-For is
-	// believed. Default none.
+	// TrustedProxies are the networks of the reverse proxies whose X-Forwarded-For is believed. Default none.
 	TrustedProxies []netip.Prefix
-	// Templates replaces files of the shipped templates, each on its own; the phrases of
-	// all languages (*.tmpl) are replaced together. See View. Nil: none.
+	// Templates replaces files of the shipped templates, each on its own; the phrases of all languages (*.tmpl) are
+	// replaced together. See View. Nil: none.
 	Templates fs.FS
-	// CookieName begins the names of all cookies. Handlers for several clients on one host
-	// need one each. 1 to 32 letters, digits and hyphens; default "passwordless".
+	// CookieName begins the names of all cookies. Handlers for several clients on one host need one each. 1 to 32 letters,
+	// digits and hyphens; default "passwordless".
 	CookieName string
-	// InsecureCookies leaves out Secure and the __Host- prefix, for trying things out over
-	// plain http on a loopback host. With a Config.PageURL of https it is refused.
+	// InsecureCookies leaves out Secure and the __Host- prefix, for trying things out over plain http on a loopback host.
+	// With a Config.PageURL of https it is refused.
 	InsecureCookies bool
-	// OnError hears of every error that is answered with status 500 or 503, and of messages
-	// that were perhaps not handed over. No error holds an address or a secret, but a
-	// panic's value may. It must be quick. Nil: nobody hears.
+	// OnError hears of every error that is answered with status 500 or 503, and of messages that were perhaps not handed
+	// over. No error holds an address or a secret, but a panic's value may. It must be quick. Nil: nobody hears.
 	OnError func(r *http.Request, err error)
 }
 
@@ -117,8 +114,7 @@ type Handler struct {
 	serve   http.Handler
 }
 
-// New returns a Handler. Its error tells every mistake of the options and of the templates
-// at once.
+// New returns a Handler. Its error tells every mistake of the options and of the templates at once.
 func New(svc *passwordless.Service, opts Options) (*Handler, error) {
 	opts.Base = orDefault(opts.Base, pagePath(svc))
 	opts.Home = orDefault(opts.Home, opts.Base)
@@ -128,14 +124,13 @@ func New(svc *passwordless.Service, opts Options) (*Handler, error) {
 	}
 	opts.TrustedProxies = slices.Clone(opts.TrustedProxies)
 	h := &Handler{svc: svc, opts: opts, csp: strict.CSP{FormAction: []string{opts.FormAction}},
-		origins: http.NewCrossOriginProtection()}
+		cookies: newCookies(opts), origins: http.NewCrossOriginProtection()}
 	if err := h.configure(); err != nil {
 		return nil, fmt.Errorf("page: options:\n%w", err)
 	}
-	h.cookies = newCookies(opts, svc.Policy().Policy.Session.Absolute)
 	if opts.OnLogin == nil {
 		h.opts.OnLogin = h.SignIn
-		h.opts.Grant.Session = true
+		h.opts.Issue.Session = true
 	}
 	h.serve = strict.Recover(h.routes(), h.panicked)
 	return h, nil
@@ -161,7 +156,8 @@ func (h *Handler) configure() error {
 		need(!o.InsecureCookies || !strings.HasPrefix(h.svc.PageURL(), "https:"), "InsecureCookies: Config.PageURL is https")
 	}
 	need(o.AppName == "" || strings.TrimSpace(o.AppName) != "" && len(o.AppName) <= 100, "AppName: want 1 to 100 bytes")
-	need(isLocal(o.Base) && strings.HasSuffix(o.Base, "/") && !strings.ContainsAny(o.Base, "?%{}"), "Base: want a local path with a slash at both ends")
+	need(isLocal(o.Base) && strings.HasSuffix(o.Base, "/") && !strings.ContainsAny(o.Base, "?%{}"),
+		"Base: want a local path with a slash at both ends")
 	need(isLocal(o.Home), "Home: want a local path")
 	need(o.Send <= passwordless.SendBoth, "Send: unknown value")
 	need(isCookieName(o.CookieName), "CookieName: want 1 to 32 letters, digits and hyphens")
@@ -170,9 +166,9 @@ func (h *Handler) configure() error {
 		need(ch == passwordless.Email || ch == passwordless.SMS, fmt.Sprintf("Channels[%d]: unknown channel", i))
 		need(!slices.Contains(o.Channels[:i], ch), fmt.Sprintf("Channels[%d]: named twice", i))
 	}
-	need(h.svc == nil || o.OnLogin != nil || h.svc.Policy().Policy.Browser == passwordless.SameBrowser,
+	need(h.svc == nil || o.OnLogin != nil || !h.svc.Policy().Policy.InsecureAnyBrowser,
 		"OnLogin: the Service says InsecureAnyBrowser, with which a link must not end in a session of the browser that opened it")
-	need(o.OnLogin != nil || o.Grant.Tokens == nil, "Grant.Tokens: need an OnLogin that takes them")
+	need(o.OnLogin != nil || o.Issue.Tokens == nil, "Issue.Tokens: need an OnLogin that takes them")
 	var err error
 	h.proxies, err = strict.TrustProxies(o.TrustedProxies)
 	errs = append(errs, err)
@@ -180,23 +176,24 @@ func (h *Handler) configure() error {
 	return errors.Join(append(errs, err)...)
 }
 
-// checkClient takes the default of AppName from the client and reports what does not fit it. A client
-// that cannot be looked up now is left to the first request, unless the name is needed.
+// checkClient takes the default of AppName and the life of our session's cookie from the client, and reports what does
+// not fit it. A client that cannot be looked up now is left to the first request, unless the name is needed.
 func (h *Handler) checkClient() error {
-	c, err := h.svc.Client(context.Background(), h.opts.Client)
+	by, err := h.svc.Trusted(context.Background(), h.opts.Client, passwordless.Caller{})
 	if errors.Is(err, passwordless.ErrUnknownClient) {
 		return errors.New("Client: the Service has none with that ID")
 	}
+	h.cookies.session.life = sessionLife(by.Client(), h.svc.Policy().Policy.Sessions)
 	var errs []error
 	switch {
 	case h.opts.AppName != "":
 	case err == nil:
-		h.opts.AppName = h.svc.AppName(c)
+		h.opts.AppName = h.svc.AppName(by.Client())
 	default:
 		errs = append(errs, fmt.Errorf("AppName: cannot be looked up now: %w", err))
 	}
 	for i, ch := range h.opts.Channels {
-		if err == nil && !c.Allows(ch) {
+		if err == nil && !slices.Contains(by.Client().Channels, ch) {
 			errs = append(errs, fmt.Errorf("Channels[%d]: not one of the client's", i))
 		}
 	}
@@ -243,8 +240,8 @@ func (h *Handler) routes() http.Handler {
 	return mux
 }
 
-// addSlash leads Base without its slash, which some routers pass on, to Base. Where a page has
-// that very path below a Base that was stripped, the page goes first.
+// addSlash leads Base without its slash, which some routers pass on, to Base. Where a page has that very path below a
+// Base that was stripped, the page goes first.
 func (h *Handler) addSlash(mux *http.ServeMux) {
 	bare := strings.TrimSuffix(h.opts.Base, "/")
 	if bare == "" {
@@ -274,8 +271,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.serve.ServeHTTP(w, &inner)
 }
 
-// form reads the form of a POST for a handler, after its origin was checked. The handler
-// checks the nonce.
+// form reads the form of a POST for a handler, after its origin was checked. The handler checks the nonce.
 func (h *Handler) form(next func(http.ResponseWriter, *http.Request, fields)) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !h.ownOrigin(r) {

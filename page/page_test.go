@@ -47,7 +47,8 @@ func TestNewChecksTheClient(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "none with that ID") {
 		t.Errorf("an unknown client: %v", err)
 	}
-	_, err = page.New(svc, page.Options{Client: "other", AppName: "Example", Channels: []passwordless.Channel{passwordless.Email, passwordless.SMS}})
+	_, err = page.New(svc, page.Options{Client: "other", AppName: "Example",
+		Channels: []passwordless.Channel{passwordless.Email, passwordless.SMS}})
 	if err == nil || !strings.Contains(err.Error(), "Channels[1]: not one of the client's") {
 		t.Errorf("a channel that the client does not use: %v", err)
 	}
@@ -56,7 +57,7 @@ func TestNewChecksTheClient(t *testing.T) {
 func TestNewRefusesWhatDoesNotFitTheService(t *testing.T) {
 	t.Parallel()
 	svc, _ := newService(t, nil)
-	tokens := passwordless.Grant{Tokens: &passwordless.TokenRequest{}}
+	tokens := passwordless.Issue{Tokens: &passwordless.TokenRequest{}}
 	taken := func(http.ResponseWriter, *http.Request, passwordless.Login) {}
 	for name, row := range map[string]struct {
 		opts page.Options
@@ -67,8 +68,8 @@ func TestNewRefusesWhatDoesNotFitTheService(t *testing.T) {
 		"another path":                   {page.Options{Base: "/login/"}, "Base: not the path of Config.PageURL"},
 		"the root":                       {page.Options{Base: "/"}, "Base: not the path of Config.PageURL"},
 		"insecure cookies over https":    {page.Options{InsecureCookies: true}, "InsecureCookies: Config.PageURL is https"},
-		"tokens that nobody takes":       {page.Options{Grant: tokens}, "Grant.Tokens: need an OnLogin that takes them"},
-		"tokens that OnLogin takes":      {page.Options{Grant: tokens, OnLogin: taken}, ""},
+		"tokens that nobody takes":       {page.Options{Issue: tokens}, "Issue.Tokens: need an OnLogin that takes them"},
+		"tokens that OnLogin takes":      {page.Options{Issue: tokens, OnLogin: taken}, ""},
 		"a name that nobody would see":   {page.Options{AppName: " "}, "AppName: want"},
 		"a name longer than it would be": {page.Options{AppName: strings.Repeat("a", 101)}, "AppName: want"},
 	} {
@@ -86,7 +87,8 @@ func TestAppNameIsTheClients(t *testing.T) {
 		newWorld(t, nil, func(o *page.Options) { o.Client, o.AppName = client, "" }).browser().get("/auth/").has(t, want)
 	}
 	svc, _ := newService(t, func(c *passwordless.Config) { c.Clients = unreachable{} })
-	if _, err := page.New(svc, page.Options{Client: "web"}); err == nil || !strings.Contains(err.Error(), "AppName: cannot be looked up now") {
+	_, err := page.New(svc, page.Options{Client: "web"})
+	if err == nil || !strings.Contains(err.Error(), "AppName: cannot be looked up now") {
 		t.Errorf("a name that cannot be looked up: %v", err)
 	}
 	if _, err := page.New(svc, page.Options{Client: "web", AppName: "Example"}); err != nil {
@@ -143,7 +145,8 @@ func TestMountedUnderAPrefix(t *testing.T) {
 			t.Fatalf("%s: no style sheet in\n%s", name, asked.body)
 		}
 		css := b.get(style[1]).wants(t, http.StatusOK)
-		if css.Header.Get("Content-Type") != "text/css; charset=utf-8" || !strings.Contains(css.Header.Get("Cache-Control"), "immutable") {
+		if css.Header.Get("Content-Type") != "text/css; charset=utf-8" ||
+			!strings.Contains(css.Header.Get("Cache-Control"), "immutable") {
 			t.Errorf("%s: %v", name, css.Header)
 		}
 		b.submit(asked, "/auth/link", nil).leadsTo(t, "/home")
@@ -167,7 +170,8 @@ func TestBaseWithoutItsSlashLeadsToBase(t *testing.T) {
 			}
 		}
 	}
-	if rec := ask(w.pages, http.MethodPost, "/auth"); rec.Code != http.StatusMethodNotAllowed || rec.Header().Get("Location") != "" {
+	if rec := ask(w.pages, http.MethodPost, "/auth"); rec.Code != http.StatusMethodNotAllowed ||
+		rec.Header().Get("Location") != "" {
 		t.Errorf("POST: status %d, leads to %q", rec.Code, rec.Header().Get("Location"))
 	}
 
@@ -218,7 +222,10 @@ func TestOtherPathsAndMethodsAreNotServed(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, nil, nil)
 	b := w.browser()
-	for _, p := range []string{"/auth/nothing", "/auth/code/", "/auth/../auth/x", "/auth/link/x?t=a", "/auth/style-0000000000000000.css", "/auth/layout.html"} {
+	for _, p := range []string{
+		"/auth/nothing", "/auth/code/", "/auth/../auth/x", "/auth/link/x?t=a", "/auth/style-0000000000000000.css",
+		"/auth/layout.html",
+	} {
 		if a := b.get(p); a.StatusCode != http.StatusNotFound && a.StatusCode != http.StatusTemporaryRedirect {
 			t.Errorf("%s: status %d", p, a.StatusCode)
 		}
@@ -292,8 +299,9 @@ func TestEveryPageIsSealed(t *testing.T) {
 	external := regexp.MustCompile(`(?i)(src|href|action|url\()\s*=?\s*["']?\s*(https?:|//|data:|javascript:)`)
 	for name, a := range allPages(t, w, "en") {
 		for header, want := range map[string]string{
-			"Content-Type":               "text/html; charset=utf-8",
-			"Content-Security-Policy":    "default-src 'none'; style-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'",
+			"Content-Type": "text/html; charset=utf-8",
+			"Content-Security-Policy": "default-src 'none'; style-src 'self'; form-action 'self'; " +
+				"frame-ancestors 'none'; base-uri 'none'",
 			"Referrer-Policy":            "no-referrer",
 			"Cross-Origin-Opener-Policy": "same-origin",
 			"Cache-Control":              "no-store",
@@ -307,7 +315,8 @@ func TestEveryPageIsSealed(t *testing.T) {
 		if a.Header.Get("Access-Control-Allow-Origin") != "" {
 			t.Errorf("%s: CORS", name)
 		}
-		if external.MatchString(a.body) || strings.Contains(a.body, "<script") || strings.Contains(a.body, "style=") || strings.Contains(a.body, "ZgotmplZ") {
+		if external.MatchString(a.body) || strings.Contains(a.body, "<script") || strings.Contains(a.body, "style=") ||
+			strings.Contains(a.body, "ZgotmplZ") {
 			t.Errorf("%s: not sealed:\n%s", name, a.body)
 		}
 		if strings.Contains(a.body, alice) {
@@ -452,8 +461,9 @@ func TestTemplatesAreReplaceable(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, nil, func(o *page.Options) {
 		o.Templates = fstest.MapFS{
-			"layout.html": {Data: []byte(`{{define "head"}}<html lang="{{.Lang}}"><link rel="stylesheet" href="{{.Style}}">{{end}}{{define "body"}}<i>ours</i>{{end}}{{define "foot"}}{{end}}`)},
-			"style.css":   {Data: []byte("body { color: teal }")},
+			"layout.html": {Data: []byte(`{{define "head"}}<html lang="{{.Lang}}"><link rel="stylesheet" href="{{.Style}}">{{end}}` +
+				`{{define "body"}}<i>ours</i>{{end}}{{define "foot"}}{{end}}`)},
+			"style.css": {Data: []byte("body { color: teal }")},
 		}
 	})
 	b := w.browser()

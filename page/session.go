@@ -9,8 +9,8 @@ import (
 	"github.com/seed62b93bad/passwordless"
 )
 
-// finish ends what the pages kept for the sign-in and hands the login on. Nothing that the
-// browser held before the login means anything after it.
+// finish ends what the pages kept for the sign-in and hands the login on. Nothing that the browser held before the
+// login means anything after it.
 func (h *Handler) finish(w http.ResponseWriter, r *http.Request, l passwordless.Login) {
 	h.forget(w, r)
 	h.KeepDevice(w, l.Device)
@@ -23,11 +23,11 @@ func (h *Handler) forget(w http.ResponseWriter, r *http.Request) {
 	h.cookies.browser.drop(w, r)
 }
 
-// SignIn keeps the session of a login in our own cookie, ends the one that was there, and
-// goes to Next. It is what a nil OnLogin does; an OnLogin may call it if Grant asks for a Session.
+// SignIn keeps the session of a login in our own cookie, ends the one that was there, and goes to Next. It is what a
+// nil OnLogin does; an OnLogin may call it if Issue asks for a Session.
 func (h *Handler) SignIn(w http.ResponseWriter, r *http.Request, l passwordless.Login) {
 	if l.Session == nil {
-		h.internal(w, r, errors.New("page: SignIn needs a login with a session: set Options.Grant.Session"))
+		h.internal(w, r, errors.New("page: SignIn needs a login with a session: set Options.Issue.Session"))
 		return
 	}
 	if err := h.revoke(r); err != nil {
@@ -37,8 +37,7 @@ func (h *Handler) SignIn(w http.ResponseWriter, r *http.Request, l passwordless.
 	h.redirect(w, h.Next(l))
 }
 
-// session returns the living session of our own cookie. Errors: ErrInvalidToken, and what the
-// store returns.
+// session returns the living session of our own cookie. Errors: ErrInvalidToken, and what the store returns.
 func (h *Handler) session(r *http.Request) (passwordless.Session, error) {
 	s, err := h.svc.Session(r.Context(), passwordless.Secret(h.cookies.session.get(r)))
 	if err == nil && s.Client != h.opts.Client {
@@ -47,8 +46,8 @@ func (h *Handler) session(r *http.Request) (passwordless.Session, error) {
 	return s, err
 }
 
-// revoke ends the session of our own cookie. What else is in that cookie, such as a session of
-// another client, was not granted here and is not ended here.
+// revoke ends the session of our own cookie. What else is in that cookie, such as a session of another client, was not
+// granted here and is not ended here.
 func (h *Handler) revoke(r *http.Request) error {
 	_, err := h.session(r)
 	if errors.Is(err, passwordless.ErrInvalidToken) {
@@ -57,8 +56,11 @@ func (h *Handler) revoke(r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return h.svc.Revoke(r.Context(), passwordless.RevokeRequest{Client: h.opts.Client,
-		Token: passwordless.Secret(h.cookies.session.get(r))})
+	by, err := h.asker(r, "") // session has found it to be our client's
+	if err != nil {
+		return err
+	}
+	return h.svc.Revoke(r.Context(), by, passwordless.Secret(h.cookies.session.get(r)))
 }
 
 type sessionKey struct{}
@@ -69,15 +71,13 @@ func SessionFrom(ctx context.Context) (passwordless.Session, bool) {
 	return s, ok
 }
 
-// RequireLogin lets a request through only with a living session of our own cookie; see
-// SessionFrom. Without one, GET and HEAD are sent to sign in and come back, and
-// anything else gets status 401. A store that fails is status 503. If Options.OnLogin keeps sessions
-// of the application's own, so must its middleware.
+// RequireLogin lets a request through only with a living session of our own cookie; see SessionFrom. Without one, GET
+// and HEAD are sent to sign in and come back, and anything else gets status 401. A store that fails is status 503. If
+// Options.OnLogin keeps sessions of the application's own, so must its middleware.
 //
-// A method other than GET, HEAD and OPTIONS is refused with status 403 if the request comes from
-// another origin, by Sec-Fetch-Site or else by Origin; "Origin: null" counts as another one. A
-// request with neither header is let through: it is of no browser of today. GET, HEAD and OPTIONS
-// are not checked, so next must change nothing for them.
+// A method other than GET, HEAD and OPTIONS is refused with status 403 if the request comes from another origin, by
+// Sec-Fetch-Site or else by Origin; "Origin: null" counts as another one. A request with neither header is let through:
+// it is of no browser of today. GET, HEAD and OPTIONS are not checked, so next must change nothing for them.
 func (h *Handler) RequireLogin(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if h.origins.Check(r) != nil { // not ownOrigin: no nonce follows
@@ -98,8 +98,8 @@ func (h *Handler) RequireLogin(next http.Handler) http.Handler {
 	})
 }
 
-// signInFor returns the page that asks for an address, and then goes back to where r was going. It
-// takes the path as it came, before any router stripped a prefix.
+// signInFor returns the page that asks for an address, and then goes back to where r was going. It takes the path as it
+// came, before any router stripped a prefix.
 func (h *Handler) signInFor(r *http.Request) string {
 	if !isLocal(r.RequestURI) {
 		return h.opts.Base
@@ -110,8 +110,8 @@ func (h *Handler) signInFor(r *http.Request) string {
 // formSignOut labels the nonce of a form that signs out; its key is the session cookie.
 const formSignOut = "sign-out"
 
-// Nonce returns the value of the field "nonce" of an application's own form that signs out by POST
-// to Base+"sign-out". It is bound to the session cookie of r.
+// Nonce returns the value of the field "nonce" of an application's own form that signs out by POST to Base+"sign-out".
+// It is bound to the session cookie of r.
 func (h *Handler) Nonce(r *http.Request) string {
 	return nonce(h.cookies.session.get(r), formSignOut)
 }
@@ -137,9 +137,9 @@ func (h *Handler) askSignOut(w http.ResponseWriter, r *http.Request) {
 	h.show(w, r, http.StatusOK, "sign-out.html", v)
 }
 
-// SignOut revokes the session of our own cookie and removes the cookie. It takes POST only, with
-// the field "nonce" from Nonce, and is served at Base+"sign-out" already.
-// If the session cannot be revoked the cookie stays, so that a second try can.
+// SignOut revokes the session of our own cookie and removes the cookie. It takes POST only, with the field "nonce" from
+// Nonce, and is served at Base+"sign-out" already. If the session cannot be revoked the cookie stays, so that the
+// person can sign out again.
 func (h *Handler) SignOut(w http.ResponseWriter, r *http.Request) {
 	if r.Method != http.MethodPost {
 		w.Header().Set("Allow", http.MethodPost)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -52,13 +53,13 @@ func TestRequireLoginComesBackBehindAStrippedPrefix(t *testing.T) {
 func TestSessionOfAnotherClientIsNoneHere(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, nil, nil)
-	caller := passwordless.Caller{IP: loopback}
-	started, err := w.svc.Start(t.Context(), passwordless.StartRequest{Client: "other", Channel: passwordless.Email, Address: alice, Caller: caller})
+	by := w.as("other", passwordless.Caller{IP: loopback})
+	started, err := w.svc.Start(t.Context(), by, passwordless.StartRequest{Channel: passwordless.Email, Address: alice})
 	if err != nil {
 		t.Fatal(err)
 	}
-	l, err := w.svc.Verify(t.Context(), passwordless.VerifyRequest{Client: "other", Handle: started.Handle,
-		Code: w.box.last(t).Code, Caller: caller, Grant: passwordless.Grant{Session: true}})
+	l, err := w.svc.Verify(t.Context(), by, passwordless.VerifyRequest{Handle: started.Handle,
+		Code: w.box.last(t).Code, Issue: passwordless.Issue{Session: true}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -183,6 +184,27 @@ func TestCookiesAreHostBound(t *testing.T) {
 	}
 }
 
+// The cookie of a session is kept for as long as the session can live.
+func TestSessionCookieLivesAsLongAsTheClientsSessions(t *testing.T) {
+	t.Parallel()
+	day := 24 * time.Hour
+	for name, row := range map[string]struct {
+		sessions passwordless.SessionPolicy
+		want     time.Duration
+	}{
+		"the policy's":   {passwordless.SessionPolicy{}, 30 * day},
+		"the client's":   {passwordless.SessionPolicy{Absolute: 20 * day}, 20 * day},
+		"without an end": {passwordless.SessionPolicy{Expiry: passwordless.Sliding}, 400 * day},
+	} {
+		w := newWorld(t, func(c *passwordless.Config) { c.Clients.(passwordless.ClientList)[0].Sessions = row.sessions }, nil)
+		for _, c := range w.browser().signIn(w, alice).Cookies() {
+			if got := time.Duration(c.MaxAge) * time.Second; strings.HasSuffix(c.Name, "-session") && got != row.want {
+				t.Errorf("%s: %v, want %v", name, got, row.want)
+			}
+		}
+	}
+}
+
 func TestInsecureCookiesForPlainLoopback(t *testing.T) {
 	t.Parallel()
 	plain := func(c *passwordless.Config) { c.PageURL = "http://127.0.0.1/auth/" }
@@ -199,10 +221,12 @@ func TestTwoCookiesOfOneNameAreNone(t *testing.T) {
 	b := w.browser()
 	b.signIn(w, alice)
 	token := b.cookie("-session")
-	a := w.browser().do("GET", "/account", nil, func(r *http.Request) {
-		r.Header.Set("Cookie", "__Host-passwordless-session=x; __Host-passwordless-session="+token)
-	})
-	a.wants(t, http.StatusSeeOther)
+	const name = "__Host-passwordless-session="
+	for _, pair := range [][2]string{{"x", token}, {token, "x"}, {token, token}} {
+		both := name + pair[0] + "; " + name + pair[1]
+		a := w.browser().do("GET", "/account", nil, func(r *http.Request) { r.Header.Set("Cookie", both) })
+		a.wants(t, http.StatusSeeOther)
+	}
 }
 
 func TestSignOut(t *testing.T) {
@@ -220,7 +244,7 @@ func TestSignOut(t *testing.T) {
 		}
 	}
 	form := asked.form(t, "/auth/sign-out", nil)
-	b.do("POST", "/auth/sign-out", form, func(r *http.Request) { r.Header.Set("Sec-Fetch-Site", "cross-site") }).wants(t, http.StatusForbidden)
+	b.do("POST", "/auth/sign-out", form, header("cross-site", "")).wants(t, http.StatusForbidden)
 	b.get("/account").wants(t, http.StatusOK)
 
 	b.submit(asked, "/auth/sign-out", nil).leadsTo(t, "/auth/signed-out")
@@ -286,6 +310,27 @@ func TestSignInWithoutASessionIs500(t *testing.T) {
 	}
 }
 
+// header is a change of a request's headers that tell where it came from; "" is none.
+func header(site, origin string) func(*http.Request) {
+	return func(r *http.Request) {
+		r.Header.Del("Sec-Fetch-Site")
+		r.Header.Del("Origin")
+		if site != "" {
+			r.Header.Set("Sec-Fetch-Site", site)
+		}
+		if origin != "" {
+			r.Header.Set("Origin", origin)
+		}
+	}
+}
+
+// withNonce is a form with another nonce.
+func withNonce(f url.Values, n string) url.Values {
+	c := maps.Clone(f)
+	c.Set("nonce", n)
+	return c
+}
+
 // Forms need an origin that is not foreign, and a nonce of this browser.
 func TestForgedForms(t *testing.T) {
 	t.Parallel()
@@ -302,26 +347,6 @@ func TestForgedForms(t *testing.T) {
 		"/auth/link":   b.get(path(t, m.Link)).form(t, "/auth/link", nil),
 		"/auth/cancel": b.get(path(t, m.Cancel)).form(t, "/auth/cancel", nil),
 	}
-	header := func(site, origin string) func(*http.Request) {
-		return func(r *http.Request) {
-			r.Header.Del("Sec-Fetch-Site")
-			r.Header.Del("Origin")
-			if site != "" {
-				r.Header.Set("Sec-Fetch-Site", site)
-			}
-			if origin != "" {
-				r.Header.Set("Origin", origin)
-			}
-		}
-	}
-	with := func(f url.Values, n string) url.Values {
-		c := url.Values{}
-		for k := range f {
-			c.Set(k, f.Get(k))
-		}
-		c.Set("nonce", n)
-		return c
-	}
 	w.clock.move(31 * time.Second)
 	for action, form := range forms {
 		for name, row := range map[string]struct {
@@ -332,19 +357,19 @@ func TestForgedForms(t *testing.T) {
 			"same-site":                     {form, header("same-site", "")},
 			"cross-site without an origin":  {form, header("cross-site", "null")},
 			"foreign origin":                {form, header("", "https://evil.example")},
-			"origin of the same host, http": {with(form, "x"), header("", "http://127.0.0.1")},
-			"nothing, no nonce":             {with(form, ""), header("", "")},
-			"nothing, wrong nonce":          {with(form, "x"), header("", "")},
-			"nothing, another's nonce":      {with(form, theirs), header("", "")},
-			"origin null, no nonce":         {with(form, ""), header("", "null")},
-			"same origin, no nonce":         {with(form, ""), header("same-origin", "")},
-			"same origin, another's nonce":  {with(form, theirs), header("same-origin", "")},
+			"origin of the same host, http": {withNonce(form, "x"), header("", "http://127.0.0.1")},
+			"nothing, no nonce":             {withNonce(form, ""), header("", "")},
+			"nothing, wrong nonce":          {withNonce(form, "x"), header("", "")},
+			"nothing, another's nonce":      {withNonce(form, theirs), header("", "")},
+			"origin null, no nonce":         {withNonce(form, ""), header("", "null")},
+			"same origin, no nonce":         {withNonce(form, ""), header("same-origin", "")},
+			"same origin, another's nonce":  {withNonce(form, theirs), header("same-origin", "")},
 		} {
 			if a := b.do("POST", action, row.form, row.change); a.StatusCode != http.StatusForbidden {
 				t.Errorf("%s, %s: status %d", action, name, a.StatusCode)
 			}
 		}
-		a := w.browser().do("POST", action, with(form, ""), header("", ""))
+		a := w.browser().do("POST", action, withNonce(form, ""), header("", ""))
 		if a.StatusCode != http.StatusForbidden {
 			t.Errorf("%s without cookies: status %d", action, a.StatusCode)
 		}
@@ -365,12 +390,14 @@ func TestTrustedProxyNamesTheCaller(t *testing.T) {
 		"trusted":   {true, http.StatusSeeOther},
 		"untrusted": {false, http.StatusTooManyRequests},
 	} {
-		w := newWorld(t, func(c *passwordless.Config) { c.Policy.Starts = []passwordless.Limit{{Count: 1, Per: time.Hour}} },
-			func(o *page.Options) {
-				if row.trusted {
-					o.TrustedProxies = append(o.TrustedProxies, netipPrefix("127.0.0.0/8"))
-				}
-			})
+		once := func(c *passwordless.Config) {
+			c.Policy.Limits.Starts = []passwordless.Limit{{Count: 1, Per: time.Hour}}
+		}
+		w := newWorld(t, once, func(o *page.Options) {
+			if row.trusted {
+				o.TrustedProxies = append(o.TrustedProxies, netipPrefix("127.0.0.0/8"))
+			}
+		})
 		b := w.browser()
 		form := b.get("/auth/")
 		var last answer

@@ -17,16 +17,15 @@ import (
 	"github.com/seed62b93bad/passwordless"
 )
 
-// The shipped templates: a layout, a file a page, a style sheet, and the phrases of each
-// language (en.tmpl and so on), which all pages share.
+// The shipped templates: a layout, a file a page, a style sheet, and the phrases of each language (en.tmpl and so on),
+// which all pages share.
 //
 //go:embed templates
 var shipped embed.FS
 
-// A View is what a template can show. The files of the pages are start.html, code.html, link.html,
-// elsewhere.html, cancel.html, sign-out.html and message.html; layout.html has what they
-// share, and style.css is served from its own address. A replaced page must keep its forms:
-// their method, action and the names of their fields.
+// A View is what a template can show. The files of the pages are start.html, code.html, link.html, elsewhere.html,
+// cancel.html, sign-out.html and message.html; layout.html has what they share, and style.css is served from its own
+// address. A replaced page must keep its forms: their method, action and the names of their fields.
 type View struct {
 	App   string // the application's name
 	Lang  string // the BCP 47 tag of the language that was chosen
@@ -75,8 +74,8 @@ type lang struct {
 var pageFiles = []string{"layout.html", "start.html", "code.html", "link.html", "elsewhere.html",
 	"cancel.html", "sign-out.html", "message.html"}
 
-// newViews reads templates from fsys, and what it leaves out from the shipped ones. All pages are
-// tried in all languages; the error joins all mistakes.
+// newViews reads templates from fsys, and what it leaves out from the shipped ones. All pages are tried in all
+// languages; the error joins all mistakes.
 func newViews(fsys fs.FS) (*views, error) {
 	own, err := fs.Sub(shipped, "templates")
 	if err != nil {
@@ -152,9 +151,10 @@ func parseLang(pages *template.Template, fsys fs.FS, phrases string) (language.T
 
 // try writes every page, so that a missing phrase or a mistyped field is found now.
 func (l lang) try() error {
+	both := []passwordless.Channel{passwordless.Email, passwordless.SMS}
 	samples := []View{
-		{Channel: passwordless.Email, Channels: []passwordless.Channel{passwordless.Email, passwordless.SMS}, Send: "code", Problem: "address"},
-		{Channel: passwordless.SMS, Channels: []passwordless.Channel{passwordless.Email, passwordless.SMS}, Send: "code", Problem: "code", Letters: true},
+		{Channel: passwordless.Email, Channels: both, Send: "code", Problem: "address"},
+		{Channel: passwordless.SMS, Channels: both, Send: "code", Problem: "code", Letters: true},
 		{Channel: passwordless.Email, Send: "link", Notice: "sent", Problem: "not sent", SameBrowser: true, Home: "/"},
 		{Channel: passwordless.SMS, Send: "code", Notice: "failed", Problem: "not sent"},
 		{Channel: passwordless.Email, Send: "both", Notice: "wait", Message: "limited", Minutes: 5},

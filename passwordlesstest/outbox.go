@@ -44,7 +44,7 @@ type Outbox struct {
 	entries []Entry    // oldest first
 }
 
-var _ passwordless.AsyncSender = (*Outbox)(nil)
+var _ passwordless.Sender = (*Outbox)(nil)
 
 // Asynchronous returns true: keeping a message waits for nobody.
 func (o *Outbox) Asynchronous() bool { return true }

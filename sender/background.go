@@ -17,16 +17,14 @@ type BackgroundOptions struct {
 	Workers int
 	// Timeout bounds the sending of one message, retries included; 0 means 1 minute.
 	Timeout time.Duration
-	// OnError is told of each message that was not sent, or perhaps not: nobody else
-	// learns of it. The message has lost its address and secrets; its ID, channel,
-	// tenant and client remain. The context is the one given to Send, without its end. OnError is
-	// called by the workers and by Close, by several at once. Nil means failures are dropped.
+	// OnError is told of each message that was not sent, or perhaps not: nobody else learns of it. The message has lost
+	// its address and secrets; its ID, channel, tenant and client remain. The context is the one given to Send, without
+	// its end. OnError is called by the workers and by Close, by several at once. Nil means failures are dropped.
 	OnError func(ctx context.Context, m passwordless.Message, err error)
 }
 
-// A Queue keeps messages and sends them while the caller goes on. It is in memory: what waits
-// when the process dies is lost, and the person asks again. It is safe for concurrent use.
-// Close it before the process ends.
+// A Queue keeps messages and sends them while the caller goes on. It is in memory: what waits when the process dies is
+// lost, and the person asks again. It is safe for concurrent use. Close it before the process ends.
 type Queue struct {
 	next passwordless.Sender
 	opts BackgroundOptions
@@ -40,7 +38,7 @@ type Queue struct {
 	idle    chan struct{} // closed when closed is true and no worker is left
 }
 
-var _ passwordless.AsyncSender = (*Queue)(nil)
+var _ passwordless.Sender = (*Queue)(nil)
 
 // An entry is a message that waits, with the context of its Send.
 type entry struct {
@@ -48,9 +46,9 @@ type entry struct {
 	m   passwordless.Message
 }
 
-// Background returns a sender that hands messages to next in the background. Its Send takes the
-// same short time however long next takes: it is a passwordless.AsyncSender. It starts no goroutine
-// until a message is sent; then at most opts.Workers, which end when the queue is empty.
+// Background returns a sender that hands messages to next in the background. Its Send takes the same short time however
+// long next takes: it is asynchronous. It starts no goroutine until a message is sent; then at most opts.Workers, which
+// end when the queue is empty.
 func Background(next passwordless.Sender, opts BackgroundOptions) *Queue {
 	opts.Queue = positiveOr(opts.Queue, 1024)
 	opts.Workers = positiveOr(opts.Workers, 8)
@@ -65,9 +63,8 @@ func (q *Queue) Asynchronous() bool { return true }
 // Check reports what is missing in the sender behind the queue. passwordless.New calls it.
 func (q *Queue) Check() error { return check("Background", q.next) }
 
-// Send queues the message. It never blocks. The end of ctx does not end the sending, which
-// has a time limit of its own; the values of ctx reach the next sender. An error matches
-// passwordless.ErrNotAccepted: the queue is full, or Close was called.
+// Send queues the message. It never blocks. The end of ctx does not end the sending, which has a time limit of its own; the
+// values of ctx reach the next sender. An error matches passwordless.ErrNotAccepted: the queue is full, or Close was called.
 func (q *Queue) Send(ctx context.Context, m passwordless.Message) error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -85,9 +82,9 @@ func (q *Queue) Send(ctx context.Context, m passwordless.Message) error {
 	return nil
 }
 
-// Close refuses further messages and waits until the queue is empty and all sends are
-// over. If ctx ends first, Close ends the sends in flight, drops what still waits, tells OnError of
-// each, and returns the context's error. Closing again waits likewise.
+// Close refuses further messages and waits until the queue is empty and all sends are over. If ctx ends first, Close
+// ends the sends in flight, drops what still waits, tells OnError of each, and returns the context's error. Closing
+// again waits likewise.
 func (q *Queue) Close(ctx context.Context) error {
 	q.mu.Lock()
 	if !q.closed && q.workers == 0 {

@@ -66,7 +66,7 @@ func TestBackgroundOutlivesTheRequest(t *testing.T) {
 		type key struct{}
 		var value any
 		var left time.Duration
-		next := passwordless.SenderFunc(func(ctx context.Context, _ passwordless.Message) error {
+		next := sender.Func(func(ctx context.Context, _ passwordless.Message) error {
 			end, _ := ctx.Deadline()
 			value, left = ctx.Value(key{}), time.Until(end)
 			return ctx.Err()

@@ -14,18 +14,17 @@ import (
 //
 //	sender.ByChannel{passwordless.Email: mail, passwordless.SMS: texts}
 //
-// Put Failover inside it, not around it: Failover counts the failures of a sender whatever the channel.
-// The map must not be changed once it is in use; then it is safe for concurrent use.
+// Put Failover inside it, not around it: Failover counts the failures of a sender whatever the channel. The map must
+// not be changed once it is in use; then it is safe for concurrent use.
 type ByChannel map[passwordless.Channel]passwordless.Sender
 
-var _ passwordless.AsyncSender = ByChannel(nil)
+var _ passwordless.Sender = ByChannel(nil)
 
-// Send hands the message to the sender of its channel. If there is none, the error matches
-// passwordless.ErrUndeliverable.
+// Send hands the message to the sender of its channel. If there is none, the error matches ErrUndeliverable.
 func (b ByChannel) Send(ctx context.Context, m passwordless.Message) error {
 	next := b[m.Channel]
 	if isNil(next) {
-		return fmt.Errorf("sender: none for channel %q: %w", m.Channel, passwordless.ErrUndeliverable)
+		return fmt.Errorf("sender: none for channel %q: %w", m.Channel, ErrUndeliverable)
 	}
 	return next.Send(ctx, m)
 }
@@ -33,7 +32,7 @@ func (b ByChannel) Send(ctx context.Context, m passwordless.Message) error {
 // Asynchronous reports whether every sender is an asynchronous one, and there is at least one.
 func (b ByChannel) Asynchronous() bool {
 	for _, s := range b {
-		a, ok := s.(passwordless.AsyncSender)
+		a, ok := s.(interface{ Asynchronous() bool })
 		if !ok || isNil(s) || !a.Asynchronous() {
 			return false
 		}
@@ -41,8 +40,8 @@ func (b ByChannel) Asynchronous() bool {
 	return len(b) > 0
 }
 
-// Check reports that the map is empty, or each channel that passwordless does not know, and each whose
-// sender is nil or has something missing. passwordless.New calls it.
+// Check reports that the map is empty, or each channel that passwordless does not know, and each whose sender is nil or
+// has something missing. passwordless.New calls it.
 func (b ByChannel) Check() error {
 	if len(b) == 0 {
 		return errors.New("sender: ByChannel: no senders")

@@ -29,11 +29,11 @@ func TestByChannelRefusesForGoodWhatItHasNoSenderFor(t *testing.T) {
 	for name, s := range map[string]sender.ByChannel{
 		"other channels": {passwordless.Email: mail},
 		"nil sender":     {passwordless.Email: mail, passwordless.SMS: nil},
-		"nil function":   {passwordless.Email: mail, passwordless.SMS: passwordless.SenderFunc(nil)},
+		"nil function":   {passwordless.Email: mail, passwordless.SMS: sender.Func(nil)},
 		"nil map":        nil,
 	} {
 		err := s.Send(t.Context(), passwordless.Message{Channel: passwordless.SMS})
-		if !errors.Is(err, passwordless.ErrUndeliverable) || !errors.Is(err, passwordless.ErrNotAccepted) {
+		if !errors.Is(err, sender.ErrUndeliverable) || !errors.Is(err, passwordless.ErrNotAccepted) {
 			t.Errorf("%s: got %v, want ErrUndeliverable", name, err)
 		}
 	}

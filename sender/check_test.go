@@ -30,7 +30,7 @@ func TestCheckReportsWhatIsMissing(t *testing.T) { // OP-1
 		{"background of a nil pointer", sender.Background((*scripted)(nil), sender.BackgroundOptions{}),
 			"sender: Background: no sender"},
 		{"retry of nil", sender.Retry(nil, sender.RetryOptions{}), "sender: Retry: no sender"},
-		{"retry of a nil function", sender.Retry(passwordless.SenderFunc(nil), sender.RetryOptions{}), "sender: Retry: no sender"},
+		{"retry of a nil function", sender.Retry(sender.Func(nil), sender.RetryOptions{}), "sender: Retry: no sender"},
 		{"failover of none", sender.Failover(sender.FailoverOptions{}), "sender: Failover: no senders"},
 		{"failover of nils", sender.Failover(sender.FailoverOptions{}, nil, sound, nil),
 			"sender: Failover[0]: no sender\nsender: Failover[2]: no sender"},

@@ -10,11 +10,11 @@ import (
 	"github.com/seed62b93bad/passwordless/sender"
 )
 
-// E-mail goes to one mail server, a text message to whichever of two providers takes it. Both
-// have queues of their own, so that a slow mail server delays no text messages.
+// E-mail goes to one mail server, a text message to whichever of two providers takes it. Both have queues of their own,
+// so that a slow mail server delays no text messages.
 func Example() {
 	transport := func(name string, err error) passwordless.Sender { // stands in for a real one
-		return passwordless.SenderFunc(func(_ context.Context, m passwordless.Message) error {
+		return sender.Func(func(_ context.Context, m passwordless.Message) error {
 			fmt.Println(name, "asked to send", m.ID, "error:", err)
 			return err
 		})

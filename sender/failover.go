@@ -14,8 +14,8 @@ import (
 type FailoverOptions struct {
 	// Failures is how many sends of one sender must fail in a row until it rests; 0 means 5.
 	Failures int
-	// Rest is how long it then gets no message. After it a single message tries whether the
-	// sender works again; 0 means 30 seconds.
+	// Rest is how long it then gets no message. After it a single message tries whether the sender works again; 0 means 30
+	// seconds.
 	Rest time.Duration
 	// Clock tells the time; nil means the system's.
 	Clock interface{ Now() time.Time }
@@ -28,18 +28,15 @@ func (o FailoverOptions) now() time.Time {
 	return o.Clock.Now()
 }
 
-// Failover returns a sender that gives a message to the first of senders that takes
-// it. The next one gets it only when the error matches passwordless.ErrNotAccepted. After any other
-// error the message may be on its way, and a second sender could deliver it twice; that error
-// is returned.
+// Failover returns a sender that gives a message to the first of senders that takes it. The next one gets it only when
+// the error matches passwordless.ErrNotAccepted. After any other error the message may be on its way, and a second
+// sender could deliver it twice; that error is returned.
 //
-// A sender that fails several times in a row is left alone for a while. A message that it
-// refuses for good (passwordless.ErrUndeliverable) and a send that the caller cancels do not
-// count, or anybody could put a sender to rest. If no sender took the message, or all
-// rest, the error matches passwordless.ErrNotAccepted.
+// A sender that fails several times in a row is left alone for a while. A message that it refuses for good
+// (ErrUndeliverable) and a send that the caller cancels do not count, or anybody could put a sender to rest. If no
+// sender took the message, or all rest, the error matches passwordless.ErrNotAccepted.
 //
-// Put Failover inside Background, never around it: a Queue hides all failures but its own. It is safe
-// for concurrent use.
+// Put Failover inside Background, never around it: a Queue hides all failures but its own. It is safe for concurrent use.
 func Failover(opts FailoverOptions, senders ...passwordless.Sender) passwordless.Sender {
 	opts.Failures = positiveOr(opts.Failures, 5)
 	opts.Rest = positiveOr(opts.Rest, 30*time.Second)
@@ -96,8 +93,8 @@ type breaker struct {
 	until    time.Time  // while failures are too many, the end of the rest
 }
 
-// allow reports whether the sender gets a message now. At the end of a rest it says so
-// once, and then after another rest unless that send succeeded.
+// allow reports whether the sender gets a message now. At the end of a rest it says so once, and then after another
+// rest unless that send succeeded.
 func (b *breaker) allow() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -115,7 +112,7 @@ func (b *breaker) allow() bool {
 
 // count takes note of how a send ended.
 func (b *breaker) count(ctx context.Context, err error) {
-	if errors.Is(err, passwordless.ErrUndeliverable) {
+	if errors.Is(err, ErrUndeliverable) {
 		err = nil // the transport did answer
 	}
 	if err != nil && errors.Is(ctx.Err(), context.Canceled) {

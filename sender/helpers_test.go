@@ -8,10 +8,11 @@ import (
 	"time"
 
 	"github.com/seed62b93bad/passwordless"
+	"github.com/seed62b93bad/passwordless/sender"
 )
 
-// A scripted sender answers its sends with the given errors, one after the other, and
-// then with nil. Each send takes the given time, unless its context ends before.
+// A scripted sender answers its sends with the given errors, one after the other, and then with nil. Each send takes
+// the given time, unless its context ends before.
 type scripted struct {
 	takes time.Duration
 
@@ -45,7 +46,7 @@ func (s *scripted) count() int {
 
 var (
 	errRefused   = fmt.Errorf("%w: refused", passwordless.ErrNotAccepted)
-	errUnknown   = fmt.Errorf("%w: unknown", passwordless.ErrUndeliverable)
+	errUnknown   = fmt.Errorf("%w: unknown", sender.ErrUndeliverable)
 	errUncertain = errors.New("connection lost")
 )
 

@@ -15,19 +15,17 @@ import (
 type RetryOptions struct {
 	// Tries is the most sends of one message, the first included; 0 means 4.
 	Tries int
-	// Wait is the longest wait before the second try; 0 means 1 second. Each further one may be
-	// twice as long. A wait is drawn between the half and the whole, so that many
-	// messages do not come back at once.
+	// Wait is the longest wait before the second try; 0 means 1 second. Each further one may be twice as long. A wait is
+	// drawn between the half and the whole, so that many messages do not come back at once.
 	Wait time.Duration
 	// MaxWait bounds every wait; 0 means 15 seconds.
 	MaxWait time.Duration
 }
 
-// Retry returns a sender that tries again when next surely did not take a message: when
-// the error matches passwordless.ErrNotAccepted but not passwordless.ErrUndeliverable. After any
-// other error the message may be on its way, and a second try could deliver it twice; that error
-// is returned. Every try has the same Message.ID. Retry waits while it blocks its caller: put it
-// inside Background.
+// Retry returns a sender that tries again when next surely did not take a message: when the error matches
+// passwordless.ErrNotAccepted but not ErrUndeliverable. After any other error the message may be on its way, and a
+// second try could deliver it twice; that error is returned. Every try has the same Message.ID. Retry waits while it
+// blocks its caller: put it inside Background.
 //
 // It is safe for concurrent use and gives up when ctx ends, with the last error.
 func Retry(next passwordless.Sender, opts RetryOptions) passwordless.Sender {
@@ -48,7 +46,7 @@ func (r *retrier) Check() error { return check("Retry", r.next) }
 func (r *retrier) Send(ctx context.Context, m passwordless.Message) error {
 	for try := 1; ; try++ {
 		err := r.next.Send(ctx, m)
-		if err == nil || !errors.Is(err, passwordless.ErrNotAccepted) || errors.Is(err, passwordless.ErrUndeliverable) {
+		if err == nil || !errors.Is(err, passwordless.ErrNotAccepted) || errors.Is(err, ErrUndeliverable) {
 			return err
 		}
 		if try == r.opts.Tries {

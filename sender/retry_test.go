@@ -22,7 +22,7 @@ func TestRetry(t *testing.T) {
 		{"a message that was surely not taken is repeated", []error{errRefused, errRefused}, 3, nil},
 		{"tries are bounded", []error{errRefused, errRefused, errRefused, errRefused}, 3, passwordless.ErrNotAccepted},
 		{"a message that may have been taken is not repeated", []error{errRefused, errUncertain}, 2, errUncertain},
-		{"a message refused for good is not repeated", []error{errUnknown}, 1, passwordless.ErrUndeliverable},
+		{"a message refused for good is not repeated", []error{errUnknown}, 1, sender.ErrUndeliverable},
 	} {
 		t.Run(test.rule, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

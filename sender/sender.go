@@ -1,14 +1,15 @@
-// Package sender wraps senders of messages: Background queues messages, Retry repeats a failed send,
-// Failover tries the next sender, ByChannel sends e-mail one way and SMS another. The senders
-// that talk to mail servers and providers are in the packages below this one.
+// Package sender wraps senders of messages: Background queues messages, Retry repeats a failed send, Failover tries the
+// next sender, ByChannel sends e-mail one way and SMS another. The senders that talk to mail servers and providers are
+// in the packages below this one.
 //
-// Each wraps any passwordless.Sender, another of these included. The usual order, from
-// the outside in, is ByChannel, Background, Retry, Failover.
+// Each wraps any passwordless.Sender, another of these included. The usual order, from the outside in, is ByChannel,
+// Background, Retry, Failover.
 //
 // passwordless.New reports a nil sender in any of them as a mistake of its configuration.
 package sender
 
 import (
+	"context"
 	"fmt"
 	"reflect"
 	"time"
@@ -46,3 +47,14 @@ func positiveOr[N int | time.Duration](n, def N) N {
 	}
 	return n
 }
+
+// ErrUndeliverable is matched by errors of a Sender whose transport works but refuses this message for good: a mailbox that
+// does not exist, a number that takes no messages. It matches passwordless.ErrNotAccepted too. Trying again is useless and the
+// refusal says nothing about the transport: Retry does not repeat the message, and Failover does not count it as a failure.
+var ErrUndeliverable = fmt.Errorf("%w: refused for good", passwordless.ErrNotAccepted)
+
+// The Func type lets a function be a Sender.
+type Func func(ctx context.Context, m passwordless.Message) error
+
+// Send calls f.
+func (f Func) Send(ctx context.Context, m passwordless.Message) error { return f(ctx, m) }

@@ -7,26 +7,22 @@ import (
 
 // A Charge takes from a bucket, or only looks whether it could.
 //
-// A bucket holds one number a window: the instant, in Unix microseconds, at
-// which that window is full again. A missing bucket, like the number 0, is full.
-// Microseconds and the bounds below keep every granted number under 2^53 until the year
-// 2155, so that engines whose numbers are binary64 compute the same. The windows of one bucket are
-// always given in the same order; when a policy adds one, the stored bucket is
-// short and the missing numbers are 0, and a caller that does not know it yet leaves its
-// number as it is.
+// A bucket holds one number a window: the instant, in Unix microseconds, at which that window is full again. A missing
+// bucket, like the number 0, is full. Microseconds and the bounds below keep every granted number under 2^53 until the
+// year 2155, so that engines whose numbers are binary64 compute the same. The windows of one bucket are always given in
+// the same order; when a policy adds one, the stored bucket is short and the missing numbers are 0, and a caller that
+// does not know it yet leaves its number as it is.
 type Charge struct {
 	Bucket  Key
 	Windows []Window // 1 to 8
-	// Durable buckets survive a crash of the engine like records do. The others may
-	// start afresh after one, so that a driver can keep them cheaper. It is a property
-	// of the bucket: every charge of one bucket says the same.
+	// Durable buckets survive a crash of the engine like records do. The others may start afresh after one, so that a
+	// driver can keep them cheaper. It is a property of the bucket: every charge of one bucket says the same.
 	Durable bool
 	// Look refuses as taking would, but takes nothing. Nothing is written, not even a full bucket.
 	Look bool
 }
 
-// A Window is one limit of a bucket: Burst at once, one more each Every (the
-// generic cell rate algorithm).
+// A Window is one limit of a bucket: Burst at once, one more each Every (the generic cell rate algorithm).
 type Window struct {
 	Burst int64         // what a full window holds: 1 or more
 	Every time.Duration // whole microseconds, at least one; Burst*Every at most 100 years
@@ -36,17 +32,14 @@ type Window struct {
 // maxSpan bounds Burst*Every, in microseconds.
 const maxSpan = int64(100 * 365 * 24 * time.Hour / time.Microsecond)
 
-// Take is the arithmetic of a charge. The state full holds for each window the
-// instant when it is full again, as stored; it may be shorter than Windows. Take
-// returns the next state, or, if a window has less than Cost left at now, the state
-// unchanged and a *LimitedError. A window is charged from the later of now and its
-// number:
+// Take is the arithmetic of a charge. The state full holds for each window the instant when it is full again, as
+// stored; it may be shorter than Windows. Take returns the next state, or, if a window has less than Cost left at now,
+// the state unchanged and a *LimitedError. A window is charged from the later of now and its number:
 //
 //	next = max(full, now) + Cost*Every, refused if next - now > Burst*Every
 //
-// A window with Cost 0 is never refused and its number stays. When the charge only
-// looks, the next state is the state. Take allocates the next state; full is not
-// changed.
+// A window with Cost 0 is never refused and its number stays. When the charge only looks, the next state is the state.
+// Take allocates the next state; full is not changed.
 func (c Charge) Take(now Instant, full []int64) ([]int64, error) {
 	return c.AppendTake(nil, now, full)
 }
@@ -88,9 +81,8 @@ func extend(into []int64, c Charge, full []int64) (all, state []int64) {
 	return into, into[from:]
 }
 
-// Give is the arithmetic of a give-back: each number is moved back by Cost*Every.
-// It need not stop at now, since Take charges from the later of the two.
-// Give allocates its result; full is not changed.
+// Give is the arithmetic of a give-back: each number is moved back by Cost*Every. It need not stop at now, since Take
+// charges from the later of the two. Give allocates its result; full is not changed.
 func (c Charge) Give(full []int64) []int64 { return c.AppendGive(nil, full) }
 
 // AppendGive is Give into a slice of the caller's: it appends the next state to into.
@@ -104,8 +96,7 @@ func (c Charge) AppendGive(into, full []int64) []int64 {
 	return into
 }
 
-// Left returns how many of cost 1 the bucket would still grant at now: the least
-// over its windows.
+// Left returns how many of cost 1 the bucket would still grant at now: the least over its windows.
 func (c Charge) Left(now Instant, full []int64) int64 {
 	least := int64(-1)
 	for i, w := range c.Windows {

@@ -10,15 +10,12 @@ import (
 var (
 	// ErrConflict is matched by every *ConflictError.
 	ErrConflict = errors.New("store: record changed meanwhile")
-	// ErrUnavailable means that the store could not be reached or failed, and
-	// that nothing was written.
+	// ErrUnavailable means that the store could not be reached or failed, and that nothing was written.
 	ErrUnavailable = errors.New("store: unavailable")
-	// ErrUncertain means that the outcome of a Commit is not known. The same
-	// Batch, if it has a put, may be committed again: it is not applied twice. So
-	// it is when ctx ended during a Commit.
+	// ErrUncertain means that the outcome of a Commit is not known. The same Batch, if it has a put, may be committed
+	// again: it is not applied twice. So it is when ctx ended during a Commit.
 	ErrUncertain = errors.New("store: outcome of the commit unknown")
-	// ErrInvalidBatch is matched by the errors of Batch.Validate: a mistake of
-	// the caller, nothing was written.
+	// ErrInvalidBatch is matched by the errors of Batch.Validate: a mistake of the caller, nothing was written.
 	ErrInvalidBatch = errors.New("store: invalid batch")
 )
 
@@ -38,11 +35,11 @@ func (e *ConflictError) Is(target error) bool { return target == ErrConflict }
 type LimitedError struct {
 	// Bucket is the bucket that refused.
 	Bucket Key
-	// Window is the index in Charge.Windows of the window that refused: of several, the one with the
-	// longest wait, and the first of those with equal waits.
+	// Window is the index in Charge.Windows of the window that refused: of several, the one with the longest wait, and the
+	// first of those with equal waits.
 	Window int
-	// RetryAfter is how long until the same charge would be granted, if nothing
-	// else is charged meanwhile. It tells of this bucket: another one may refuse then.
+	// RetryAfter is how long until the same charge would be granted, if nothing else is charged meanwhile. It tells of
+	// this bucket: another one may refuse then.
 	RetryAfter time.Duration
 }
 

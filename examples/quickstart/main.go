@@ -21,9 +21,8 @@ func main() {
 	svc, err := passwordless.New(passwordless.Config{
 		Issuer: "http://127.0.0.1:8080/", AppName: "Quickstart",
 		Store: memstore.New(), Sender: consolesender.New(os.Stdout),
-		Keys:     []passwordless.RingKey{{ID: "1", Secret: passwordless.RandomKey()}},
-		IndexKey: passwordless.RandomKey(),
-		Clients:  passwordless.ClientList{{ID: "web", Public: true}},
+		Hasher:  passwordless.NewKeyring(passwordless.RandomKey(), passwordless.RingKey{ID: "1", Secret: passwordless.RandomKey()}),
+		Clients: passwordless.ClientList{{ID: "web", Public: true}},
 	})
 	if err != nil {
 		log.Fatal(err)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"net/http"
 
 	"github.com/seed62b93bad/passwordless"
@@ -15,12 +16,13 @@ type account struct {
 }
 
 var accountPage = newPage(`{{define "title"}}Your account{{end}}
-{{define "body"}}<p>Signed in as <b>{{or .User.Email .User.Phone}}</b>{{with .User.Name}} ({{.}}){{end}}.</p>
+{{define "body"}}<p>Signed in as <b>{{.Address}}</b>{{with .Name}} ({{.}}){{end}}.</p>
 <form method="post" action="/sign-out"><input type="hidden" name="nonce" value="{{.Nonce}}"><button>Sign out</button></form>
 <h2>Where you are signed in</h2>
 <table>
 <tr><th scope="col">Application</th><th scope="col">Since</th><th scope="col">Last used</th><th scope="col">Until</th></tr>
-{{range .Sessions}}<tr><td>{{.Client}}{{if eq .ID $.This}} (here){{end}}</td><td>{{.At.Format "2006-01-02 15:04"}}</td><td>{{.Used.Format "2006-01-02 15:04"}}</td><td>{{.Expires.Format "2006-01-02 15:04"}}</td></tr>
+{{range .Sessions}}<tr><td>{{.Client}}{{if eq .ID $.This}} (here){{end}}</td><td>{{.At.Format "2006-01-02 15:04"}}</td>
+<td>{{.Used.Format "2006-01-02 15:04"}}</td><td>{{.Expires.Format "2006-01-02 15:04"}}</td></tr>
 {{end}}</table>
 <p>Times are in UTC{{if .More}}; there are more than are shown{{end}}.</p>
 {{end}}`)
@@ -39,12 +41,13 @@ func (a account) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	err = show(w, accountPage, struct {
-		User     passwordless.User
+		Address  string // in full: it is shown to its owner
+		Name     string
 		Sessions []passwordless.Session
 		This     string
 		Nonce    string
 		More     bool
-	}{user, sessions, session.ID, a.pages.Nonce(r), more != ""})
+	}{string(cmp.Or(user.Email, user.Phone)), user.Name, sessions, session.ID, a.pages.Nonce(r), more != ""})
 	if err != nil {
 		a.failed(r, err)
 	}

@@ -68,7 +68,7 @@ func (a *app) serviceConfig(secrets secrets) passwordless.Config {
 	return passwordless.Config{
 		Issuer: a.set.issuer, AppName: a.world.AppName,
 		Store: a.store, Sender: a.post,
-		Keys: secrets.ring, IndexKey: secrets.index, SigningKeys: secrets.signing,
+		Hasher: secrets.hasher, SigningKeys: secrets.signing,
 		Tenants: a.world.Tenants, Clients: passwordless.ClientList(a.world.Clients), Policy: a.world.Policy,
 		Clock: &a.clock, Events: a.event,
 	}
@@ -93,7 +93,8 @@ func (a *app) routes() (http.Handler, error) {
 	}
 	mux := http.NewServeMux()
 	mux.Handle("/", pages)
-	for _, path := range []string{"/passwordless/", "/oauth/", "/.well-known/", "/co/", "/authorize", "/userinfo", "/dbconnections/", "/u/"} {
+	for _, path := range []string{"/passwordless/", "/oauth/", "/.well-known/", "/co/", "/authorize", "/userinfo",
+		"/dbconnections/", "/u/"} {
 		mux.Handle(path, dialect)
 	}
 	mux.Handle("GET /account", pages.RequireLogin(account{a.svc, pages, a.failed}))

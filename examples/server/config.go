@@ -20,10 +20,10 @@ import (
 )
 
 // readWorld reads the file of -config: a world as a JSON object. Members are named as the fields of
-// world, and of the types of package passwordless in it, in lower case with underscores. Durations are
-// text ("3m"), choices words ("closed"), client secrets the SHA-256 of what clients send, in hex, and a key for HS256 text, whose
-// bytes are the key. Its
-// error tells every mistake of the file at once; what a Service would refuse, passwordless.New tells.
+// world, and of the types of package passwordless in it, in lower case with underscores: Client.Codes.EmailLife is email_life
+// in codes. Durations are text ("3m"), choices words ("one_time"), client secrets the SHA-256 of what clients send, in hex,
+// and a key for HS256 text, whose bytes are the key. Its error tells every mistake of the file at once; what a Service would
+// refuse, passwordless.New tells.
 func readWorld(path string) (world, error) {
 	text, err := os.ReadFile(path)
 	if err != nil {
@@ -86,14 +86,13 @@ func (d *decoder) value(path string, raw json.RawMessage, v reflect.Value) {
 		d.text(path, raw, func(s string) error { return decodeHash(to, s) })
 	case *passwordless.SecretBytes:
 		d.text(path, raw, func(s string) error { *to = passwordless.SecretBytes(s); return nil })
-	case *passwordless.SignUpPolicy:
-		d.text(path, raw, choose(to, map[string]passwordless.SignUpPolicy{"open": passwordless.OpenSignUp, "closed": passwordless.ClosedSignUp}))
-	case *passwordless.ResendPolicy:
-		d.text(path, raw, choose(to, map[string]passwordless.ResendPolicy{"repeat": passwordless.RepeatSecret, "replace": passwordless.ReplaceSecret}))
-	case *passwordless.BrowserPolicy:
-		d.text(path, raw, choose(to, map[string]passwordless.BrowserPolicy{"same": passwordless.SameBrowser, "insecure_any": passwordless.InsecureAnyBrowser}))
+	case *passwordless.RefreshUsage:
+		d.text(path, raw, choose(to, named(memberOf, passwordless.OneTime, passwordless.Reusable)))
+	case *passwordless.ExpiryPolicy:
+		d.text(path, raw, choose(to, named(memberOf, passwordless.SlidingToMaximum, passwordless.FixedExpiry, passwordless.Sliding)))
 	case *passwordless.UserStatus:
-		d.text(path, raw, choose(to, statuses()))
+		d.text(path, raw, choose(to, named(fmt.Sprint, passwordless.UserActive, passwordless.UserLocked, passwordless.UserExpired,
+			passwordless.UserBlocked)))
 	case encoding.TextUnmarshaler:
 		d.text(path, raw, func(s string) error { return to.UnmarshalText([]byte(s)) })
 	default:
@@ -198,7 +197,7 @@ func (d *decoder) members(path string, raw json.RawMessage, use func(at, name st
 // acronyms are words that would be taken apart before an s, or run into the next.
 var acronyms = strings.NewReplacer("URIs", "Uris", "APIs", "Apis", "JWKSURL", "JwksUrl")
 
-// memberName is how a field is called in the file: SMSCountries is sms_countries.
+// memberName is how a field is called in the file: SMSSends is sms_sends.
 func memberName(field string) string {
 	var b strings.Builder
 	name := []rune(acronyms.Replace(field))
@@ -234,11 +233,14 @@ func choose[T any](to *T, values map[string]T) func(string) error {
 	}
 }
 
-// statuses are those of users, by their words.
-func statuses() map[string]passwordless.UserStatus {
-	all := map[string]passwordless.UserStatus{}
-	for _, s := range []passwordless.UserStatus{passwordless.UserActive, passwordless.UserLocked, passwordless.UserExpired, passwordless.UserBlocked} {
-		all[s.String()] = s
+// named are values by their names in the file.
+func named[T any](name func(...any) string, values ...T) map[string]T {
+	all := map[string]T{}
+	for _, v := range values {
+		all[name(v)] = v
 	}
 	return all
 }
+
+// memberOf is the name of a value that prints as its constant does.
+func memberOf(v ...any) string { return memberName(fmt.Sprint(v...)) }

@@ -102,15 +102,16 @@ func (d dev) messages(r *http.Request) []passwordlesstest.Entry {
 	if strings.Contains(to, "@") {
 		channel = passwordless.Email
 	}
-	if id, err := passwordless.ParseIdentifier(channel, to); err == nil {
-		to = id.Address
+	if id, err := passwordless.ParseIdentifier(channel, passwordless.Address(to)); err == nil {
+		to = string(id.Address)
 	}
 	return d.outbox.To(to)
 }
 
 var mailPage = newPage(`{{define "title"}}Mailbox{{end}}
 {{define "body"}}{{range .}}<h2>{{or .Subject "Text message"}}</h2>
-<p>To {{.To}}, {{.SentAt.Format "15:04:05"}}{{with .Code}}, code <b>{{.}}</b>{{end}}{{with .Link}}, <a href="{{.}}">link</a>{{end}}</p>
+<p>To {{.To}}, {{.SentAt.Format "15:04:05"}}{{with .Code}}, code <b>{{.}}</b>{{end}}` +
+	`{{with .Link}}, <a href="{{.}}">link</a>{{end}}</p>
 <pre>{{.Text}}</pre>
 {{else}}<p>No message yet.</p>
 {{end}}{{end}}`)

@@ -81,7 +81,8 @@ func (r *running) key(kid any) (*rsa.PublicKey, error) {
 func TestTextMessageToAPhoneIsInTheOutbox(t *testing.T) {
 	t.Parallel()
 	r := start(t, t.TempDir(), "-store", "memory")
-	status, body := r.postJSON("passwordless/start", map[string]string{"client_id": "demo-spa", "connection": "sms", "phone_number": "+46701111111"})
+	status, body := r.postJSON("passwordless/start",
+		map[string]string{"client_id": "demo-spa", "connection": "sms", "phone_number": "+46701111111"})
 	if status != 200 {
 		t.Fatalf("start answered %d %v", status, body)
 	}
@@ -89,8 +90,9 @@ func TestTextMessageToAPhoneIsInTheOutbox(t *testing.T) {
 	if r.code("%2B46701111111") != code {
 		t.Error("an escaped plus sign finds something else")
 	}
-	status, tokens := r.postJSON("oauth/token", map[string]string{"grant_type": "http://auth0.com/oauth/grant-type/passwordless/otp",
-		"client_id": "demo-spa", "realm": "sms", "username": "+46701111111", "otp": code, "scope": "openid email phone"})
+	status, tokens := r.postJSON("oauth/token", map[string]string{
+		"grant_type": "http://auth0.com/oauth/grant-type/passwordless/otp", "client_id": "demo-spa",
+		"realm": "sms", "username": "+46701111111", "otp": code, "scope": "openid email phone"})
 	if status != 200 {
 		t.Fatalf("token answered %d %v", status, tokens)
 	}
@@ -138,7 +140,9 @@ func TestCodeOfTheDemoDiesAfterThreeMinutesOfTheMovedClock(t *testing.T) {
 	if status, body := r.exchange("alice@example.com", code); status != 403 || body["error"] != "invalid_grant" {
 		t.Errorf("an expired code is answered %d %v", status, body)
 	}
-	for _, bad := range []map[string]string{{"advance": "soon"}, {}, {"advance": "1s", "back": "1s"}, {"advance": "87601h"}, {"advance": "-87601h"}} {
+	for _, bad := range []map[string]string{
+		{"advance": "soon"}, {}, {"advance": "1s", "back": "1s"}, {"advance": "87601h"}, {"advance": "-87601h"},
+	} {
 		if status, _ := r.postJSON("dev/clock", bad); status != 400 {
 			t.Errorf("%v is answered %d, want 400", bad, status)
 		}

@@ -9,13 +9,15 @@ import (
 )
 
 const style = `body{font:16px/1.5 system-ui,sans-serif;max-width:46rem;margin:2rem auto;padding:0 1rem}` +
-	`table{border-collapse:collapse;width:100%}th,td{text-align:left;padding:.25rem .75rem .25rem 0;border-bottom:1px solid #bbb}` +
+	`table{border-collapse:collapse;width:100%}` +
+	`th,td{text-align:left;padding:.25rem .75rem .25rem 0;border-bottom:1px solid #bbb}` +
 	`pre{white-space:pre-wrap;background:#f3f3f3;color:#111;padding:.75rem}`
 
 // layout is the frame of the server's own pages. Each defines "title" and "body".
 const layout = `<!DOCTYPE html>
 <html lang="en">
-<head><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>{{template "title" .}}</title><style>` + style + `</style></head>
+<head><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>{{template "title" .}}</title>` +
+	`<style>` + style + `</style></head>
 <body>
 <main>
 <h1>{{template "title" .}}</h1>

@@ -78,13 +78,15 @@ func parseFlags(args []string, stderr io.Writer) (settings, error) {
 	flags := flag.NewFlagSet("server", flag.ContinueOnError)
 	flags.SetOutput(stderr)
 	flags.StringVar(&s.addr, "addr", "127.0.0.1:8080", "`address` to listen on; one that is not loopback needs -config")
-	flags.StringVar(&s.store, "store", "sqlite:"+dataFile("passwordless.db"), "`store`: memory, sqlite:PATH, postgres://… or redis://…")
+	flags.StringVar(&s.store, "store", "sqlite:"+dataFile("passwordless.db"),
+		"`store`: memory, sqlite:PATH, postgres://… or redis://…")
 	flags.StringVar(&s.config, "config", "", "JSON `file` with clients, users and policy; without it, the demo world")
 	flags.StringVar(&s.issuer, "issuer", "", "`URL` of the server as the world sees it; default its own address")
 	flags.StringVar(&s.tlsCert, "tls-cert", "", "PEM `file` with the server's certificate chain, to serve https")
 	flags.StringVar(&s.tlsKey, "tls-key", "", "PEM `file` with its private key")
 	flags.StringVar(&s.smtp, "smtp", "", "`URL` of the mail server: smtp://user:password@host:587?from=login@example.com")
-	flags.BoolVar(&s.dev, "dev", false, "keep messages at /dev/mail and let /dev/clock move the time; loopback only; on by default in the demo world")
+	flags.BoolVar(&s.dev, "dev", false,
+		"keep messages at /dev/mail and let /dev/clock move the time; loopback only; on by default in the demo world")
 	if err := flags.Parse(args); err != nil {
 		return s, err
 	}
@@ -101,6 +103,12 @@ func unused(args []string) error {
 	return nil
 }
 
+// Why some flags are for this machine alone.
+const (
+	needsWorld = "everybody knows the demo world: give one of your own with -config"
+	opensAll   = "whoever reads /dev/outbox can sign in as everybody"
+)
+
 // mistakes are what does not go together.
 func (s settings) mistakes() (errs []error) {
 	need := func(ok bool, what string) {
@@ -111,8 +119,8 @@ func (s settings) mistakes() (errs []error) {
 	host, _, err := net.SplitHostPort(s.addr)
 	local := err == nil && loopback(host)
 	need(err == nil, "-addr: want host:port")
-	need(err != nil || local || s.config != "", "-addr: not loopback, and everybody knows the demo world: give one of your own with -config")
-	need(err != nil || local || !s.dev, "-dev: not loopback, and whoever reads /dev/outbox can sign in as everybody")
+	need(err != nil || local || s.config != "", "-addr: not loopback, and "+needsWorld)
+	need(err != nil || local || !s.dev, "-dev: not loopback, and "+opensAll)
 	need(err != nil || local || s.issuer != "", "-issuer: required where -addr is not loopback")
 	need(s.dev || s.smtp != "", "-smtp: required without -dev, or messages have nowhere to go")
 	need((s.tlsCert == "") == (s.tlsKey == ""), "-tls-cert, -tls-key: each needs the other")
@@ -121,10 +129,11 @@ func (s settings) mistakes() (errs []error) {
 	}
 	if s.issuer != "" {
 		u, err := url.Parse(s.issuer)
-		need(err == nil && u.Host != "" && u.Path == "/", "-issuer: want a URL with the path / and nothing behind it, as in https://login.example.com/")
+		need(err == nil && u.Host != "" && u.Path == "/",
+			"-issuer: want a URL with the path / and nothing behind it, as in https://login.example.com/")
 		// A proxy that serves the issuer need not say so: its requests may look like this machine's own.
-		need(err != nil || loopback(u.Hostname()) || !s.dev, "-dev: -issuer is not loopback, and whoever reads /dev/outbox can sign in as everybody")
-		need(err != nil || loopback(u.Hostname()) || s.config != "", "-issuer: not loopback, and everybody knows the demo world: give one of your own with -config")
+		need(err != nil || loopback(u.Hostname()) || !s.dev, "-dev: -issuer is not loopback, and "+opensAll)
+		need(err != nil || loopback(u.Hostname()) || s.config != "", "-issuer: not loopback, and "+needsWorld)
 	}
 	return errs
 }

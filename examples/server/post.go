@@ -11,21 +11,22 @@ import (
 	"github.com/seed62b93bad/passwordless/sender/smtpsender"
 )
 
-// A post is where messages go: with -dev into the outbox, with -smtp to the mail server, and with
-// neither mail server nor provider onto the console.
+// A post is where messages go: with -smtp mail goes to the mail server, with -dev all else goes onto the console. What
+// has no way is refused. With -dev every message is in the outbox too.
 type post struct {
-	outbox  *passwordlesstest.Outbox // nil without -dev
-	mail    *sender.Queue            // nil without -smtp
-	console *consolesender.Sender    // nil without -dev
+	sender.ByChannel
+	outbox *passwordlesstest.Outbox // nil without -dev
+	mail   *sender.Queue            // nil without -smtp
 }
 
-var _ passwordless.AsyncSender = post{}
+var _ passwordless.Sender = post{}
 
 func (a *app) newPost() (post, error) {
-	var p post
+	p := post{ByChannel: sender.ByChannel{}}
 	if a.set.dev {
 		p.outbox = &passwordlesstest.Outbox{Clock: &a.clock}
-		p.console = consolesender.New(a.stdout)
+		console := consolesender.New(a.stdout)
+		p.ByChannel[passwordless.Email], p.ByChannel[passwordless.SMS] = console, console
 	}
 	if a.set.smtp == "" {
 		return p, nil
@@ -39,6 +40,7 @@ func (a *app) newPost() (post, error) {
 		return p, fmt.Errorf("-smtp: %w", err)
 	}
 	p.mail = sender.Background(sender.Retry(smtp, sender.RetryOptions{}), sender.BackgroundOptions{OnError: a.notSent})
+	p.ByChannel[passwordless.Email] = p.mail
 	return p, nil
 }
 
@@ -47,9 +49,6 @@ func (a *app) notSent(ctx context.Context, m passwordless.Message, err error) {
 	a.log.ErrorContext(ctx, "message not sent", "id", m.ID, "channel", m.Channel, "client", m.Client, "error", err)
 }
 
-// Asynchronous returns true: mail is queued, and -dev is no place where the time of an answer matters.
-func (p post) Asynchronous() bool { return true }
-
 // Send hands a message over.
 func (p post) Send(ctx context.Context, m passwordless.Message) error {
 	if p.outbox != nil {
@@ -57,11 +56,5 @@ func (p post) Send(ctx context.Context, m passwordless.Message) error {
 			return err
 		}
 	}
-	switch {
-	case p.mail != nil && m.Channel == passwordless.Email:
-		return p.mail.Send(ctx, m)
-	case p.console != nil:
-		return p.console.Send(ctx, m)
-	}
-	return fmt.Errorf("%w: nothing here sends on channel %s", passwordless.ErrUndeliverable, m.Channel)
+	return p.ByChannel.Send(ctx, m)
 }

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -21,8 +20,7 @@ import (
 
 // secrets are what a Service derives and signs with.
 type secrets struct {
-	ring    []passwordless.RingKey
-	index   passwordless.SecretBytes
+	hasher  *passwordless.Keyring
 	signing []passwordless.SigningKey
 }
 
@@ -51,7 +49,8 @@ func (a *app) openSecrets() (secrets, error) {
 	s, err := readSecrets(a.secretsFile)
 	if errors.Is(err, fs.ErrNotExist) {
 		if a.set.storeInUse() {
-			return s, fmt.Errorf("secrets: %s is gone, and without it nobody in the store can be found: restore it, or begin with another store", a.secretsFile)
+			return s, fmt.Errorf("secrets: %s is gone, and without it nobody in the store can be found: "+
+				"restore it, or begin with another store", a.secretsFile)
 		}
 		err = writeSecrets(a.secretsFile)
 		if err == nil || errors.Is(err, fs.ErrExist) { // another server was quicker
@@ -176,11 +175,13 @@ func readSecrets(path string) (secrets, error) {
 
 // secrets decodes the keys, and tells everything that is missing. What is too weak is for passwordless.New to tell.
 func (f secretsFile) secrets() (secrets, error) {
-	s := secrets{index: bytes.Clone(f.IndexKey)}
+	var s secrets
 	var errs []error
+	var ring []passwordless.RingKey
 	for _, k := range f.Keys {
-		s.ring = append(s.ring, passwordless.RingKey{ID: k.ID, Secret: bytes.Clone(k.Key)})
+		ring = append(ring, passwordless.RingKey{ID: k.ID, Secret: k.Key})
 	}
+	s.hasher = passwordless.NewKeyring(f.IndexKey, ring...)
 	var es256, rs256 bool
 	for i, k := range f.SigningKeys {
 		parsed, err := x509.ParsePKCS8PrivateKey(k.Key)

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"os"
@@ -32,7 +33,8 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// command is the server as a process of its own, in a folder of the test's. It ends with the test.
+// command is the server as a process of its own, in a folder of the test's and, unless args say otherwise, on a free port. It
+// ends with the test.
 func command(t *testing.T, folder string, args ...string) *exec.Cmd {
 	t.Helper()
 	self, err := os.Executable()
@@ -41,7 +43,7 @@ func command(t *testing.T, folder string, args ...string) *exec.Cmd {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	t.Cleanup(cancel)
-	c := exec.CommandContext(ctx, self, args...)
+	c := exec.CommandContext(ctx, self, append([]string{"-addr", "127.0.0.1:0"}, args...)...)
 	c.Dir, c.Env = folder, append(os.Environ(), asServer+"=1")
 	return c
 }
@@ -66,11 +68,11 @@ type running struct {
 	end    sync.Once
 }
 
-// start starts a server on a free port, and stops it when the test ends.
+// start starts a server, and stops it when the test ends.
 func start(t *testing.T, folder string, args ...string) *running {
 	t.Helper()
 	r := &running{t: t, client: &http.Client{Timeout: 30 * time.Second}, log: &buffer{}}
-	r.cmd = command(t, folder, append([]string{"-addr", "127.0.0.1:0"}, args...)...)
+	r.cmd = command(t, folder, args...)
 	r.cmd.Stderr = r.log
 	out, err := r.cmd.StdoutPipe()
 	if err != nil {
@@ -235,6 +237,22 @@ func (r *running) signIn(email string) map[string]any {
 		r.t.Fatalf("token answered %d %v", status, tokens)
 	}
 	return tokens
+}
+
+// nowhere is an address of this machine at which nobody listens for as long as the test runs: a connection has its port.
+func nowhere(t *testing.T) string {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { listener.Close() })
+	conn, err := net.Dial("tcp", listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	return conn.LocalAddr().String()
 }
 
 // write writes a file and returns its path.

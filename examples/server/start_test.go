@@ -15,6 +15,7 @@ import (
 	"math/big"
 	"net"
 	"net/http"
+	"net/http/httptrace"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -27,6 +28,7 @@ import (
 
 func TestFlagsThatDoNotGoTogetherAreRefused(t *testing.T) {
 	t.Parallel()
+	const public = "https://login.example.com/"
 	example := exampleWorld(t)
 	tests := []struct {
 		rule string
@@ -34,11 +36,14 @@ func TestFlagsThatDoNotGoTogetherAreRefused(t *testing.T) {
 		says []string
 	}{
 		{"the demo world is for loopback", []string{"-addr", "0.0.0.0:0"}, []string{"-addr: not loopback", "-issuer: required"}},
-		{"all interfaces are not loopback", []string{"-addr", ":0", "-dev=false"}, []string{"-addr: not loopback", "-smtp: required"}},
+		{"all interfaces are not loopback", []string{"-addr", ":0", "-dev=false"},
+			[]string{"-addr: not loopback", "-smtp: required"}},
 		{"nor is a name", []string{"-addr", "example.com:0"}, []string{"-addr: not loopback"}},
-		{"the demo world has no public issuer", []string{"-issuer", "https://login.example.com/"}, []string{"-issuer: not loopback"}},
-		{"-dev is for loopback", []string{"-addr", "0.0.0.0:0", "-config", example, "-issuer", "https://login.example.com/", "-dev"}, []string{"-dev: not loopback"}},
-		{"-dev is for a loopback issuer: a proxy may serve the other one", []string{"-config", example, "-issuer", "https://login.example.com/", "-dev"}, []string{"-dev: -issuer is not loopback"}},
+		{"the demo world has no public issuer", []string{"-issuer", public}, []string{"-issuer: not loopback"}},
+		{"-dev is for loopback", []string{"-addr", "0.0.0.0:0", "-config", example, "-issuer", public, "-dev"},
+			[]string{"-dev: not loopback"}},
+		{"-dev is for a loopback issuer: a proxy may serve the other one", []string{"-config", example, "-issuer", public, "-dev"},
+			[]string{"-dev: -issuer is not loopback"}},
 		{"a store has a path", []string{"-store", "sqlite:"}, []string{"-store: sqlite without a path"}},
 		{"messages go somewhere", []string{"-config", example}, []string{"-smtp: required"}},
 		{"the issuer is at the root", []string{"-issuer", "http://127.0.0.1:8080/login/"}, []string{"-issuer: want"}},
@@ -58,9 +63,11 @@ func TestFlagsThatDoNotGoTogetherAreRefused(t *testing.T) {
 
 func TestErrorsDoNotShowPasswordsOfStores(t *testing.T) {
 	t.Parallel()
-	for _, store := range []string{"postgres://me:hunter2@127.0.0.1:1/db", "postgres://me:hunter2@[bad/db",
-		"redis://me:hunter2@127.0.0.1:1/0", "redis://me:hunter2@[bad/0"} {
-		if said := refused(t, t.TempDir(), "-addr", "127.0.0.1:0", "-store", store); strings.Contains(said, "hunter2") || !strings.Contains(said, "-store: ") {
+	at := nowhere(t)
+	for _, store := range []string{"postgres://me:hunter2@" + at + "/db", "postgres://me:hunter2@[bad/db",
+		"redis://me:hunter2@" + at + "/0", "redis://me:hunter2@[bad/0"} {
+		said := refused(t, t.TempDir(), "-store", store)
+		if strings.Contains(said, "hunter2") || !strings.Contains(said, "-store: ") {
 			t.Errorf("%s: %s", store, said)
 		}
 	}
@@ -70,7 +77,7 @@ func TestStoreThatCannotBeLeavesNoSecrets(t *testing.T) {
 	t.Parallel()
 	for _, store := range []string{"mysql://127.0.0.1/db", "sqlite:", "sqlite", "", "postgres://[bad/db", "redis://[bad/0"} {
 		folder := t.TempDir()
-		wants(t, refused(t, folder, "-addr", "127.0.0.1:0", "-store", store), "-store: ")
+		wants(t, refused(t, folder, "-store", store), "-store: ")
 		if left, err := os.ReadDir(folder); err != nil || len(left) > 0 {
 			t.Errorf("-store %q leaves %v, %v", store, left, err)
 		}
@@ -79,13 +86,14 @@ func TestStoreThatCannotBeLeavesNoSecrets(t *testing.T) {
 
 func TestSchemesOfOneStoreHaveOneFileOfSecrets(t *testing.T) {
 	t.Parallel()
+	at := nowhere(t)
 	for kind, stores := range map[string][]string{
-		"postgres": {"postgres://127.0.0.1:1/db", "postgresql://127.0.0.1:1/db"},
-		"redis":    {"redis://127.0.0.1:1/0", "rediss://127.0.0.1:1/0"},
+		"postgres": {"postgres://" + at + "/db", "postgresql://" + at + "/db"},
+		"redis":    {"redis://" + at + "/0", "rediss://" + at + "/0"},
 	} {
 		folder := t.TempDir()
 		for _, store := range stores {
-			refused(t, folder, "-addr", "127.0.0.1:0", "-store", store) // nothing listens there
+			refused(t, folder, "-store", store)
 		}
 		files, err := filepath.Glob(filepath.Join(folder, ".cache", "demo", "*"))
 		if err != nil || len(files) != 1 || filepath.Base(files[0]) != kind+".secrets.json" {
@@ -97,8 +105,8 @@ func TestSchemesOfOneStoreHaveOneFileOfSecrets(t *testing.T) {
 func TestSecretsBelongToOneUserAndAreComplete(t *testing.T) {
 	t.Parallel()
 	folder := t.TempDir()
-	args := []string{"-addr", "127.0.0.1:0", "-store", "sqlite:store.db"}
-	start(t, folder, args[2:]...).stop()
+	args := []string{"-store", "sqlite:store.db"}
+	start(t, folder, args...).stop()
 	path := filepath.Join(folder, "store.db.secrets.json")
 	for _, file := range []string{path, filepath.Join(folder, "store.db")} {
 		if info, err := os.Stat(file); err != nil || info.Mode().Perm() != 0o600 && runtime.GOOS != "windows" {
@@ -125,13 +133,13 @@ func TestSecretsBelongToOneUserAndAreComplete(t *testing.T) {
 	change(func(m map[string]json.RawMessage) { delete(m, "index_key"); delete(m, "signing_keys") })
 	wants(t, refused(t, folder, args...), "lacks index_key", "lacks an ECDSA key", "lacks an RSA key")
 	change(func(m map[string]json.RawMessage) { m["index_key"] = json.RawMessage(`"c2hvcnQ="`) })
-	wants(t, refused(t, folder, args...), "IndexKey: want at least 32")
+	wants(t, refused(t, folder, args...), "index key: want at least 32")
 	write(t, folder, "store.db.secrets.json", "{")
 	wants(t, refused(t, folder, args...), "secrets: ")
 	write(t, folder, "store.db.secrets.json", string(whole)+"{}")
 	wants(t, refused(t, folder, args...), "more than one value")
 	write(t, folder, "store.db.secrets.json", string(whole))
-	start(t, folder, args[2:]...).stop()
+	start(t, folder, args...).stop()
 
 	if runtime.GOOS != "windows" {
 		for _, mode := range []os.FileMode{0o640, 0o604, 0o620} {
@@ -180,7 +188,8 @@ func TestDevIsForThisMachineAlone(t *testing.T) {
 		for _, endpoint := range []struct{ method, path, body string }{
 			{"GET", "dev/outbox", ""}, {"GET", "dev/mail", ""}, {"POST", "dev/clock", `{"advance":"0s"}`},
 		} {
-			req := r.request(endpoint.method, endpoint.path, strings.NewReader(endpoint.body), append([]string{"Content-Type", "application/json"}, test.header...)...)
+			req := r.request(endpoint.method, endpoint.path, strings.NewReader(endpoint.body),
+				append([]string{"Content-Type", "application/json"}, test.header...)...)
 			if test.host != "" {
 				req.Host = test.host
 			}
@@ -193,14 +202,15 @@ func TestDevIsForThisMachineAlone(t *testing.T) {
 
 func TestDevIsThereOnlyWhereItIsOn(t *testing.T) {
 	t.Parallel()
-	mail := "smtp+insecure://127.0.0.1:1?from=login@example.com" // where nothing listens
+	mail := "smtp+insecure://" + nowhere(t) + "?from=login@example.com"
 	r := start(t, t.TempDir(), "-store", "memory", "-dev=false", "-smtp", mail)
 	for _, path := range []string{"dev/outbox", "dev/mail", "dev/clock"} {
 		if a := r.get(path); a.StatusCode != http.StatusNotFound {
 			t.Errorf("%s is answered %s", path, a.Status)
 		}
 	}
-	status, body := r.postJSON("passwordless/start", map[string]string{"client_id": "demo-spa", "connection": "sms", "phone_number": "+46701111111"})
+	status, body := r.postJSON("passwordless/start",
+		map[string]string{"client_id": "demo-spa", "connection": "sms", "phone_number": "+46701111111"})
 	if status != 400 {
 		t.Errorf("a text message is answered %d %v", status, body)
 	}
@@ -221,7 +231,7 @@ func exampleWorld(t *testing.T) string {
 
 func TestExampleWorldNeedsASecret(t *testing.T) {
 	t.Parallel()
-	wants(t, refused(t, ".", "-config", "world.example.json", "-dev"), "clients[1].secret_hashes[0]: want a SHA-256")
+	wants(t, refused(t, ".", "-config", "world.example.json", "-dev"), "clients[1].keys.secret_hashes[0]: want a SHA-256")
 }
 
 func TestExampleWorldIsServed(t *testing.T) {
@@ -254,27 +264,32 @@ func TestEveryMistakeOfAWorldIsTold(t *testing.T) {
 		"app_nam": "Example",
 		"page_client": "nobody",
 		"clients": [
-			{"id": "web", "public": "yes", "code_life": 180, "sign_up": "shut", "redirect_uris": "https://app.example.com/"},
-			{"id": "api", "secret_hashes": ["abc"], "token_life": "soon", "tenant_": ""}
+			{"id": "web", "public": "yes", "codes": {"email_life": 180}, "closed_sign_up": "shut", "code_life": "3m",
+				"browser": {"redirect_uris": "https://app.example.com/"}},
+			{"id": "api", "keys": {"secret_hashes": ["abc"]}, "tokens": {"access_life": "soon"}, "tenant_": ""}
 		],
 		"users": [{"name": "Nobody", "status": "gone"}],
-		"policy": {"max_attempts": "many", "email_sends": [{"count": 3, "every": "10m"}], "browser": "any"},
+		"policy": {"codes": {"max_attempts": "many"}, "limits": {"email_sends": [{"count": 3, "every": "10m"}]},
+			"sessions": {"refresh": "twice", "expiry": "never"}},
 		"trusted_proxies": ["10.0.0.0/99"]
 	}`)
 	wants(t, refused(t, folder, "-config", world, "-dev"),
 		"app_nam: there is no such member", "app_name: required", "page_client: want the ID",
-		"clients[0].public: want a bool", "clients[0].code_life: want text", "clients[0].sign_up: want closed or open",
-		"clients[0].redirect_uris: want a list", "clients[1].secret_hashes[0]: want a SHA-256", "clients[1].token_life: time: invalid duration",
-		"clients[1].tenant_: there is no such member", "users[0]: neither email nor phone", "users[0].status: want active or blocked or expired or locked",
-		"policy.max_attempts: want a int", "policy.email_sends[0].every: there is no such member", "policy.browser: want insecure_any or same",
-		"trusted_proxies[0]: ")
+		"clients[0].public: want a bool", "clients[0].codes.email_life: want text", "clients[0].closed_sign_up: want a bool",
+		"clients[0].code_life: there is no such member", "clients[0].browser.redirect_uris: want a list",
+		"clients[1].keys.secret_hashes[0]: want a SHA-256", "clients[1].tokens.access_life: time: invalid duration",
+		"clients[1].tenant_: there is no such member", "users[0]: neither email nor phone",
+		"users[0].status: want active or blocked or expired or locked", "policy.codes.max_attempts: want a int",
+		"policy.limits.email_sends[0].every: there is no such member", "policy.sessions.refresh: want one_time or reusable",
+		"policy.sessions.expiry: want fixed_expiry or sliding or sliding_to_maximum", "trusted_proxies[0]: ")
 
 	for text, says := range map[string]string{
 		`{} {}`: "more than one value", `{}}`: "more than one value", ``: "unexpected EOF",
 		`{"app_name": "Example",}`: "near byte", `{`: "unexpected EOF", `[]`: "want an object", `null`: "want an object",
-		`{"app_name": "Example", "page_client": "web", "clients": [{"id": "web"}, {"id": "web", "public": true, "max_attempts": 11}]}`: "MaxAttempts: 11 is outside",
+		`{"app_name": "Example", "page_client": "web", "clients": [{"id": "web"},
+			{"id": "web", "public": true, "codes": {"max_attempts": 11}}]}`: "Codes.MaxAttempts: 11 is outside",
 	} {
-		wants(t, refused(t, folder, "-addr", "127.0.0.1:0", "-store", "memory", "-dev", "-config", write(t, folder, "world.json", text)), says)
+		wants(t, refused(t, folder, "-store", "memory", "-dev", "-config", write(t, folder, "world.json", text)), says)
 	}
 	wants(t, refused(t, folder, "-config", "nowhere.json", "-dev"), "-config: ")
 }
@@ -292,12 +307,12 @@ func TestNothingOfAWorldIsSaidTwice(t *testing.T) {
 			{"id": "1", "phone": "+46 70 111 11 11"},
 			{"id": "3", "email": "someone@example.com", "tenant": "another"}
 		],
-		"policy": {"session": {"idle": "1h", "idle": "2h"}},
+		"policy": {"sessions": {"idle": "1h", "idle": "2h"}},
 		"apis": {"https://api.example.com/": ["a"], "https://api.example.com/": ["b"], "none": null}
 	}`)
 	said := refused(t, folder, "-config", world, "-dev")
 	const twice = ": there is more than one member of this name"
-	wants(t, said, "app_name"+twice, "clients[0].public"+twice, "users[0].email"+twice, "policy.session.idle"+twice,
+	wants(t, said, "app_name"+twice, "clients[0].public"+twice, "users[0].email"+twice, "policy.sessions.idle"+twice,
 		"apis.https://api.example.com/"+twice, "apis.none: want a list",
 		"users[1]: has the email of users[0]", "users[2]: has the id of users[0]", "users[2]: has the phone of users[1]")
 	if strings.Contains(said, "users[3]") {
@@ -308,12 +323,14 @@ func TestNothingOfAWorldIsSaidTwice(t *testing.T) {
 func TestTextOfTheWorldIsEscaped(t *testing.T) {
 	t.Parallel()
 	folder := t.TempDir()
-	world := write(t, folder, "world.json", `{"app_name": "<script>alert(1)</script>", "page_client": "web", "clients": [{"id": "web", "public": true}]}`)
+	world := write(t, folder, "world.json", `{"app_name": "<script>alert(1)</script>", "page_client": "web",
+		"clients": [{"id": "web", "public": true}]}`)
 	r := start(t, folder, "-config", world, "-dev", "-store", "memory")
 	form := r.get("")
 	cookie := form.Cookies()[0]
-	req := r.request("POST", "", strings.NewReader(url.Values{"nonce": {form.nonce(t)}, "address": {"alice@example.com"}}.Encode()),
-		"Content-Type", "application/x-www-form-urlencoded", "Cookie", cookie.Name+"="+cookie.Value)
+	values := url.Values{"nonce": {form.nonce(t)}, "address": {"alice@example.com"}}
+	req := r.request("POST", "", strings.NewReader(values.Encode()), "Content-Type", "application/x-www-form-urlencoded",
+		"Cookie", cookie.Name+"="+cookie.Value)
 	r.do(req)
 	mail := r.get("dev/mail").body
 	if strings.Contains(mail, "<script") || !strings.Contains(mail, "&lt;script") {
@@ -344,8 +361,8 @@ func certificate(t *testing.T, folder string) *x509.CertPool {
 	if err != nil {
 		t.Fatal(err)
 	}
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "test"}, NotAfter: time.Now().Add(time.Hour),
-		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "test"},
+		NotAfter: time.Now().Add(time.Hour), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
 	if err != nil {
 		t.Fatal(err)
@@ -366,10 +383,14 @@ func TestRequestInFlightIsAnsweredBeforeTheEnd(t *testing.T) {
 	t.Parallel()
 	r := start(t, t.TempDir(), "-store", "memory")
 	body, send := io.Pipe()
-	req := r.request("POST", "dev/clock", body, "Content-Type", "application/json")
+	arrived := make(chan struct{})
+	req := r.request("POST", "dev/clock", body, "Content-Type", "application/json", "Expect", "100-continue")
+	req = req.WithContext(httptrace.WithClientTrace(req.Context(), &httptrace.ClientTrace{
+		Got100Continue: func() { close(arrived) }})) // the server reads the body
+	client := &http.Client{Transport: &http.Transport{ExpectContinueTimeout: time.Minute}}
 	answered := make(chan int)
 	go func() {
-		res, err := r.client.Do(req)
+		res, err := client.Do(req)
 		if err != nil {
 			answered <- 0
 			return
@@ -377,12 +398,18 @@ func TestRequestInFlightIsAnsweredBeforeTheEnd(t *testing.T) {
 		res.Body.Close()
 		answered <- res.StatusCode
 	}()
+	<-arrived
 	if _, err := io.WriteString(send, `{"advance":`); err != nil {
 		t.Fatal(err)
 	}
-	time.Sleep(100 * time.Millisecond) // until the request surely has arrived
 	r.terminate()
-	time.Sleep(100 * time.Millisecond)
+	for address := req.URL.Host; ; time.Sleep(time.Millisecond) { // until the server takes no more
+		conn, err := net.Dial("tcp", address)
+		if err != nil {
+			break
+		}
+		conn.Close()
+	}
 	_, _ = io.WriteString(send, `"1s"}`)
 	send.Close()
 	if got := <-answered; got != 200 {

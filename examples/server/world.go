@@ -94,12 +94,13 @@ func (w *world) dropSMS(log *slog.Logger) error {
 	var errs []error
 	for i := range w.Clients {
 		c := &w.Clients[i]
-		if !c.Allows(passwordless.SMS) {
+		if !slices.Contains(c.Channels, passwordless.SMS) {
 			continue
 		}
 		c.Channels = slices.DeleteFunc(slices.Clone(c.Channels), func(ch passwordless.Channel) bool { return ch == passwordless.SMS })
 		if len(c.Channels) == 0 {
-			errs = append(errs, fmt.Errorf("client %q signs in by SMS alone, and without -dev SMS is off: this server knows no provider", c.ID))
+			errs = append(errs, fmt.Errorf("client %q signs in by SMS alone, and without -dev SMS is off: "+
+				"this server knows no provider", c.ID))
 		}
 		log.Warn("SMS is off: this server knows no provider", "client", c.ID)
 	}
@@ -122,35 +123,43 @@ func (w world) seed(ctx context.Context, svc *passwordless.Service) error {
 func demoWorld() world {
 	both := []passwordless.Channel{passwordless.Email, passwordless.SMS}
 	callback := []string{"http://localhost:3000/callback"}
+	short := passwordless.CodePolicy{EmailLife: 3 * time.Minute, SMSLife: 3 * time.Minute}
+	rs256 := passwordless.TokenPolicy{Algorithm: passwordless.RS256}
 	return world{
 		AppName: "Passwordless demo", PageClient: "demo-pages",
 		Clients: []passwordless.Client{
 			{ID: "demo-pages", Public: true, Channels: both},
 			{
-				ID: "demo-web", SecretHashes: []passwordless.SecretHash{passwordless.HashSecret("demo-web-secret")},
-				FirstParty: true, Channels: both, Algorithm: passwordless.RS256, RedirectURIs: callback, CodeLife: 3 * time.Minute,
-				InsecureAnyBrowser: true, // it compares the state
+				ID: "demo-web", FirstParty: true, Channels: both, Codes: short, Tokens: rs256,
+				Keys: passwordless.ClientKeys{SecretHashes: []passwordless.SecretHash{passwordless.HashClientSecret("demo-web-secret")}},
+				Browser: passwordless.ClientBrowser{
+					RedirectURIs:       callback,
+					InsecureAnyBrowser: true, // it compares the state
+				},
 			},
 			{
-				ID: "demo-spa", Public: true, FirstParty: true, Channels: both, Algorithm: passwordless.RS256,
-				RedirectURIs: callback, CodeLife: 3 * time.Minute, Origins: []string{"http://localhost:3000"},
-				InsecureAnyBrowser: true, InsecureWithoutPKCE: true, // auth0.js compares the state, and knows no PKCE
+				ID: "demo-spa", Public: true, FirstParty: true, Channels: both, Codes: short, Tokens: rs256,
+				Browser: passwordless.ClientBrowser{
+					RedirectURIs: callback, Origins: []string{"http://localhost:3000"},
+					InsecureAnyBrowser: true, InsecureWithoutPKCE: true, // auth0.js compares the state, and knows no PKCE
+				},
 			},
 		},
 		Users: demoUsers(),
 		Policy: passwordless.Policy{
-			SMSCountries: []int{46, 47},
-			// All who try the demo have one network address.
-			Starts:  []passwordless.Limit{{Count: 200, Per: 10 * time.Minute}, {Count: 2000, Per: 24 * time.Hour}},
-			Guesses: passwordless.Limit{Count: 300, Per: 5 * time.Minute},
+			SMS: passwordless.SMSPolicy{Countries: []int{46, 47}},
+			Limits: passwordless.LimitPolicy{ // all who try the demo have one network address
+				Starts:  []passwordless.Limit{{Count: 200, Per: 10 * time.Minute}, {Count: 2000, Per: 24 * time.Hour}},
+				Guesses: passwordless.Limit{Count: 300, Per: 5 * time.Minute},
+			},
 		},
 	}
 }
 
 func demoUsers() []user {
 	person := func(n int, name string, status passwordless.UserStatus) user {
-		return user{User: passwordless.User{ID: fmt.Sprintf("30000000-0000-4000-8000-%012d", n), Email: name + "@example.com",
-			EmailVerified: true, Name: name, Status: status}}
+		return user{User: passwordless.User{ID: fmt.Sprintf("30000000-0000-4000-8000-%012d", n), Name: name, Status: status,
+			Email: passwordless.Address(name + "@example.com"), EmailVerified: true}}
 	}
 	alice, erik := person(1, "alice", passwordless.UserActive), person(7, "erik", passwordless.UserActive)
 	alice.Phone, alice.PhoneVerified = "+46701111111", true
@@ -171,14 +180,18 @@ const demoTour = `
 Sign in as alice@example.com, or as anybody: codes are printed here and shown in the mailbox.
 Or as an Auth0 client does:
 
-  curl -s URL/passwordless/start -H 'Content-Type: application/json' -d '{"client_id":"demo-web","client_secret":"demo-web-secret","connection":"email","email":"alice@example.com","send":"code"}'
+  curl -s URL/passwordless/start -H 'Content-Type: application/json' -d '{
+    "client_id":"demo-web","client_secret":"demo-web-secret","connection":"email","email":"alice@example.com","send":"code"}'
   curl -s 'URL/dev/outbox?to=alice@example.com'
-  curl -s URL/oauth/token -H 'Content-Type: application/json' -d '{"grant_type":"http://auth0.com/oauth/grant-type/passwordless/otp","client_id":"demo-web","client_secret":"demo-web-secret","realm":"email","username":"alice@example.com","otp":"THE CODE","scope":"openid profile email offline_access"}'
+  curl -s URL/oauth/token -H 'Content-Type: application/json' -d '{
+    "grant_type":"http://auth0.com/oauth/grant-type/passwordless/otp","client_id":"demo-web","client_secret":"demo-web-secret",
+    "realm":"email","username":"alice@example.com","otp":"THE CODE","scope":"openid profile email offline_access"}'
 
 Or ask for a link: leave out "send", and add "authParams":{"state":"a state of yours","scope":"openid"}. Open the link
 in the mailbox, press its button, and exchange the code of the address that it leads to:
 
-  curl -s URL/oauth/token -d grant_type=authorization_code -d client_id=demo-web -d client_secret=demo-web-secret -d redirect_uri=http://localhost:3000/callback -d code=THE_CODE
+  curl -s URL/oauth/token -d grant_type=authorization_code -d client_id=demo-web -d client_secret=demo-web-secret \
+    -d redirect_uri=http://localhost:3000/callback -d code=THE_CODE
 
 Codes and links of demo-web and demo-spa live for three minutes. To let them pass:
 

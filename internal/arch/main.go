@@ -2,8 +2,8 @@
 //
 //	go run ./internal/arch MODULE/go.mod ...
 //
-// It runs at the root of the source tree, prints each breach on a line of its own
-// and exits with 1 if there is any. The rules are in rules.go.
+// It runs at the root of the source tree, prints each breach on a line of its own and exits with 1 if there is any. The
+// rules are in rules.go.
 package main
 
 import (
@@ -58,8 +58,7 @@ type goPackage struct {
 	uses                               []string // of pure packages: what they use of other packages, "time.Now"
 }
 
-// load reads the modules with these go.mod files, of which the first one is the
-// root's, and go.work beside it.
+// load reads the modules with these go.mod files, of which the first one is the root's, and go.work beside it.
 func load(files []string) (tree, error) {
 	if len(files) == 0 {
 		return tree{}, errors.New("no go.mod named")
@@ -111,7 +110,8 @@ func loadModule(folder string) (module, error) {
 	for _, r := range file.Replace {
 		m.replaces[r.Old.Path] = filepath.Join(folder, r.New.Path)
 	}
-	if err := goJSON(folder, &m.packages, "list", "-json=ImportPath,Dir,GoFiles,Imports,TestImports,XTestImports,Deps", "./..."); err != nil {
+	const about = "-json=ImportPath,Dir,GoFiles,Imports,TestImports,XTestImports,Deps"
+	if err := goJSON(folder, &m.packages, "list", about, "./..."); err != nil {
 		return module{}, err
 	}
 	for i := range m.packages {
@@ -124,8 +124,8 @@ func loadModule(folder string) (module, error) {
 	return m, nil
 }
 
-// goJSON runs the go command in the folder, without the workspace, and decodes what it
-// prints: one value, or, into a slice of packages, one after another.
+// goJSON runs the go command in the folder, without the workspace, and decodes what it prints: one value, or, into a
+// slice of packages, one after another.
 func goJSON(folder string, into any, arguments ...string) error {
 	c := exec.Command("go", arguments...)
 	c.Dir, c.Env, c.Stderr = folder, append(os.Environ(), "GOWORK=off"), os.Stderr

@@ -8,17 +8,15 @@ import (
 	"strings"
 )
 
-// A rule names packages of the root module, relative to it, and the packages that they
-// may import from it. Both are patterns: of path.Match, or a folder and "/...", which
-// means all that lies beneath.
+// A rule names packages of the root module, relative to it, and the packages that they may import from it. Both are
+// patterns: of path.Match, or a folder and "/...", which means all that lies beneath.
 type rule struct {
 	packages string
 	may      []string
 }
 
-// rules are the arrows: there are no others. The first rule that names a package
-// counts, and a package that none names may not be there. A rule may name packages that
-// are not there yet.
+// rules are the arrows: there are no others. The first rule that names a package counts, and a package that none names
+// may not be there. A rule may name packages that are not there yet.
 var rules = []rule{
 	{".", []string{
 		"store", "internal/machine", "internal/limit", "internal/secret", "internal/record", "internal/jose",
@@ -34,9 +32,9 @@ var rules = []rule{
 	{"sender", []string{"."}},
 	{"sender/sendertest", []string{"."}},
 	{"sender/*", []string{".", "sender", "internal/outbound"}},
-	{"passwordlesstest", []string{".", "page", "store/memstore"}},
+	{"passwordlesstest", []string{".", "page", "store", "store/memstore"}},
+	{"passwordlesstest/servicetest", []string{".", "passwordlesstest", "store", "store/storetest"}},
 	{"store", nil},
-	{"store/storetest", []string{"store", "."}},
 	{"store/sqlitestore", []string{"store", "store/internal/..."}},
 	{"store/pgstore", []string{"store", "store/internal/..."}},
 	{"store/internal/...", []string{"store", "store/internal/..."}},
@@ -51,20 +49,23 @@ var impure = []string{"context", "crypto/rand", "database/sql", "log", "math/ran
 
 // impureNames are what pure packages may not use of the packages that they may import.
 var impureNames = []string{
-	"time.After", "time.AfterFunc", "time.NewTicker", "time.NewTimer", "time.Now", "time.Since", "time.Sleep", "time.Tick", "time.Until",
+	"time.After", "time.AfterFunc", "time.NewTicker", "time.NewTimer", "time.Now",
+	"time.Since", "time.Sleep", "time.Tick", "time.Until",
 }
 
-// drivers, but for notDrivers, link nothing of above and aboveElse, directly or not: a program that uses a
-// driver alone pays for no tokens and no templates.
+// drivers, and their kit, link nothing of above and aboveElse, directly or not: a program that uses a driver alone pays
+// for no tokens and no templates, and nor does a test of one.
 var (
-	drivers    = []string{"store", "store/*", "store/internal/..."}
-	notDrivers = []string{"store/storetest"} // it runs a Service on them
-	above      = []string{".", "internal/jose", "internal/message"}
-	aboveElse  = []string{"github.com/golang-jwt"} // of other modules, with all beneath
+	drivers   = []string{"store", "store/*", "store/internal/..."}
+	above     = []string{".", "internal/jose", "internal/message"}
+	aboveElse = []string{"github.com/golang-jwt"} // of other modules, with all beneath
 )
 
-// allowed are the modules that the root may require. Each user of the library
-// pays for them; what only tests need goes to internal/thirdparty.
+// kits are for tests, and link package testing. Nothing else does: its flags have no place in a program.
+var kits = []string{"store/storetest", "sender/sendertest", "passwordlesstest/servicetest", "internal/httpstory"}
+
+// allowed are the modules that the root may require. Each user of the library pays for them; what only tests need goes
+// to internal/thirdparty.
 var allowed = []string{
 	"github.com/golang-jwt/jwt/v5",
 	"github.com/google/uuid",
@@ -96,8 +97,8 @@ func (t tree) breaches() []string {
 	return all
 }
 
-// arrows checks the imports between packages of the root module. Tests may import
-// what they like, except that no dialect sees another.
+// arrows checks the imports between packages of the root module. Tests may import what they like, except that no
+// dialect sees another.
 func (m module) arrows() []string {
 	var all []string
 	for _, p := range m.packages {
@@ -139,7 +140,7 @@ func (m module) relative(importPath string) string {
 	return strings.TrimPrefix(importPath, m.path+"/")
 }
 
-// dependencies checks what the root module requires, and that testify stays in tests.
+// dependencies checks what the root module requires, and that testify and package testing stay in tests.
 func (m module) dependencies() []string {
 	var all []string
 	for _, path := range m.requires {
@@ -150,6 +151,9 @@ func (m module) dependencies() []string {
 	for _, p := range m.packages {
 		if slices.ContainsFunc(p.Deps, func(dep string) bool { return within(dep, testify) }) {
 			all = append(all, m.relative(p.ImportPath)+" depends on testify outside its tests")
+		}
+		if name := m.relative(p.ImportPath); slices.Contains(p.Deps, "testing") && !slices.Contains(kits, name) {
+			all = append(all, name+" must not link testing: it is no kit")
 		}
 	}
 	return all
@@ -182,7 +186,7 @@ func (m module) linksNothingAbove() []string {
 	var all []string
 	for _, p := range m.packages {
 		name := m.relative(p.ImportPath)
-		if !matchesAny(drivers, name) || matchesAny(notDrivers, name) {
+		if !matchesAny(drivers, name) {
 			continue
 		}
 		for _, dep := range p.Deps {
@@ -200,8 +204,7 @@ func (m module) isAbove(importPath string) bool {
 		slices.ContainsFunc(aboveElse, func(parent string) bool { return within(importPath, parent) })
 }
 
-// onlyExported checks that a nested module, tests included, imports no internal
-// package but its own.
+// onlyExported checks that a nested module, tests included, imports no internal package but its own.
 func (m module) onlyExported(root string) []string {
 	var all []string
 	for _, p := range m.packages {
@@ -215,9 +218,8 @@ func (m module) onlyExported(root string) []string {
 	return all
 }
 
-// nested checks that a nested module builds from this tree alone: it requires the
-// root, replaces each module of the tree that it requires by its folder, and asks for no
-// newer Go than go.work does.
+// nested checks that a nested module builds from this tree alone: it requires the root, replaces each module of the
+// tree that it requires by its folder, and asks for no newer Go than go.work does.
 func (t tree) nested(m module) []string {
 	var all []string
 	if !slices.Contains(m.requires, t.modules[0].path) {

@@ -9,8 +9,7 @@ import (
 	"strconv"
 )
 
-// findUses notes which names of other packages the files of the package use: the path of the
-// import, a dot, the name.
+// findUses notes which names of other packages the files of the package use: the path of the import, a dot, the name.
 func (p *goPackage) findUses() error {
 	for _, file := range p.GoFiles {
 		tree, err := parser.ParseFile(token.NewFileSet(), filepath.Join(p.Dir, file), nil, parser.SkipObjectResolution)
@@ -33,8 +32,8 @@ func (p *goPackage) findUses() error {
 	return nil
 }
 
-// imports returns the paths that a file imports, by the names that it gives them. The name of a package is taken
-// to be the end of its path.
+// imports returns the paths that a file imports, by the names that it gives them. The name of a package is taken to be
+// the end of its path.
 func imports(file *ast.File) (map[string]string, error) {
 	paths := map[string]string{}
 	for _, spec := range file.Imports {

@@ -1,18 +1,16 @@
-// Package canon turns what people and clients type into the one spelling that the
-// library stores, compares, limits and sends to.
+// Package canon turns what people and clients type into the one spelling that the library stores, compares, limits and
+// sends to.
 //
-// Its functions are pure, safe for concurrent use, and refuse what they cannot prove
-// harmless: there is no repair, no guessing and no second grammar behind the first.
-// Whatever a function returns it accepts again unchanged, so canonical values can be
-// recognised by passing them through. Lengths are checked before anything else, so an
-// input of any size costs no more than the longest legal one.
+// Its functions are pure, safe for concurrent use, and refuse what they cannot prove harmless: there is no repair, no
+// guessing and no second grammar behind the first. Whatever a function returns it accepts again unchanged, so canonical
+// values can be recognised by passing them through. Lengths are checked before anything else, so an input of any size
+// costs no more than the longest legal one.
 //
-// Nothing trims: a handler that wants to forgive a blank around a value takes it off
-// while it decodes the form.
+// Nothing trims: a handler that wants to forgive a blank around a value takes it off while it decodes the form.
 package canon
 
-// An Error names the rule that an input broke. It never holds any part of the input, so
-// it may be logged and shown. The values below are all there are; compare with errors.Is.
+// An Error names the rule that an input broke. It never holds any part of the input, so it may be logged and shown. The
+// values below are all there are; compare with errors.Is.
 type Error string
 
 // Error returns the rule with the package prefix.
@@ -35,10 +33,9 @@ const (
 	ErrPath        Error = "path is missing or has dot segments"
 )
 
-// lowerASCII folds A-Z and nothing else. The Unicode foldings would make one name of
-// different mailboxes: they take U+0130 to i, U+212A to k and U+017F to s. It allocates
-// only if there is something to fold, and is safe on UTF-8, whose longer sequences hold
-// no ASCII bytes.
+// lowerASCII folds A-Z and nothing else. The Unicode foldings would make one name of different mailboxes: they take
+// U+0130 to i, U+212A to k and U+017F to s. It allocates only if there is something to fold, and is safe on UTF-8,
+// whose longer sequences hold no ASCII bytes.
 func lowerASCII(s string) string {
 	for i := range len(s) {
 		if isUpper(s[i]) {

@@ -164,8 +164,8 @@ func TestCallingCodesAreUnambiguous(t *testing.T) {
 			t.Errorf("calling code %d: Phone gives %v", code, err)
 		}
 	}
-	// 2 codes of one digit cover a hundred triples each, 44 of two digits ten, 160 of three
-	// one. If any began another one, the sum would be smaller.
+	// 2 codes of one digit cover a hundred triples each, 44 of two digits ten, 160 of three one. If any began another one,
+	// the sum would be smaller.
 	if want := 2*100 + 44*10 + 160; codes != want {
 		t.Errorf("%d of 1000 triples are assigned, want %d", codes, want)
 	}
@@ -184,10 +184,13 @@ func TestSameRedirectIsByteEquality(t *testing.T) {
 		"", "https://app.example.com/cb/", "https://app.example.com/c", "https://app.example.com/cb?x", "https://app.example.com/cb#",
 		"https://app.example.com:443/cb", "HTTPS://app.example.com/cb", "https://APP.example.com/cb", "https://app.example.com/CB",
 		"http://app.example.com/cb", "https://app.example.com.evil.com/cb", "https://evil.com/https://app.example.com/cb",
-		"https://app.example.com@evil.com/cb", "https://x@app.example.com/cb", "https://app.example.com/../cb", "https://app.example.com/x/../cb",
+		"https://app.example.com@evil.com/cb", "https://x@app.example.com/cb", "https://app.example.com/../cb",
+		"https://app.example.com/x/../cb",
 		"https://app.example.com/%63b", "https://app.example.com//cb", "https://app.example.com\\cb", " https://app.example.com/cb",
-		"https://app.example.com/cb ", "https://app.example.com/cb\n", "https://app.example.com/cb\x00", "https://app.example.com/cb%00",
-		"https://app.example.com./cb", "http://localhost:3001/cb", "http://127.0.0.1:3000/cb", "http://localhost/cb", "javascript:alert(1)",
+		"https://app.example.com/cb ", "https://app.example.com/cb\n", "https://app.example.com/cb\x00",
+		"https://app.example.com/cb%00",
+		"https://app.example.com./cb", "http://localhost:3001/cb", "http://127.0.0.1:3000/cb", "http://localhost/cb",
+		"javascript:alert(1)",
 	}
 	for _, s := range hostile {
 		if canon.SameRedirect(registered, s) {

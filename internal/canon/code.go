@@ -15,11 +15,9 @@ const (
 // maxCodeInput bounds the work; the longest code shown in groups is half of it.
 const maxCodeInput = 64
 
-// Code returns what a person entered as a code without the spaces and hyphens it was shown
-// with, its letters in upper case, and whether that is a text of the alphabet. Only ASCII
-// counts: digits of other scripts are refused, not converted. Input longer than 64 bytes
-// and input without a character of the alphabet are refused. The length is the caller's to
-// compare.
+// Code returns what a person entered as a code without the spaces and hyphens it was shown with, its letters in upper case,
+// and whether that is a text of the alphabet. Only ASCII counts: digits of other scripts are refused, not converted. Input
+// longer than 64 bytes and input without a character of the alphabet are refused. The length is the caller's to compare.
 func Code(s string, alphabet Alphabet) (string, bool) {
 	if len(s) > maxCodeInput {
 		return "", false

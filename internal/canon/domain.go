@@ -16,8 +16,8 @@ const (
 
 const acePrefix = "xn--"
 
-// domainName returns the A-label form of a domain whose ASCII letters are lower case, and
-// whether it is a host name by RFC 1123: labels of letters, digits and inner hyphens.
+// domainName returns the A-label form of a domain whose ASCII letters are lower case, and whether it is a host name by
+// RFC 1123: labels of letters, digits and inner hyphens.
 func domainName(s string) (string, bool) {
 	if !isASCII(s) || strings.Contains(s, acePrefix) {
 		var ok bool
@@ -28,10 +28,9 @@ func domainName(s string) (string, bool) {
 	return s, isHostName(s)
 }
 
-// toALabels converts by UTS #46 and refuses every domain that the conversion would do
-// more to than encode it and fold its case: what was validated must be what was typed.
-// The way back decodes and validates each A-label, so that a label which decodes to
-// ASCII, to capitals or to something its own encoding would not give is refused.
+// toALabels converts by UTS #46 and refuses every domain that the conversion would do more to than encode it and fold
+// its case: what was validated must be what was typed. The way back decodes and validates each A-label, so that a label
+// which decodes to ASCII, to capitals or to something its own encoding would not give is refused.
 func toALabels(s string) (string, bool) {
 	a, err := idna.Lookup.ToASCII(s)
 	if err != nil {
@@ -54,8 +53,7 @@ func toALabels(s string) (string, bool) {
 	return a, true
 }
 
-// sameButCase reports whether folded is typed with each rune either kept or replaced by
-// its own lower case.
+// sameButCase reports whether folded is typed with each rune either kept or replaced by its own lower case.
 func sameButCase(typed, folded string) bool {
 	for _, r := range typed {
 		f, size := utf8.DecodeRuneInString(folded)
@@ -67,8 +65,8 @@ func sameButCase(typed, folded string) bool {
 	return folded == ""
 }
 
-// isWord reports whether the runes beyond ASCII are those of words. UTS #46 would also
-// take emoji and symbols, which IDNA 2008 does not register.
+// isWord reports whether the runes beyond ASCII are those of words. UTS #46 would also take emoji and symbols, which
+// IDNA 2008 does not register.
 func isWord(label string) bool {
 	for _, r := range label {
 		if r >= utf8.RuneSelf && !isWordRune(r) {
@@ -78,8 +76,8 @@ func isWord(label string) bool {
 	return true
 }
 
-// isMailDomain reports whether a host name can be the domain of a mailbox on the public
-// Internet: at least two labels, and not an IPv4 address in any of its spellings.
+// isMailDomain reports whether a host name can be the domain of a mailbox on the public Internet: at least two labels,
+// and not an IPv4 address in any of its spellings.
 func isMailDomain(host string) bool {
 	dot := strings.LastIndexByte(host, '.')
 	return dot > 0 && isLower(host[dot+1])
@@ -101,9 +99,8 @@ func isHostName(s string) bool {
 	}
 }
 
-// isLabel reports whether s is a letter-digit-hyphen label. Two hyphens in the third and
-// fourth place are reserved (RFC 5891, section 4.2.3.1) and stand only in A-labels, which
-// toALabels has decoded.
+// isLabel reports whether s is a letter-digit-hyphen label. Two hyphens in the third and fourth place are reserved (RFC
+// 5891, section 4.2.3.1) and stand only in A-labels, which toALabels has decoded.
 func isLabel(s string) bool {
 	if s == "" || len(s) > maxLabel || s[0] == '-' || s[len(s)-1] == '-' {
 		return false

@@ -8,35 +8,31 @@ import (
 	"golang.org/x/text/unicode/norm"
 )
 
-// The limits of RFC 5321, section 4.5.3.1, in bytes. A domain cannot exceed its 255
-// without the address exceeding its 254.
+// The limits of RFC 5321, section 4.5.3.1, in bytes. A domain cannot exceed its 255 without the address exceeding its 254.
 const (
 	maxAddress   = 254
 	maxLocalPart = 64
 )
 
-// Email returns the canonical form of one e-mail address: an ASCII dot-atom, @, and a
-// domain of two or more A-labels, all in lower case.
+// Email returns the canonical form of one e-mail address: an ASCII dot-atom, @, and a domain of two or more A-labels,
+// all in lower case.
 //
-// The grammar is the address that people have, not all that RFC 5322 can spell: no
-// quoted local part, comment, display name, group, list, address literal, trailing dot
-// or surrounding blank. That is on purpose narrower than net/mail, which also takes
-// addresses that another parser reads as a different recipient. The local part is folded
-// too, although RFC 5321 leaves its case to the receiver, because no spelling may fork
-// an account or a limit. Dots and +tags are kept: they are different mailboxes at most
-// providers.
+// The grammar is the address that people have, not all that RFC 5322 can spell: no quoted local part, comment, display
+// name, group, list, address literal, trailing dot or surrounding blank. That is on purpose narrower than net/mail,
+// which also takes addresses that another parser reads as a different recipient. The local part is folded too, although
+// RFC 5321 leaves its case to the receiver, because no spelling may fork an account or a limit. Dots and +tags are
+// kept: they are different mailboxes at most providers.
 //
-// An internationalised domain is accepted in either form and returned as A-labels. Input
-// that NFKC would change is refused, so are symbols, joiners and every mapping of UTS #46
-// except that of letter case.
+// An internationalised domain is accepted in either form and returned as A-labels. Input that NFKC would change is
+// refused, so are symbols, joiners and every mapping of UTS #46 except that of letter case.
 //
-// The errors are ErrTooLong, ErrUnicode, ErrAddress, ErrLocalPart and ErrDomain. Input
-// that is canonical already is returned as it is, without an allocation.
+// The errors are ErrTooLong, ErrUnicode, ErrAddress, ErrLocalPart and ErrDomain. Input that is canonical already is
+// returned as it is, without an allocation.
 func Email(s string) (string, error) { return email(s, false) }
 
-// EmailUnicode is Email for an application that opted in to internationalised mailboxes
-// (RFC 6531): the local part may also hold letters, marks and decimal digits beyond
-// ASCII. They are compared as they are, without folding, so ü and Ü are two mailboxes.
+// EmailUnicode is Email for an application that opted in to internationalised mailboxes (RFC 6531): the local part may
+// also hold letters, marks and decimal digits beyond ASCII. They are compared as they are, without folding, so ü and Ü
+// are two mailboxes.
 func EmailUnicode(s string) (string, error) { return email(s, true) }
 
 func email(s string, unicodeLocal bool) (string, error) {
@@ -65,8 +61,8 @@ func email(s string, unicodeLocal bool) (string, error) {
 	return joinAddress(s, local, host)
 }
 
-// joinAddress returns s if it is the address already. An A-label can be longer than what
-// was typed, so the limit is checked again.
+// joinAddress returns s if it is the address already. An A-label can be longer than what was typed, so the limit is
+// checked again.
 func joinAddress(s, local, host string) (string, error) {
 	if s[len(local)+1:] == host {
 		return s, nil
@@ -77,14 +73,13 @@ func joinAddress(s, local, host string) (string, error) {
 	return local + "@" + host, nil
 }
 
-// isStable reports whether s is UTF-8 that NFKC leaves alone. It keeps out look-alikes of
-// the delimiters (U+FF20, U+FF0E) and ligatures before any parser sees them.
+// isStable reports whether s is UTF-8 that NFKC leaves alone. It keeps out look-alikes of the delimiters (U+FF20,
+// U+FF0E) and ligatures before any parser sees them.
 func isStable(s string) bool {
 	return utf8.ValidString(s) && norm.NFKC.IsNormalString(s)
 }
 
-// isDotAtom reports whether s is dot-atom-text of RFC 5322, section 3.2.3: atoms joined
-// by single dots.
+// isDotAtom reports whether s is dot-atom-text of RFC 5322, section 3.2.3: atoms joined by single dots.
 func isDotAtom(s string, unicodeAtoms bool) bool {
 	for {
 		atom, rest, more := strings.Cut(s, ".")

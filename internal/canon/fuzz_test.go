@@ -21,7 +21,8 @@ func seed(f *testing.F, parser string) {
 	}
 }
 
-var canonicalEmail = regexp.MustCompile("^[a-z0-9!#$%&'*+/=?^_`{|}~.-]{1,64}@([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\\.)+[a-z]([a-z0-9-]{0,61}[a-z0-9])?$")
+var canonicalEmail = regexp.MustCompile("^[a-z0-9!#$%&'*+/=?^_`{|}~.-]{1,64}@" +
+	"([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\\.)+[a-z]([a-z0-9-]{0,61}[a-z0-9])?$")
 
 // A canonical address is itself canonical, is of the narrow alphabet, fits every limit, and
 // is read by net/mail as the same single recipient (SN-1, SN-2).

@@ -12,20 +12,17 @@ const (
 	maxPhoneInput = 40
 )
 
-// Phone returns a telephone number in E.164 form: + and 7 to 15 ASCII digits, beginning
-// with an assigned country calling code.
+// Phone returns a telephone number in E.164 form: + and 7 to 15 ASCII digits, beginning with an assigned country calling code.
 //
-// It takes the number after + or the international prefix 00, with at most one space,
-// hyphen or dot between digits and at most one pair of parentheses around some of them.
-// It refuses extensions, tel: URIs, letters, digits of other scripts, and "(0)", which
-// callers from abroad must leave out and a machine cannot tell from a digit to dial.
+// It takes the number after + or the international prefix 00, with at most one space, hyphen or dot between digits and
+// at most one pair of parentheses around some of them. It refuses extensions, tel: URIs, letters, digits of other
+// scripts, and "(0)", which callers from abroad must leave out and a machine cannot tell from a digit to dial.
 //
-// There are no national formats: reading those needs numbering plans, which change and
-// are better kept by an application that knows its users' country. For the same reason a
-// canonical number need not exist.
+// There are no national formats: reading those needs numbering plans, which change and are better kept by an
+// application that knows its users' country. For the same reason a canonical number need not exist.
 //
-// The errors are ErrTooLong, ErrNumber and ErrCallingCode. Input that is canonical already
-// is returned as it is, without an allocation.
+// The errors are ErrTooLong, ErrNumber and ErrCallingCode. Input that is canonical already is returned as it is,
+// without an allocation.
 func Phone(s string) (string, error) {
 	if len(s) > maxPhoneInput {
 		return "", ErrTooLong
@@ -48,8 +45,8 @@ func known(e164 string) (string, error) {
 	return e164, nil
 }
 
-// appendNumber appends + and the digits of s to dst, which has room for the longest
-// number, and reports whether s is well formed.
+// appendNumber appends + and the digits of s to dst, which has room for the longest number, and reports whether s is
+// well formed.
 func appendNumber(dst []byte, s string) ([]byte, bool) {
 	dst = append(dst, '+')
 	var before byte // the class of the last byte
@@ -84,8 +81,7 @@ func appendNumber(dst []byte, s string) ([]byte, bool) {
 	return dst, before == '0' && opened == closed && len(dst) > minDigits
 }
 
-// classOf returns '0' for a digit, '-' for a separator, a parenthesis for itself, and 0
-// for what no number holds.
+// classOf returns '0' for a digit, '-' for a separator, a parenthesis for itself, and 0 for what no number holds.
 func classOf(c byte) byte {
 	switch {
 	case isDigit(c):
@@ -112,12 +108,11 @@ func mayFollow(class, before byte) bool {
 	return false
 }
 
-// CallingCode returns the country calling code of a number in E.164 form, or 0 if the
-// number does not begin with + and an assigned code.
+// CallingCode returns the country calling code of a number in E.164 form, or 0 if the number does not begin with + and
+// an assigned code.
 //
-// A code is not always one country: 1 is the whole North American plan with the Caribbean,
-// 7 is Russia and Kazakhstan, and 44, 47, 61, 212, 262, 358, 590 and 599 reach several
-// territories. An allow-list of codes allows all of them.
+// A code is not always one country: 1 is the whole North American plan with the Caribbean, 7 is Russia and Kazakhstan,
+// and 44, 47, 61, 212, 262, 358, 590 and 599 reach several territories. An allow-list of codes allows all of them.
 func CallingCode(e164 string) int {
 	digits, ok := strings.CutPrefix(e164, "+")
 	if !ok {
@@ -133,10 +128,9 @@ func CallingCode(e164 string) int {
 	return 0
 }
 
-// callingCodes holds the assigned codes of countries and territories by their length. The
-// global services (800, 808, 870, 878, 881 to 883, 888, 979) are left out: they are
-// satellite, shared-cost and premium numbers that no one signs in with and that fraud
-// aims at. Separated by blanks, no two neighbours read as a third code.
+// callingCodes holds the assigned codes of countries and territories by their length. The global services (800, 808,
+// 870, 878, 881 to 883, 888, 979) are left out: they are satellite, shared-cost and premium numbers that no one signs
+// in with and that fraud aims at. Separated by blanks, no two neighbours read as a third code.
 var callingCodes = [...]string{
 	"1 7",
 	"20 27 30 31 32 33 34 36 39 40 41 43 44 45 46 47 48 49 51 52 53 54 55 56 57 58 " +

@@ -9,24 +9,20 @@ import (
 
 const maxRedirectURI = 2048
 
-// RedirectRules widens what RedirectURI accepts. The zero value accepts https, and http
-// to this machine.
+// RedirectRules widens what RedirectURI accepts. The zero value accepts https, and http to this machine.
 type RedirectRules struct {
-	// InsecureHTTP accepts http to any host. Whoever watches the network can then take
-	// over the sign-in that ends there.
+	// InsecureHTTP accepts http to any host. Whoever watches the network can then take over the sign-in that ends there.
 	InsecureHTTP bool
-	// AppSchemes accepts private-use schemes of native apps, com.example.app:/path (RFC
-	// 8252, section 7.1). Nothing proves which app on the device owns such a scheme.
+	// AppSchemes accepts private-use schemes of native apps, com.example.app:/path (RFC 8252, section 7.1). Nothing proves
+	// which app on the device owns such a scheme.
 	AppSchemes bool
 }
 
-// RedirectURI checks a redirect URI when it is registered. It returns nil, or the Error
-// that names the broken rule.
+// RedirectURI checks a redirect URI when it is registered. It returns nil, or the Error that names the broken rule.
 //
-// The URI is absolute, of RFC 3986 characters only, and without user information,
-// fragment, wildcard, backslash or dot segments. The scheme of a web URI and its host are in
-// lower case; the host is a name of A-labels, or an IP address in its usual spelling. http is
-// accepted for localhost, 127.0.0.0/8 and [::1]. Of other schemes only those with a dot can
+// The URI is absolute, of RFC 3986 characters only, and without user information, fragment, wildcard, backslash or dot
+// segments. The scheme of a web URI and its host are in lower case; the host is a name of A-labels, or an IP address in
+// its usual spelling. http is accepted for localhost, 127.0.0.0/8 and [::1]. Of other schemes only those with a dot can
 // be allowed, which leaves out javascript, data, file and their kind.
 func RedirectURI(s string, rules RedirectRules) error {
 	if len(s) > maxRedirectURI {
@@ -48,15 +44,13 @@ func RedirectURI(s string, rules RedirectRules) error {
 	return ErrScheme
 }
 
-// SameRedirect reports whether got is one of the registered URIs, byte for byte. There is
-// no normalization, no prefix and no wildcard to confuse (RFC 9700, section 2.1), and the
-// empty string is never registered.
+// SameRedirect reports whether got is one of the registered URIs, byte for byte. There is no normalization, no prefix
+// and no wildcard to confuse (RFC 9700, section 2.1), and the empty string is never registered.
 func SameRedirect(registered []string, got string) bool {
 	return got != "" && slices.Contains(registered, got)
 }
 
-// checkURIBytes admits the characters of RFC 3986, so that neither a browser's repairs nor
-// a header can make two of one URI.
+// checkURIBytes admits the characters of RFC 3986, so that neither a browser's repairs nor a header can make two of one URI.
 func checkURIBytes(s string) error {
 	for i := range len(s) {
 		c := s[i]
@@ -102,8 +96,8 @@ func checkLoopback(rest string) error {
 	return err
 }
 
-// checkAppURI checks what follows a private-use scheme: a path, with or without an
-// authority, which is a name of the app's own and no host.
+// checkAppURI checks what follows a private-use scheme: a path, with or without an authority, which is a name of the
+// app's own and no host.
 func checkAppURI(rest string) error {
 	if authority, ok := strings.CutPrefix(rest, "//"); ok {
 		authority, rest = splitAuthority(authority)
@@ -143,9 +137,8 @@ func isPort(s string) bool {
 	return err == nil && n > 0 && s[0] != '0'
 }
 
-// isWebHost takes an IP literal only in the spelling netip prints, because clients read
-// 127.1, 0x7f000001 and 2130706433 as addresses too. A name that ends in a number is one
-// of those (WHATWG URL, "ends in a number").
+// isWebHost takes an IP literal only in the spelling netip prints, because clients read 127.1, 0x7f000001 and
+// 2130706433 as addresses too. A name that ends in a number is one of those (WHATWG URL, "ends in a number").
 func isWebHost(host string) bool {
 	if inner, ok := strings.CutPrefix(host, "["); ok {
 		inner, ok = strings.CutSuffix(inner, "]")
@@ -182,8 +175,8 @@ func isAppScheme(s string) bool {
 	return len(labels) > 1
 }
 
-// hasDotSegments finds . and .. in a path also where they are percent-encoded: browsers
-// resolve both before they follow the redirect.
+// hasDotSegments finds . and .. in a path also where they are percent-encoded: browsers resolve both before they follow
+// the redirect.
 func hasDotSegments(path string) bool {
 	path, _, _ = strings.Cut(path, "?")
 	for segment := range strings.SplitSeq(lowerASCII(path), "/") {
@@ -200,8 +193,8 @@ func isHex(c byte) bool {
 	return isDigit(c) || 'a' <= c && c <= 'f' || 'A' <= c && c <= 'F'
 }
 
-// Origin checks a web origin when it is registered (RFC 6454, section 6.2): as browsers write it, https, or http to this
-// machine, without a path. It returns nil, or the Error that names the broken rule.
+// Origin checks a web origin when it is registered (RFC 6454, section 6.2): as browsers write it, https, or http to
+// this machine, without a path. It returns nil, or the Error that names the broken rule.
 func Origin(s string) error {
 	if err := RedirectURI(s, RedirectRules{}); err != nil {
 		return err

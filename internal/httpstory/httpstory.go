@@ -1,10 +1,8 @@
-// Package httpstory runs stories of requests and answers, written as text, against an
-// http.Handler. It is for tests.
+// Package httpstory runs stories of requests and answers, written as text, against an http.Handler. It is for tests.
 //
-// A file holds stories. Each begins with "== " and its title, gets a world of its own, and
-// is a list of steps with empty lines between them. A line that begins with # is a comment.
-// A step is a request, or a verb of the world with its arguments; what must come of it
-// follows "-> ":
+// A file holds stories. Each begins with "== " and its title, gets a world of its own, and is a list of steps with
+// empty lines between them. A line that begins with # is a comment. A step is a request, or a verb of the world with
+// its arguments; what must come of it follows "-> ":
 //
 //	== a code signs in
 //
@@ -21,15 +19,14 @@
 //
 //	advance 31s
 //
-// A request is its method and target, headers and body. An answer is a status, some of the
-// headers (one without a value must be absent) and the body, which is compared whole:
-// as JSON, numbers by their spelling, if the story writes JSON, else as text. A body that the story leaves out may
-// be anything; one that must be empty is written (empty).
+// A request is its method and target, headers and body. An answer is a status, some of the headers (one without a value
+// must be absent) and the body, which is compared whole: as JSON, numbers by their spelling, if the story writes JSON,
+// else as text. A body that the story leaves out may be anything; one that must be empty is written (empty).
 //
-// ${name} is a value, alone or amid text. The first time that a name stands in what is expected, it takes whatever
-// is there, if that is not empty; after that, it must be the same again. ${name=pattern} also demands that all of the
-// value matches a regular expression, in which braces come in pairs. ${_} takes anything. In requests and arguments values are put
-// in as they are. A value taken from JSON that is no string is its JSON text.
+// ${name} is a value, alone or amid text. The first time that a name stands in what is expected, it takes whatever is
+// there, if that is not empty; after that, it must be the same again. ${name=pattern} also demands that all of the
+// value matches a regular expression, in which braces come in pairs. ${_} takes anything. In requests and arguments
+// values are put in as they are. A value taken from JSON that is no string is its JSON text.
 //
 // Every world has the verb "from", which sets the address that requests come from.
 package httpstory

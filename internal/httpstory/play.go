@@ -21,8 +21,7 @@ type player struct {
 	values  values
 }
 
-// Play takes the story's steps in order and returns the first thing that is not as
-// it should be, with its line.
+// Play takes the story's steps in order and returns the first thing that is not as it should be, with its line.
 func (s Story) Play(w World) error {
 	p := &player{World: w, address: "192.0.2.1", values: values{}}
 	for _, step := range s.steps {

@@ -22,8 +22,8 @@ const (
 	maxJTI           = 64 // characters
 )
 
-// assertionMethods are the algorithms of assertions. What is not named, "none" and the symmetric ones above all,
-// does not exist (RFC 8725, 3.2).
+// assertionMethods are the algorithms of assertions. What is not named, "none" and the symmetric ones above all, does
+// not exist (RFC 8725, 3.2).
 var assertionMethods = map[string]jwt.SigningMethod{
 	"RS256": jwt.SigningMethodRS256, "RS384": jwt.SigningMethodRS384, "RS512": jwt.SigningMethodRS512,
 	"PS256": jwt.SigningMethodPS256, "PS384": jwt.SigningMethodPS384, "PS512": jwt.SigningMethodPS512,
@@ -77,8 +77,8 @@ func decodeObject(text string) (object map[string]any, ok bool) {
 	return object, ok && json.Unmarshal(b, &object) == nil && object != nil
 }
 
-// readHeader reads the JOSE header. It only selects among keys that the client has (RFC 8725, 3.10), and its typ
-// keeps access tokens out (3.11).
+// readHeader reads the JOSE header. It only selects among keys that the client has (RFC 8725, 3.10), and its typ keeps
+// access tokens out (3.11).
 func (a *Assertion) readHeader(header map[string]any) error {
 	for _, refused := range [...]string{"crit", "jwk", "jku", "x5u", "x5c"} {
 		if _, has := header[refused]; has {
@@ -183,8 +183,8 @@ func (a *Assertion) Check(rules AssertionRules, now time.Time) error {
 	return nil
 }
 
-// SignedBy reports whether one of the keys made the signature. A kid selects the keys that have it, and those
-// without one, since a key need not have one (RFC 7517, 4.5). No kid selects all.
+// SignedBy reports whether one of the keys made the signature. A kid selects the keys that have it, and those without
+// one, since a key need not have one (RFC 7517, 4.5). No kid selects all.
 func (a *Assertion) SignedBy(keys []PublicKey) bool {
 	return slices.ContainsFunc(keys, func(k PublicKey) bool {
 		selected := a.kid == "" || k.ID == "" || a.kid == k.ID

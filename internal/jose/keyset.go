@@ -12,8 +12,8 @@ const (
 	maxKeysInSet = 16
 )
 
-// ParseKeySet reads a key set (RFC 7517, 5): its usable keys, and what is wrong with each other one. It is an
-// error if the set as a whole cannot be read. No error repeats what the set says.
+// ParseKeySet reads a key set (RFC 7517, 5): its usable keys, and what is wrong with each other one. It is an error if
+// the set as a whole cannot be read. No error repeats what the set says.
 func ParseKeySet(text []byte) (keys []PublicKey, unusable []error, err error) {
 	var set struct {
 		Keys []json.RawMessage `json:"keys"`

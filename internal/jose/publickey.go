@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"math/big"
 	"slices"
+	"strings"
 
 	"github.com/golang-jwt/jwt/v5"
 )
@@ -26,8 +27,7 @@ type PublicKey struct {
 	public crypto.PublicKey
 }
 
-// A jwk is a JSON Web Key as it is written (RFC 7517, 4; RFC 7518, 6; RFC 8037, 2). Members that are not named
-// do not matter.
+// A jwk is a JSON Web Key as it is written (RFC 7517, 4; RFC 7518, 6; RFC 8037, 2). Members that are not named do not matter.
 type jwk struct {
 	Type       string   `json:"kty"`
 	ID         string   `json:"kid"`
@@ -39,15 +39,19 @@ type jwk struct {
 	Y          string   `json:"y"`
 	N          string   `json:"n"`
 	E          string   `json:"e"`
-	// What a public key does not have.
-	D   json.RawMessage `json:"d"`
-	P   json.RawMessage `json:"p"`
-	Q   json.RawMessage `json:"q"`
-	DP  json.RawMessage `json:"dp"`
-	DQ  json.RawMessage `json:"dq"`
-	QI  json.RawMessage `json:"qi"`
-	Oth json.RawMessage `json:"oth"`
-	K   json.RawMessage `json:"k"`
+}
+
+// privateMembers are what a public key does not have (RFC 7518, 6.2.2, 6.3.2 and 6.4).
+var privateMembers = []string{"d", "p", "q", "dp", "dq", "qi", "oth", "k"}
+
+// holdsPrivate reports whether the members of a key name a private part, in whatever case: decoders are lax about it.
+func holdsPrivate(members map[string]json.RawMessage) bool {
+	for name := range members {
+		if slices.Contains(privateMembers, strings.ToLower(name)) {
+			return true
+		}
+	}
+	return false
 }
 
 // parseKey reads one key and settles its one algorithm.
@@ -56,10 +60,9 @@ func parseKey(raw []byte) (PublicKey, error) {
 	if err := json.Unmarshal(raw, &k); err != nil {
 		return PublicKey{}, errors.New("not a JSON Web Key")
 	}
-	for _, member := range [...]json.RawMessage{k.D, k.P, k.Q, k.DP, k.DQ, k.QI, k.Oth, k.K} {
-		if member != nil {
-			return PublicKey{}, errors.New("holds a private key")
-		}
+	var members map[string]json.RawMessage
+	if json.Unmarshal(raw, &members) != nil || holdsPrivate(members) {
+		return PublicKey{}, errors.New("holds a private key")
 	}
 	switch {
 	case k.Use != "" && k.Use != "sig", k.Operations != nil && !slices.Contains(k.Operations, "verify"):

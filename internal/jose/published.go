@@ -29,10 +29,10 @@ var ErrNoKeys = errors.New("key set not available")
 // KeySets checks assertions with the key sets that clients publish at URLs, and remembers the sets. It is a cache: what
 // is forgotten is fetched again. Safe for concurrent use.
 //
-// A set is used for ten minutes. Then it is fetched again, and used for an hour in all if its URL does not answer.
-// An assertion with a kid that no key of the set has, and that no key without a kid signed, has the set fetched at
-// once, but at most once a minute: anybody can write such an assertion. So a new kid is found when it is first used,
-// and a client whose keys have no kid causes no extra fetch, whatever kid its assertions name.
+// A set is used for ten minutes. Then it is fetched again, and used for an hour in all if its URL does not answer. An
+// assertion with a kid that no key of the set has, and that no key without a kid signed, has the set fetched at once,
+// but at most once a minute: anybody can write such an assertion. So a new kid is found when it is first used, and a
+// client whose keys have no kid causes no extra fetch, whatever kid its assertions name.
 type KeySets struct {
 	now   func() time.Time
 	fetch func(ctx context.Context, url string) ([]byte, error)
@@ -65,8 +65,8 @@ func NewKeySets(now func() time.Time) *KeySets {
 	}}
 }
 
-// Signed reports whether a key published at a URL signed an assertion. Callers that need the same fetch share one.
-// The URL must be configuration: the request goes wherever it points.
+// Signed reports whether a key published at a URL signed an assertion. Callers that need the same fetch share one. The
+// URL must be configuration: the request goes wherever it points.
 //
 // Errors: ErrNoKeys, wrapped, and the context's, if that ended while another caller fetched.
 func (k *KeySets) Signed(ctx context.Context, url string, a *Assertion) (bool, error) {
@@ -121,9 +121,9 @@ func (k *KeySets) of(url string) *keySet {
 	return set
 }
 
-// refetch fetches a set and returns what is known then, and the reason of a failure. It goes on when the caller
-// has given up, for a few seconds: else whoever opens requests and breaks them off could keep a set from being
-// fetched, or have it fetched without end.
+// refetch fetches a set and returns what is known then, and the reason of a failure. It goes on when the caller has
+// given up, for a few seconds: else whoever opens requests and breaks them off could keep a set from being fetched, or
+// have it fetched without end.
 func (k *KeySets) refetch(ctx context.Context, url string, known knownKeys, now time.Time) (*knownKeys, string) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), keySetFetchTime)
 	defer cancel()

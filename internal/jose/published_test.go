@@ -213,11 +213,11 @@ func TestAKeySetOutlivesAnOutage(t *testing.T) { // CA-1, OP-9
 	for range 10 {
 		w.accepts(s.assertion(), "nearly an hour old")
 	}
-	assert.Equal(t, 1, p.fetches(), "one try a minute")
+	assert.Equal(t, 1, p.fetches(), "one fetch a minute")
 	w.clock.advance(time.Second)
 	w.unavailable(s.assertion(), "an hour old")
 	p.publish(jwks(t, s.public()))
-	w.unavailable(s.assertion(), "no new try at once")
+	w.unavailable(s.assertion(), "no new fetch at once")
 	w.clock.advance(5 * time.Second)
 	w.accepts(s.assertion(), "the outage is over")
 }
@@ -329,7 +329,7 @@ func TestCallersShareAFetchThatFails(t *testing.T) { // CA-1: whoever waits for 
 	wait.Wait()
 	assert.Equal(t, 1, p.fetches())
 	p.publish(jwks(t, s.public()))
-	w.unavailable(s.assertion(), "nor is there a new try at once")
+	w.unavailable(s.assertion(), "nor is there a new fetch at once")
 	w.clock.advance(5 * time.Second)
 	w.accepts(s.assertion(), "five seconds after the end of the last")
 }

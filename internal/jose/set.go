@@ -25,8 +25,8 @@ type Set struct {
 	public  []map[string]any // the keys as JSON Web Keys
 }
 
-// Add adds a key: ECDSA on P-256 for ES256, Ed25519 for EdDSA, or RSA of 3,072 bits or more for RS256. Its ID is
-// 1 to 64 printable ASCII bytes without spaces, unique in the Set. The error begins with the field at fault, "ID" or "Key".
+// Add adds a key: ECDSA on P-256 for ES256, Ed25519 for EdDSA, or RSA of 3,072 bits or more for RS256. Its ID is 1 to
+// 64 printable ASCII bytes without spaces, unique in the Set. The error begins with the field at fault, "ID" or "Key".
 func (s *Set) Add(id string, key crypto.Signer) error {
 	signer, err := newSigner(id, key)
 	if err != nil {

@@ -29,12 +29,12 @@ type Claims struct {
 	ID       string // "" if it has none
 }
 
-// Verify checks a token of ours and returns what it says; its other claims are decoded into others, a pointer, as
-// JSON is. Clocks may differ by a minute. Keys in the token's header are never used (RFC 8725, 3.10).
+// Verify checks a token of ours and returns what it says; its other claims are decoded into others, a pointer, as JSON
+// is. Clocks may differ by a minute. Keys in the token's header are never used (RFC 8725, 3.10).
 //
 // find returns the key that signed tokens with a kid and an algorithm, false if there is none. The algorithm must be
-// the key's own. What others points to is filled before find is called. Nothing of it is true until Verify has
-// returned without an error.
+// the key's own. What others points to is filled before find is called. Nothing of it is true until Verify has returned
+// without an error.
 func Verify(token string, others any, find func(kid, alg string) (Signer, bool), rules TokenRules) (Claims, error) {
 	if !IsCompact(token) {
 		return Claims{}, errors.New("not a compact JWS of at most 16384 bytes")
@@ -73,9 +73,8 @@ func (c *tokenClaims) UnmarshalJSON(text []byte) error {
 	return json.Unmarshal(text, &c.RegisteredClaims)
 }
 
-// IsCompact reports whether t can be a token of ours in the compact serialisation: Verify takes no other. Nothing is
-// decoded, nor memory taken, whatever t is. It is stricter than the decoder, which skips line ends: a token has
-// one spelling.
+// IsCompact reports whether t can be a token of ours in the compact serialisation: Verify takes no other. Nothing is decoded,
+// nor memory taken, whatever t is. It is stricter than the decoder, which skips line ends: a token has one spelling.
 func IsCompact(t string) bool {
 	if len(t) > maxToken {
 		return false

@@ -89,6 +89,7 @@ type Limits struct {
 	failures   []store.Window
 	ledger     ledger
 	device     [2][]store.Window // one failure, and all of them
+	ended      []store.Window    // all of them, however many there are already
 	prefix     []store.Window
 	verified   []store.Window // what a verified number gives its prefix back
 	country    []store.Window
@@ -111,6 +112,7 @@ func New(p Policy) *Limits {
 		reserve: []store.Window{{Burst: 1, Every: day, Cost: 1}},
 		ledger:  newLedger(),
 		device:  [2][]store.Window{{cost(deviceWindow, 1)}, {cost(deviceWindow, deviceFailures)}},
+		ended:   []store.Window{{Burst: 2 * deviceFailures, Every: year, Cost: deviceFailures}},
 		prefix:  []store.Window{p.SMSPrefix.window(1, 0), p.SMSUnverified.window(1, 0)},
 		verified: []store.Window{p.SMSPrefix.window(0, 0),
 			p.SMSUnverified.window(min(verifiedWorth, int64(p.SMSUnverified.Count)), 0)},
@@ -220,6 +222,11 @@ func (l *Limits) LookDevice(b *store.Batch, s Subject, p Plan) {
 	if p.KnowsDevice() {
 		take(b, look(l.deviceOf(s, 0), true))
 	}
+}
+
+// EndDevice charges a device as if it had failed as often as it may.
+func (l *Limits) EndDevice(b *store.Batch, device string) {
+	take(b, store.Charge{Bucket: store.Key{Kind: Device, Name: device}, Windows: l.ended, Durable: true})
 }
 
 // Succeed gives back what a challenge was charged that ends in success: every consecutive failure, and the wrong guesses

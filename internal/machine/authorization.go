@@ -23,8 +23,8 @@ const (
 	CodeOver // its time; such a record is removed
 )
 
-// An AuthorizationCode is what a sign-in in a browser ends with, and what the client exchanges for tokens (RFC 6749, 4.1). A used
-// one remembers the refresh token family that it was exchanged for, so that a second use ends it.
+// An AuthorizationCode is what a sign-in in a browser ends with, and what the client exchanges for tokens (RFC 6749,
+// 4.1). A used one remembers the refresh token family that it was exchanged for, so that a second use ends it.
 type AuthorizationCode struct {
 	State CodeState
 	Proof
@@ -129,8 +129,8 @@ type Exchange struct {
 	Family      secret.Name // that the code is exchanged for; "" for none
 }
 
-// On decides an exchange. Only the client that may exchange a code learns, and decides, that it was used before. An end that nobody
-// has written yet is written: what is over leaves no record.
+// On decides an exchange. Only the client that may exchange a code learns, and decides, that it was used before. An end
+// that nobody has written yet is written: what is over leaves no record.
 func (c AuthorizationCode) On(e Exchange, at Moment) Decision[AuthorizationCode] {
 	bound := c.Challenge != ""
 	switch {
@@ -149,5 +149,6 @@ func (c AuthorizationCode) On(e Exchange, at Moment) Decision[AuthorizationCode]
 		return Decision[AuthorizationCode]{Next: c, Reason: Invalid, Batch: store.Batch{Puts: []store.Put{put}}}
 	}
 	c.State, c.Family = CodeUsed, e.Family
-	return Decision[AuthorizationCode]{Next: c, Note: TokenCreated, Batch: store.Batch{Puts: []store.Put{c.put(&at, store.StageDecide)}}}
+	put := c.put(&at, store.StageDecide)
+	return Decision[AuthorizationCode]{Next: c, Note: TokenCreated, Batch: store.Batch{Puts: []store.Put{put}}}
 }

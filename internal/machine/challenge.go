@@ -171,14 +171,14 @@ func DecodeChallenge(body []byte, words ...string) (c Challenge, err error) {
 	var kinds [5]byte
 	r.Fixed(kinds[:])
 	c.State, c.Scope, c.Again = State(kinds[0]), Scope(kinds[1]), Again(kinds[2])
-	c.Carries, c.Suppressed = Carries(kinds[3]), kinds[4] == 1
+	c.Carries, c.Suppressed = Carries(kinds[3]), r.Bit(kinds[4])
 	for _, v := range [...]*string{&c.Tenant, &c.Client, &c.Channel, &c.Address, &c.Purpose, &c.KeyID} {
 		*v = r.Text()
 	}
 	r.Fixed(c.Seed[:])
 	var code [3]byte
 	r.Fixed(code[:])
-	c.Generation, c.Format = code[0], Format{Letters: code[1] == 1, Length: int(code[2])}
+	c.Generation, c.Format = code[0], Format{Letters: r.Bit(code[1]), Length: int(code[2])}
 	for _, at := range [...]*store.Instant{&c.Started, &c.Sent, &c.Expires, &c.Touched} {
 		*at = store.Instant(r.Num())
 	}
@@ -259,7 +259,8 @@ func (c *Challenge) subject(at *Moment) limit.Subject {
 
 // Unsend is the batch that gives back what a message cost that surely was not taken.
 func (c *Challenge) Unsend(at Moment) store.Batch {
-	b := newBatch()
+	b := &batch{}
+	b.begin()
 	at.Limits.Unsend(&b.Batch, c.subject(&at), at.Plan)
 	return b.done()
 }

@@ -6,8 +6,9 @@ import (
 	"github.com/seed62b93bad/passwordless/internal/secret"
 )
 
-// A ChallengeEvent is what can happen to a challenge: one of [Create], [Send], [Start], [Guess], [Check], [Redeem] and [Cancel].
-// That its time is over, or that its user was signed out everywhere, no event tells: the machine sees it in the moment.
+// A ChallengeEvent is what can happen to a challenge: one of [Create], [Send], [Start], [Guess], [Check], [Redeem] and
+// [Cancel]. That its time is over, or that its user was signed out everywhere, no event tells: the machine sees it in
+// the moment.
 type ChallengeEvent interface {
 	on(c *Challenge, b *batch, at *Moment) verdict
 }
@@ -20,25 +21,26 @@ type verdict struct {
 	note   Note
 	write  bool // the challenge changed
 	any    bool // it takes the place of whatever is in its slot, unseen
-	revert bool // nothing is committed, whatever was charged
 }
 
 // On decides an event.
 func (c Challenge) On(e ChallengeEvent, at Moment) Decision[Challenge] {
-	b := newBatch()
-	v := e.on(&c, b, &at)
-	if v.revert {
-		b = newBatch()
-	}
+	x := &struct { // in one allocation
+		batch
+		next Challenge
+		at   Moment
+	}{next: c, at: at}
+	x.begin()
+	v := e.on(&x.next, &x.batch, &x.at)
 	if v.write {
-		put := c.put(&at)
+		put := x.next.put(&x.at)
 		put.Any = v.any
-		b.put(put)
+		x.put(put)
 	}
-	return Decision[Challenge]{Next: c, Batch: b.done(), Reason: v.reason, Left: v.left, Wait: v.wait, Note: v.note}
+	return Decision[Challenge]{Next: x.next, Batch: x.done(), Reason: v.reason, Left: v.left, Wait: v.wait, Note: v.note}
 }
 
-// A Create makes a challenge. It sends nothing.
+// A Create makes a challenge. It sends nothing. If guesses at short codes have become rare, its code is a longer one.
 type Create struct {
 	Draft    Challenge     // what it is for; the rest is filled in
 	Attempts int           // guesses
@@ -49,22 +51,34 @@ type Create struct {
 	Repeats secret.Seed
 }
 
-func (e Create) on(c *Challenge, _ *batch, at *Moment) verdict {
+func (e Create) on(c *Challenge, b *batch, at *Moment) verdict {
 	if c.Live(at) == StateOpen {
 		switch {
 		case e.Draft.Again == Refuse:
-			return verdict{reason: Occupied, revert: true}
+			return verdict{reason: Occupied}
 		case e.Draft.Again == Repeat && c.Seed == e.Repeats && c.Tries[initiator].Left() > 0:
-			return verdict{reason: Repeated, revert: true}
+			return verdict{reason: Repeated}
 		}
 	}
 	*c = e.Draft
 	c.State, c.Format = StateOpen, Format{Length: e.Digits}
 	c.Started, c.Sent, c.Expires = at.Now, 0, at.Now.Add(e.Life)
 	c.Tries, c.MaxResends = splitTries(e.Attempts, c.Scope), uint8(max(0, e.Resends))
-	c.Stripe = at.Limits.Stripe(c.Seed[0])
+	c.Stripe = at.Limits.Stripe(c.Seed[0] + at.Plan.Shift())
 	c.Network, c.Browser = at.By.Network, at.By.Browser
+	c.lengthen(b, at)
 	return verdict{write: true, any: c.Scope != ByHandle && c.Again != Refuse}
+}
+
+// lengthen gives the challenge a long code if the plan asks for one. Else it looks whether a short one keeps the promise of the
+// ledger, for all attempts that are left; if not, the commit is refused, and the plan changes.
+func (c *Challenge) lengthen(b *batch, at *Moment) {
+	switch {
+	case at.Plan.Long():
+		c.Format = longCode
+	case !c.Format.Letters:
+		at.Limits.Look(&b.Batch, c.subject(at), at.Plan, c.tries())
+	}
 }
 
 // A Send sends the message of a challenge, for the first time or again. Its expiry counts from its making. If guesses at short
@@ -83,25 +97,20 @@ func (e Send) on(c *Challenge, b *batch, at *Moment) verdict {
 	v := verdict{write: true}
 	if c.Sent != 0 {
 		if c.Resends >= c.MaxResends {
-			return verdict{reason: NoResends, revert: true}
+			return verdict{reason: NoResends}
 		}
 		if wait := c.Sent.Add(cooldown(e.Cooldown, c.Resends)) - at.Now; wait > 0 {
-			return verdict{reason: TooSoon, wait: time.Duration(wait), revert: true}
+			return verdict{reason: TooSoon, wait: time.Duration(wait)}
 		}
 		c.Resends++
 		if e.Replace || at.Plan.Long() {
 			c.Generation++
 		}
 		v.note = MessageAgain
+		c.Stripe = at.Limits.Stripe(c.Stripe + at.Plan.Shift())
+		c.lengthen(b, at)
 	}
 	c.Sent = at.Now
-	c.Stripe = at.Limits.Stripe(c.Stripe + at.Plan.Shift())
-	switch {
-	case at.Plan.Long():
-		c.Format = longCode
-	case !c.Format.Letters:
-		at.Limits.Look(&b.Batch, c.subject(at), at.Plan, c.tries())
-	}
 	at.Limits.Send(&b.Batch, c.subject(at), at.Plan)
 	return v
 }
@@ -133,8 +142,8 @@ type Guess struct {
 }
 
 func (e Guess) on(c *Challenge, b *batch, at *Moment) verdict {
-	if c.returnsElsewhere(e.Return) {
-		return verdict{reason: OtherReturn, revert: true}
+	if c.Live(at) != NoChallenge && c.returnsElsewhere(e.Return) {
+		return verdict{reason: OtherReturn}
 	}
 	return c.guess(e.Code, e.Shown, b, at, func(side int, right bool) verdict {
 		if !right {
@@ -144,8 +153,8 @@ func (e Guess) on(c *Challenge, b *batch, at *Moment) verdict {
 	})
 }
 
-// succeed uses the challenge up, and gives back what it was charged. A wrong guess at one that is found without a secret may have
-// been a stranger's, who must not ride on the owner's successes: that one stays in the ledger.
+// succeed uses the challenge up, and gives back what it was charged. A wrong guess at one that is found without a
+// secret may have been a stranger's, who must not ride on the owner's successes: that one stays in the ledger.
 func (c *Challenge) succeed(b *batch, at *Moment) verdict {
 	c.State = StateConsumed
 	drawn := c.Drawn
@@ -161,8 +170,8 @@ func (c *Challenge) returnsElsewhere(uri string) bool {
 	return uri != "" && c.Redirect != "" && c.Redirect != uri
 }
 
-// A Check presents a code as a Guess does, and a wrong one costs the same. A right one stays open. It costs an attempt too, but never
-// the last one, so that it can still be presented.
+// A Check presents a code as a Guess does, and a wrong one costs the same. A right one stays open. It costs an attempt
+// too, but never the last one, so that it can still be presented.
 type Check struct {
 	Code  string // as a person typed it
 	Shown bool   // see Guess
@@ -192,7 +201,8 @@ func (c *Challenge) guess(typed string, shown bool, b *batch, at *Moment, then f
 	switch {
 	case left <= 0:
 		return verdict{reason: Exhausted, note: Failed}
-	case !readable || !c.Carries.Code() && !shown: // where no code was sent and none is shown there is nothing to guess at
+	case !readable || !c.Carries.Code() && (!shown || side != initiator):
+		// Where no code was sent or shown there is nothing to guess.
 		return verdict{reason: Malformed, left: left, note: Failed}
 	}
 	c.Tries[side].Used++
@@ -261,18 +271,18 @@ type Redeem struct {
 func (e Redeem) on(c *Challenge, b *batch, at *Moment) verdict {
 	switch {
 	case c.State == NoChallenge:
-		return verdict{reason: Unknown, note: Failed, revert: true}
-	case c.returnsElsewhere(e.Return):
-		return verdict{reason: OtherReturn, revert: true}
+		return verdict{reason: Unknown, note: Failed}
 	case c.Suppressed || !c.LinkIs(e.Secret, e.LinkURL, at):
-		return verdict{reason: WrongSecret, note: Failed, revert: true}
+		return verdict{reason: WrongSecret, note: Failed}
+	case c.Live(at) != NoChallenge && c.returnsElsewhere(e.Return):
+		return verdict{reason: OtherReturn}
 	}
 	if st := c.Live(at); st != StateOpen {
 		return c.dead(st, true)
 	}
 	anywhere := e.Where == AnyBrowser || e.Where == IfState && c.ClientState != ""
 	if !anywhere && (c.Browser == secret.Digest{} || at.By.Browser != c.Browser) {
-		return verdict{reason: OtherBrowser, revert: true}
+		return verdict{reason: OtherBrowser}
 	}
 	at.Limits.LookDevice(&b.Batch, c.subject(at), at.Plan)
 	return c.succeed(b, at)
@@ -294,9 +304,9 @@ type Cancel struct{ Secret string }
 func (e Cancel) on(c *Challenge, b *batch, at *Moment) verdict {
 	switch {
 	case c.State == NoChallenge:
-		return verdict{reason: Unknown, revert: true}
+		return verdict{reason: Unknown}
 	case c.Suppressed || !c.KillIs(e.Secret, at):
-		return verdict{reason: WrongSecret, revert: true}
+		return verdict{reason: WrongSecret}
 	}
 	if st := c.Live(at); st != StateOpen {
 		return c.dead(st, false)

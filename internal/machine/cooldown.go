@@ -11,8 +11,8 @@ import (
 // KindCooldown is the kind of the records of starts that a repeated one is answered with.
 const KindCooldown store.Kind = "cooldown"
 
-// A Cooldown remembers which challenge a start made, under a name of all that the start asked for. While it is there, an equal start
-// is answered like that one.
+// A Cooldown remembers which challenge a start made, under a name of all that the start asked for. While it is there,
+// an equal start is answered like that one.
 type Cooldown struct {
 	KeyID            string
 	Seed             secret.Seed
@@ -39,5 +39,8 @@ func DecodeCooldown(body []byte) (c Cooldown, err error) {
 	c.KeyID = r.Text()
 	r.Fixed(c.Seed[:])
 	c.Started, c.Expires = store.Instant(r.Num()), store.Instant(r.Num())
-	return c, r.Err()
+	if err := r.Err(); err != nil {
+		return Cooldown{}, err
+	}
+	return c, nil
 }

@@ -36,7 +36,7 @@ func (e Epoch) RevokedUntil(skew time.Duration) store.Instant {
 	return e.At.Add(skew)
 }
 
-// An EpochEvent is what can happen to an epoch: a [SignOut] or a [ClaimFirstProof].
+// An EpochEvent is what can happen to an epoch: a [SignOut], a [ClaimFirstProof] or a [ReleaseFirstProof].
 type EpochEvent interface {
 	on(e *Epoch, at *Moment) verdict
 }
@@ -61,9 +61,9 @@ func (SignOut) on(e *Epoch, at *Moment) verdict {
 	return verdict{write: true, note: SignedOut}
 }
 
-// A ClaimFirstProof ends whatever an account had before the owner of an identifier came. Of several that prove the same identifier
-// at the same time one moves the number, and the others go on under it. It is refused with Revoked if the user was
-// signed out everywhere since.
+// A ClaimFirstProof ends whatever an account had before the owner of an identifier came. Of several that prove the same
+// identifier at the same time one moves the number, and the others go on under it. It is refused with Revoked if the
+// user was signed out everywhere since.
 type ClaimFirstProof struct {
 	Identifier secret.Name
 	Began      store.Instant // of the challenge
@@ -84,6 +84,21 @@ func (f ClaimFirstProof) on(e *Epoch, at *Moment) verdict {
 	}
 	e.Number++
 	e.Claimed, e.ClaimedAt = f.Identifier, at.Now
+	return verdict{write: true}
+}
+
+// A ReleaseFirstProof gives up the claim of a first proof that came to nothing, so that the next one moves the number
+// again: who knows what was granted meanwhile.
+type ReleaseFirstProof struct {
+	Identifier secret.Name
+	Number     int64 // that it was claimed under
+}
+
+func (r ReleaseFirstProof) on(e *Epoch, _ *Moment) verdict {
+	if e.Claimed != r.Identifier || e.Number != r.Number {
+		return verdict{}
+	}
+	e.Claimed, e.ClaimedAt = "", 0
 	return verdict{write: true}
 }
 
@@ -109,5 +124,8 @@ func DecodeEpoch(rec store.Record) (e Epoch, err error) {
 	if e.Number < 0 {
 		r.Refuse()
 	}
-	return e, r.Err()
+	if err := r.Err(); err != nil {
+		return Epoch{}, err
+	}
+	return e, nil
 }

@@ -43,8 +43,8 @@ const (
 	Sliding                        // so long after its last use
 )
 
-// A Family is a session of the library's own or a refresh token family. How it is used, when it ends and how long a replaced token
-// is still answered stand in it since its grant: a policy that changes later does not change it.
+// A Family is a session of the library's own or a refresh token family. How it is used, when it ends and how long a
+// replaced token is still answered stand in it since its grant: a policy that changes later does not change it.
 type Family struct {
 	State FamilyState
 	Proof
@@ -80,17 +80,19 @@ func DecodeFamily(body []byte) (f Family, err error) {
 	r := record.Open(body)
 	var kinds [4]byte
 	r.Fixed(kinds[:])
-	f.State, f.Usage, f.Expiry, f.Rotates = FamilyState(kinds[0]), Usage(kinds[1]), Expiry(kinds[2]), kinds[3] == 1
+	f.State, f.Usage, f.Expiry, f.Rotates = FamilyState(kinds[0]), Usage(kinds[1]), Expiry(kinds[2]), r.Bit(kinds[3])
 	f.decode(&r)
 	for _, v := range [...]*string{&f.Subject, &f.Audience, &f.Scope, &f.KeyID} {
 		*v = r.Text()
 	}
-	f.Idle, f.Grace, f.Counter = time.Duration(r.Num()), time.Duration(r.Num()), uint32(r.Num())
+	f.Idle, f.Grace = time.Duration(r.Num()), time.Duration(r.Num())
+	counter := r.Num()
+	f.Counter = uint32(counter)
 	for _, v := range [...]*store.Instant{&f.Used, &f.Rotated, &f.End} {
 		*v = store.Instant(r.Num())
 	}
 	r.Fixed(f.Seed[:])
-	if f.State < FamilyLive || f.State > FamilyOver || f.Usage > Reusable || f.Expiry > Sliding {
+	if f.State < FamilyLive || f.State > FamilyOver || f.Usage > Reusable || f.Expiry > Sliding || int64(f.Counter) != counter {
 		r.Refuse()
 	}
 	if err := r.Err(); err != nil {
@@ -196,8 +198,8 @@ func (f Family) On(e FamilyEvent, at Moment) Decision[Family] {
 	return d
 }
 
-// dead is the answer to a token of a family that is not live. The first event that sees that its time is over writes it, so that
-// a clock that steps back revives nothing.
+// dead is the answer to a token of a family that is not live. The first event that sees that its time is over writes
+// it, so that a clock that steps back revives nothing.
 func (f *Family) dead(st FamilyState) verdict {
 	v := verdict{reason: Invalid, note: Failed, write: st == FamilyOver && f.State == FamilyLive}
 	if v.write {
@@ -282,7 +284,7 @@ type RevokeFamily struct {
 
 func (e RevokeFamily) on(f *Family, at *Moment) verdict {
 	switch {
-	case f.State == FamilyRevoked, e.Client != "" && e.Client != f.Client:
+	case f.State == FamilyRevoked, e.Client != "" && (e.Client != f.Client || f.Tenant != at.By.Tenant):
 		return verdict{reason: Invalid}
 	case e.UserID != "" && (f.UserID != e.UserID || f.Tenant != at.By.Tenant):
 		return verdict{reason: Invalid}

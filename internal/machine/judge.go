@@ -84,12 +84,12 @@ type Outcome uint8
 // The outcomes, in the order in which they are looked for.
 const (
 	Complete   Outcome = iota // the person signs in
-	OutRevoked                // the proof is older than the user's last sign-out
 	NoAccount                 // nobody has the identifier, and the client makes no accounts
 	NewAccount                // nobody has it, and an account is made first
 	OutLocked                 // an administrator locked the account
 	OutExpired                // the account's time is over
 	OutBlocked                // the account is unwanted
+	OutRevoked                // the proof is older than the user's last sign-out, which a change of the status is too
 	FirstProof                // the identifier was not proved before: what the account held before is purged first
 )
 
@@ -107,8 +107,6 @@ func (o Outcome) Suppresses() bool { return o == NoAccount || o == OutBlocked }
 // authorization code and a refresh alike. closed says that the client makes no accounts.
 func Judge(p Proof, a Account, closed bool) Outcome {
 	switch {
-	case a.Exists && !a.Fresh && p.Epoch != a.Epoch:
-		return OutRevoked
 	case !a.Exists && closed:
 		return NoAccount
 	case !a.Exists:
@@ -119,6 +117,8 @@ func Judge(p Proof, a Account, closed bool) Outcome {
 		return OutExpired
 	case a.Status != Active:
 		return OutBlocked
+	case !a.Fresh && p.Epoch != a.Epoch:
+		return OutRevoked
 	case !a.Proved:
 		return FirstProof
 	}

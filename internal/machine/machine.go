@@ -1,6 +1,6 @@
-// Package machine is the rules of signing in, without anything around them. Each machine is a record with a method On: it takes an
-// event and the moment, and returns what to commit and what to answer. Nothing here reads a clock, draws randomness or reaches a
-// store, and nothing of a decision may be told before its batch was committed.
+// Package machine is the rules of signing in, without anything around them. Each machine is a record with a method On:
+// it takes an event and the moment, and returns what to commit and what to answer. Nothing here reads a clock, draws
+// randomness or reaches a store, and nothing of a decision may be told before its batch was committed.
 //
 // The machines are [Challenge], [Family], [AuthorizationCode], [Epoch] and [Claim]. [Judge] says who may sign in.
 // docs/machines.md holds their tables, which the tests walk.
@@ -108,10 +108,9 @@ type batch struct {
 	}
 }
 
-func newBatch() *batch {
-	b := &batch{}
+// begin empties the batch.
+func (b *batch) begin() {
 	b.Charges, b.GiveBacks, b.Puts = b.room.charges[:0], b.room.giveBacks[:0], b.room.puts[:0]
-	return b
 }
 
 func (b *batch) put(p store.Put) { b.Puts = append(b.Puts, p) }

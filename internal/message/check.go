@@ -56,8 +56,7 @@ func checkHost(host string) error {
 	return nil
 }
 
-// isURL reports whether s is an absolute web address that no text, attribute or mail
-// program would cut short.
+// isURL reports whether s is an absolute web address that no text, attribute or mail program would cut short.
 func isURL(s string) bool {
 	rest, ok := strings.CutPrefix(s, "https://")
 	if !ok {

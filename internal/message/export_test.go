@@ -1,4 +1,4 @@
-package message //nolint:testpackage // it opens the renderer to the tests, which are outside
+package message
 
 import "io/fs"
 

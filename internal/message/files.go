@@ -20,8 +20,8 @@ const wanted = "want email.txt, email.html, sms.txt or a language and .tmpl"
 // A sources map tells which file system each template is read from, by the name of its file.
 type sources map[string]fs.FS
 
-// find looks for templates in fsys and takes the others from the built-in ones. A file that
-// nothing would use is a mistake, since its name is probably misspelt. Folders are ignored.
+// find looks for templates in fsys and takes the others from the built-in ones. A file that nothing would use is a
+// mistake, since its name is probably misspelt. Folders are ignored.
 func find(fsys, builtIn fs.FS) (from sources, errs []error) {
 	from = sources{}
 	own, errs := list(fsys)
@@ -66,8 +66,7 @@ func list(fsys fs.FS) (names []string, errs []error) {
 	return names, errs
 }
 
-// isFolder follows links: where files are replaced all at once, the folder that holds them is
-// often reached by one.
+// isFolder follows links: where files are replaced all at once, the folder that holds them is often reached by one.
 func isFolder(fsys fs.FS, entry fs.DirEntry) bool {
 	if entry.Type()&fs.ModeSymlink == 0 {
 		return entry.IsDir()

@@ -2,8 +2,8 @@ package message
 
 import "strings"
 
-// The blanks stand for the secrets while a form is made. They hold every character
-// that plain allows, so a template that would escape one does not make a form.
+// The blanks stand for the secrets while a form is made. They hold every character that plain allows, so a template
+// that would escape one does not make a form.
 const (
 	blankCode   = "QZXWVKJQZXWVKJYHQZXWVKJQZXWVKJYHQZXWVKJQZXWVKJYHQZXWVKJQZXWVKJYH"
 	otherCode   = "9182736450918273645091827364509182736450918273645091827364509182"
@@ -22,9 +22,9 @@ type formKey struct {
 	link, cancel bool
 }
 
-// A form is a message with blanks for its secrets. Executing templates takes tens of times
-// as long as filling in a form, and messages with one key differ in nothing but the
-// secrets. The zero form is for templates which do more with a secret than show it.
+// A form is a message with blanks for its secrets. Executing templates takes tens of times as long as filling in a
+// form, and messages with one key differ in nothing but the secrets. The zero form is for templates which do more with
+// a secret than show it.
 type form struct {
 	ok         bool
 	subject    string
@@ -57,8 +57,7 @@ func (r *Renderer) compose(at int, channel string, d messageData) (Wording, erro
 	return f.fill(d), nil
 }
 
-// makeForm writes a message with blanks, and proves on another that filling in the form
-// writes what the templates do.
+// makeForm writes a message with blanks, and proves on another that filling in the form writes what the templates do.
 func (r *Renderer) makeForm(key formKey) (form, error) {
 	blanks := messageData{subjectData: key.subject, Code: blankCode[:key.code]}
 	other := messageData{subjectData: key.subject, Code: otherCode[:key.code]}

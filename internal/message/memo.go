@@ -2,8 +2,8 @@ package message
 
 import "sync"
 
-// A memo keeps up to maxMemo answers; then it forgets all and starts anew, so nobody can
-// make it grow. The zero memo is empty. It is safe for concurrent use.
+// A memo keeps up to maxMemo answers; then it forgets all and starts anew, so nobody can make it grow. The zero memo is
+// empty. It is safe for concurrent use.
 type memo[K comparable, V any] struct {
 	mu      sync.RWMutex // guards answers
 	answers map[K]V

@@ -12,8 +12,7 @@ import (
 	"golang.org/x/text/language"
 )
 
-// A templates value holds what one language writes with, or, before a language is added,
-// the layouts alone.
+// A templates value holds what one language writes with, or, before a language is added, the layouts alone.
 type templates struct {
 	text *texttemplate.Template // email.txt, sms.txt and the phrases
 	html *htmltemplate.Template // email.html and the phrases
@@ -69,8 +68,8 @@ func (r *Renderer) parseLanguages(base templates, from sources) (errs []error) {
 	return errs
 }
 
-// with returns the layouts with the phrases of a language. The phrases come last, so that a
-// language can also define a layout of its own.
+// with returns the layouts with the phrases of a language. The phrases come last, so that a language can also define a
+// layout of its own.
 func (t templates) with(fsys fs.FS, name string) (templates, error) {
 	phrases, err := fs.ReadFile(fsys, name)
 	if err != nil {
@@ -101,8 +100,7 @@ func (t templates) tree(name string) *parse.Tree {
 	return nil
 }
 
-// undefined tells which templates a message would call that nothing defines: each once, after
-// the file that calls it.
+// undefined tells which templates a message would call that nothing defines: each once, after the file that calls it.
 func (l *locale) undefined() (mistakes []string) {
 	seen := map[string]bool{}
 	var visit func(name, caller string)
@@ -148,8 +146,8 @@ func callees(n parse.Node) (names []string) {
 	return names
 }
 
-// plainly is the text of a template's error without the name of the package that found it. It
-// begins with the name of the file.
+// plainly is the text of a template's error without the name of the package that found it. It begins with the name of
+// the file.
 func plainly(err error) string {
 	text := err.Error()
 	for _, prefix := range []string{"template: ", "html/template:"} {

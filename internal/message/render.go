@@ -35,14 +35,13 @@ type Wording struct {
 	HTML    string
 }
 
-// subjectData is what a subject can show. It has no code, since a subject is readable
-// on a locked screen; a template that asks for one fails when it is tried.
+// subjectData is what a subject can show. It has no code, since a subject is readable on a locked screen; a template
+// that asks for one fails when it is tried.
 type subjectData struct {
 	App     string
 	Locale  string
 	Purpose string
-	// The life of the secrets, rounded down: Hours if there are two or more of them,
-	// else Hours is 0 and Minutes is 1 or more.
+	// The life of the secrets, rounded down: Hours if there are two or more of them, else Hours is 0 and Minutes is 1 or more.
 	Hours, Minutes int
 }
 
@@ -52,12 +51,11 @@ type messageData struct {
 	Code, Link, Cancel string // "" where the message has none
 }
 
-// Render writes a message in the language that suits best. The list of languages is in the form
-// of Accept-Language and may come from anyone; only its first part is read, and what is not
-// understood gets the fallback.
+// Render writes a message in the language that suits best. The list of languages is in the form of Accept-Language and
+// may come from anyone; only its first part is read, and what is not understood gets the fallback.
 //
-// An error means that the letter holds something which must not be written, such as a control
-// character in the name of the application, or that a template failed in a way that no sample showed.
+// An error means that the letter holds something which must not be written, such as a control character in the name of
+// the application, or that a template failed in a way that no sample showed.
 func (r *Renderer) Render(l Letter, languages string) (Wording, error) {
 	if err := l.check(); err != nil {
 		return Wording{}, err
@@ -71,8 +69,7 @@ func (r *Renderer) Render(l Letter, languages string) (Wording, error) {
 	return w, nil
 }
 
-// place is where a template failed: file, line and column. The rest of the error may hold what
-// the template was given.
+// place is where a template failed: file, line and column. The rest of the error may hold what the template was given.
 func place(err error) string {
 	where, _, ok := strings.Cut(plainly(err), ": executing ")
 	if !ok {
@@ -119,9 +116,8 @@ func (r *Renderer) write(l *locale, channel string, d messageData) (Wording, err
 	return Wording{Locale: d.Locale, Subject: subject, Text: text + "\n", HTML: html}, nil
 }
 
-// bindToOrigin ends the text of an SMS with the line by which a phone offers the
-// code to this host's pages only (WICG, Origin-bound one-time codes, 4). It is written here, not in
-// a template, so that no template can get it wrong.
+// bindToOrigin ends the text of an SMS with the line by which a phone offers the code to this host's pages only (WICG,
+// Origin-bound one-time codes, 4). It is written here, not in a template, so that no template can get it wrong.
 func bindToOrigin(text, host, code string) string {
 	if code == "" {
 		return text

@@ -15,8 +15,8 @@ import (
 
 const host = "id.example.com"
 
-// warnings are the words by which each shipped language says that the secret is not to be
-// shared, and what to do who did not ask: in an e-mail, and in an SMS.
+// warnings are the words by which each shipped language says that the secret is not to be shared, and what to do who
+// did not ask: in an e-mail, and in an SMS.
 var warnings = map[string][2][]string{
 	"en": {{"Do not share it with anyone", "If you did not ask", "ignore it"}, {"Do not share it", "Not you?", "Ignore"}},
 	"nb": {{"Ikke del den med noen", "Hvis du ikke har bedt om", "se bort fra"},

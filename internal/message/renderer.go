@@ -1,10 +1,9 @@
-// Package message writes the e-mails and text messages that carry a code or a link, in the
-// language that suits the reader best.
+// Package message writes the e-mails and text messages that carry a code or a link, in the language that suits the
+// reader best.
 //
-// The words are templates. Those in the folder templates are built in; an application may
-// replace them. New tries all of them, so that a mistake shows when a service starts and
-// not when somebody waits for a code. No error of this package holds a secret or the name of
-// the application.
+// The words are templates. Those in the folder templates are built in; an application may replace them. New tries all
+// of them, so that a mistake shows when a service starts and not when somebody waits for a code. No error of this
+// package holds a secret or the name of the application.
 package message
 
 import (
@@ -17,8 +16,8 @@ import (
 	"golang.org/x/text/language"
 )
 
-// The built-in templates: three layouts (email.txt, email.html, sms.txt) and the
-// phrases of each language (en.tmpl and so on), which all layouts share.
+// The built-in templates: three layouts (email.txt, email.html, sms.txt) and the phrases of each language (en.tmpl and
+// so on), which all layouts share.
 //
 //go:embed templates
 var shipped embed.FS
@@ -36,15 +35,13 @@ type Renderer struct {
 	forms memo[formKey, form]
 }
 
-// New reads templates from fsys. What fsys leaves out is taken from the built-in ones: each
-// layout on its own, the phrases of all languages together. A nil fsys leaves out
-// everything. English is the fallback, or, if the templates have none, the first language in
-// the order of file names. Each file at the top level of fsys must be a template, and there must
-// be one; subfolders are ignored.
+// New reads templates from fsys. What fsys leaves out is taken from the built-in ones: each layout on its own, the
+// phrases of all languages together. A nil fsys leaves out everything. English is the fallback, or, if the templates
+// have none, the first language in the order of file names. Each file at the top level of fsys must be a template, and
+// there must be one; subfolders are ignored.
 //
-// The host is the one that the codes of text messages are bound to. All templates are
-// parsed and tried. The error joins all mistakes, one error each: a mistake in a file that several
-// languages share is reported once.
+// The host is the one that the codes of text messages are bound to. All templates are parsed and tried. The error joins
+// all mistakes, one error each: a mistake in a file that several languages share is reported once.
 func New(fsys fs.FS, host string) (*Renderer, error) {
 	builtIn, err := fs.Sub(shipped, "templates")
 	if err != nil {

@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// try writes messages of each kind in every language and reports each mistake once. A language
-// that lacks a phrase is not tried.
+// try writes messages of each kind in every language and reports each mistake once. A language that lacks a phrase is
+// not tried.
 func (r *Renderer) try() []error {
 	var lacks, fails mistakes
 	tried := 0

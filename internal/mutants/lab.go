@@ -236,7 +236,8 @@ func (s *summary) read(out io.Reader) {
 		switch e.Action {
 		case "output", "build-output":
 			s.said.WriteString(e.Output)
-			s.hung = s.hung || strings.HasPrefix(e.Output, "panic: test timed out after ") || strings.HasPrefix(e.Output, "*** Test killed")
+			s.hung = s.hung || strings.HasPrefix(e.Output, "panic: test timed out after ") ||
+				strings.HasPrefix(e.Output, "*** Test killed")
 		case "pass":
 			if e.Test != "" && !strings.Contains(e.Test, "/") {
 				s.passed++

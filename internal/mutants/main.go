@@ -18,12 +18,13 @@
 //
 // Append a paragraph to list.txt:
 //
-//	rule  A country's budget of text messages is charged.
-//	file  limits.go
-//	test  . . ^TestCountriesAndTheWorldHaveBudgets$
-//	 	if c.channel == SMS {
-//	-		b.charge(country)
-//	+		_ = country
+//	rule  A wrong ring replaces nothing.
+//	file  hasher.go
+//	test  . . ^TestAWrongRingReplacesNothing$
+//	-		if err != nil {
+//	+		if err != nil {
+//	+			k.current.Store(r)
+//	 			return fmt.Errorf("passwordless: replacing keys:\n%w", err)
 //
 // "rule" is a sentence that the edit makes false. "file" is a path from the root of the
 // tree, and may name whatever the compiler reads: Go, or the SQL and Lua of an
@@ -36,7 +37,7 @@
 // another, exactly once in the file; if they occur twice, write down the line before or
 // after them too.
 //
-// Then run it: make mutants ONLY='budget of text messages'.
+// Then run it: make mutants ONLY='wrong ring'.
 package main
 
 import (
@@ -57,7 +58,9 @@ func main() {
 	timeout := flag.Duration("timeout", time.Minute, "a mutant whose tests take longer is taken for killed")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	good, err := run(ctx, options{root: ".", list: "internal/mutants/list.txt", out: os.Stdout, only: *only, atOnce: *at, timeout: *timeout})
+	good, err := run(ctx, options{
+		root: ".", list: "internal/mutants/list.txt", out: os.Stdout, only: *only, atOnce: *at, timeout: *timeout,
+	})
 	stop()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "mutants:", err)

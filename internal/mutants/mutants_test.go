@@ -46,7 +46,10 @@ func TestAnEditReplacesWholeLinesThatOccurOnce(t *testing.T) {
 	}{
 		{"a line is replaced", "-func a() {\n+func c() {", strings.Replace(source, "a()", "c()", 1)},
 		{"blanks at both ends do not count", "-  func a() { \n+func c() {", strings.Replace(source, "a()", "c()", 1)},
-		{"a line that stays tells which is meant", " func b() {\n-return 1\n+return 2", "func a() {\n\treturn 1\n}\n\nfunc b() {\nreturn 2\n}\n"},
+		{
+			"a line that stays tells which is meant", " func b() {\n-return 1\n+return 2",
+			"func a() {\n\treturn 1\n}\n\nfunc b() {\nreturn 2\n}\n",
+		},
 		{"a line can go", " func b() {\n-return 1", "func a() {\n\treturn 1\n}\n\nfunc b() {\n}\n"},
 		{"a line can come", " func b() {\n+x++", strings.Replace(source, "b() {\n", "b() {\nx++\n", 1)},
 		{"two are too many", "-return 1\n+return 2", ""},
@@ -62,7 +65,8 @@ func TestAnEditReplacesWholeLinesThatOccurOnce(t *testing.T) {
 				t.Fatal(err)
 			}
 			got, err := all[0].apply(source)
-			if strings.TrimSpace(strings.ReplaceAll(got, "\n ", "\n")) != strings.TrimSpace(test.want) || (err == nil) != (test.want != "") {
+			got = strings.TrimSpace(strings.ReplaceAll(got, "\n ", "\n"))
+			if got != strings.TrimSpace(test.want) || (err == nil) != (test.want != "") {
 				t.Errorf("%q, %v; want %q", got, err, test.want)
 			}
 		})
@@ -72,7 +76,8 @@ func TestAnEditReplacesWholeLinesThatOccurOnce(t *testing.T) {
 func TestAParagraphThatIsNotCompleteIsRefused(t *testing.T) {
 	t.Parallel()
 	const sound = "rule r\nfile f\ntest . . T\n-a\n+b\n"
-	if all, err := parse("# a comment\n\n\n" + sound + "\n# another\nrule s\nfile f\ntest deep in/it T\n a\n+b"); err != nil || len(all) != 2 || all[1].tests.pkg != "./in/it" {
+	all, err := parse("# a comment\n\n\n" + sound + "\n# another\nrule s\nfile f\ntest deep in/it T\n a\n+b")
+	if err != nil || len(all) != 2 || all[1].tests.pkg != "./in/it" {
 		t.Errorf("%+v, %v", all, err)
 	}
 	for text, want := range map[string]string{
@@ -96,13 +101,31 @@ func tree(t *testing.T, list string) options {
 	t.Helper()
 	root := t.TempDir()
 	for path, text := range map[string]string{
-		"go.mod":            "module example.com/m\ngo 1.25.0\n",
-		"m.go":              "package m\nimport _ \"embed\"\n//go:embed q.sql\nvar Query string\nfunc Two() int {\nreturn 2\n}\nfunc Three() int {\nreturn 3\n}\n",
-		"q.sql":             "-- A query.\nSELECT 1\n",
-		"m_test.go":         "package m\nimport \"testing\"\nfunc TestTwo(t *testing.T) { if Two() != 2 { t.Error(\"not two\") } }\nfunc TestSkipped(t *testing.T) { t.Skip(\"no server\") }\nfunc TestFails(t *testing.T) { t.Error(\"out of cheese\") }\n",
-		"deep/go.mod":       "module example.com/m/deep\ngo 1.25.0\nrequire example.com/m v0.0.0\nreplace example.com/m => ..\n",
-		"deep/in/d_test.go": "package in_test\nimport (\"testing\"; \"example.com/m\")\nfunc TestQuery(t *testing.T) { if m.Query != \"-- A query.\\nSELECT 1\\n\" || m.Two() != 2 { t.Error(m.Query) } }\n",
-		"list.txt":          list,
+		"go.mod": "module example.com/m\ngo 1.25.0\n",
+		"m.go": `package m
+import _ "embed"
+//go:embed q.sql
+var Query string
+func Two() int {
+return 2
+}
+func Three() int {
+return 3
+}
+`,
+		"q.sql": "-- A query.\nSELECT 1\n",
+		"m_test.go": `package m
+import "testing"
+func TestTwo(t *testing.T) { if Two() != 2 { t.Error("not two") } }
+func TestSkipped(t *testing.T) { t.Skip("no server") }
+func TestFails(t *testing.T) { t.Error("out of cheese") }
+`,
+		"deep/go.mod": "module example.com/m/deep\ngo 1.25.0\nrequire example.com/m v0.0.0\nreplace example.com/m => ..\n",
+		"deep/in/d_test.go": `package in_test
+import ("testing"; "example.com/m")
+func TestQuery(t *testing.T) { if m.Query != "-- A query.\nSELECT 1\n" || m.Two() != 2 { t.Error(m.Query) } }
+`,
+		"list.txt": list,
 	} {
 		path = filepath.Join(root, filepath.FromSlash(path))
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
@@ -186,12 +209,23 @@ func TestEachMutantIsKilledOrNamed(t *testing.T) {
 		{
 			"survivors are shown with their edit and tests", two + three, "", false,
 			[]string{
-				"killed .*two is two\n", `SURVIVED .*three is three\n    -return 3\n    \+return 4\n    cd \. && GOWORK=off go test -run '\^TestTwo\$' \.\n`,
+				"killed .*two is two\n",
+				`SURVIVED .*three is three\n    -return 3\n    \+return 4\n` +
+					`    cd \. && GOWORK=off go test -run '\^TestTwo\$' \.\n`,
 				"1 killed, 1 survived, 0 bad",
 			},
 		},
-		{"what does not compile is no mutant", noGo, "", false, []string{`BAD .*two compiles\n    its tests were not run: (.|\n)*    m.go:6:\d+: cannot use "two"`, "0 killed, 0 survived, 1 bad"}},
-		{"an edit fits its file", rotten + two, "", false, []string{"BAD .*five is five\n .*must occur once in m.go, and occur 0 times", "1 killed, 0 survived, 1 bad"}},
+		{
+			"what does not compile is no mutant", noGo, "", false,
+			[]string{
+				`BAD .*two compiles\n    its tests were not run: (.|\n)*    m.go:6:\d+: cannot use "two"`,
+				"0 killed, 0 survived, 1 bad",
+			},
+		},
+		{
+			"an edit fits its file", rotten + two, "", false,
+			[]string{"BAD .*five is five\n .*must occur once in m.go, and occur 0 times", "1 killed, 0 survived, 1 bad"},
+		},
 		{"some can be chosen", two + three, "two$", true, []string{"1 mutants: 1 killed"}},
 	}
 	for _, test := range tests {

@@ -1,9 +1,9 @@
 // Package outbound makes the HTTP requests that the library sends into the world.
 //
-// It has no filter of addresses. The URLs are configuration, a private network is where many of them
-// rightly point, and a name checked by its address may have another one when it is dialled. What keeps a request
-// where it was sent is that the certificate must be one for its host, and that no redirect is followed. So
-// a URL must never come from a request, nor from people who are not trusted with the configuration.
+// It has no filter of addresses. The URLs are configuration, a private network is where many of them rightly point, and
+// a name checked by its address may have another one when it is dialled. What keeps a request where it was sent is that
+// the certificate must be one for its host, and that no redirect is followed. So a URL must never come from a request,
+// nor from people who are not trusted with the configuration.
 package outbound
 
 import (
@@ -17,8 +17,8 @@ import (
 	"net/url"
 )
 
-// Why a document could not be had. The errors hold nothing of what the other side said, nor the URL. The
-// errors of a context that ended are its own.
+// Why a document could not be had. The errors hold nothing of what the other side said, nor the URL. The errors of a
+// context that ended are its own.
 var (
 	// ErrURL: neither https nor http on a loopback host.
 	ErrURL = errors.New("not an https URL (http on loopback only)")
@@ -53,8 +53,8 @@ func New() *Client {
 	}}
 }
 
-// Document gets a small document: the body of an answer with status 200, of limit bytes at most. The
-// context bounds the time of it all. Errors: those above, and of the context; none is wrapped.
+// Document gets a small document: the body of an answer with status 200, of limit bytes at most. The context bounds the
+// time of it all. Errors: those above, and of the context; none is wrapped.
 func (c *Client) Document(ctx context.Context, address, accept string, limit int64) ([]byte, error) {
 	if !allowed(address) {
 		return nil, ErrURL

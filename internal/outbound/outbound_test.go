@@ -71,11 +71,11 @@ func TestADocumentIsRefused(t *testing.T) {
 		t.Cleanup(server.Close)
 		return server.URL
 	}
-	nobody, err := net.Listen("tcp", "127.0.0.1:0")
+	nobody, err := net.Dial("tcp", trusted.Listener.Addr().String()) // a connection has its port, so nobody listens there
 	if err != nil {
 		t.Fatal(err)
 	}
-	nobody.Close()
+	t.Cleanup(func() { nobody.Close() })
 	target := answer(func(http.ResponseWriter, *http.Request) { t.Error("a redirect was followed") })
 	_, port, _ := net.SplitHostPort(trusted.Listener.Addr().String())
 	for _, c := range []struct {
@@ -88,12 +88,17 @@ func TestADocumentIsRefused(t *testing.T) {
 		{"no host", "https:///x", outbound.ErrURL},
 		{"no URL", "https://a b/", outbound.ErrURL},
 		{"user information", "https://user:password@localhost/", outbound.ErrURL},
-		{"nobody listens", "http://" + nobody.Addr().String(), outbound.ErrConnect},
+		{"nobody listens", "http://" + nobody.LocalAddr().String(), outbound.ErrConnect},
 		{"a certificate of another host", "https://localhost:" + port, outbound.ErrCertificate},
-		{"a redirect", answer(func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, target, http.StatusFound) }), outbound.ErrStatus},
-		{"no content", answer(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) }), outbound.ErrStatus},
-		{"a byte too much", answer(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(make([]byte, 17)) }), outbound.ErrTooLarge},
-		{"headers without end", answer(func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("X", strings.Repeat("x", 1<<17)) }), outbound.ErrAnswer},
+		{"a redirect", answer(func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, target, http.StatusFound) }),
+			outbound.ErrStatus},
+		{"no content", answer(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) }),
+			outbound.ErrStatus},
+		{"a byte too much", answer(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(make([]byte, 17)) }),
+			outbound.ErrTooLarge},
+		{"headers without end",
+			answer(func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("X", strings.Repeat("x", 1<<17)) }),
+			outbound.ErrAnswer},
 		{"broken off", answer(func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }), outbound.ErrAnswer},
 	} {
 		if text, err := get(t, outbound.New(), c.url); !errors.Is(err, c.want) || text != "" {

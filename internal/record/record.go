@@ -90,7 +90,15 @@ func (r *Reader) Small() uint8 {
 func (r *Reader) Flag() bool {
 	var one [1]byte
 	r.Fixed(one[:])
-	return one[0] == 1
+	return r.Bit(one[0])
+}
+
+// Bit reads a byte as a truth value. Any other than 0 and 1 was never written.
+func (r *Reader) Bit(v byte) bool {
+	if v > 1 {
+		r.Refuse()
+	}
+	return v == 1
 }
 
 // Fixed takes as many bytes as into has.
@@ -134,9 +142,6 @@ func (r *Reader) intern(b []byte) string {
 	}
 	return string(b)
 }
-
-// More reports whether the body goes on: whether it has the fields that earlier releases did not write.
-func (r *Reader) More() bool { return r.err == nil && len(r.body) > 0 }
 
 // Refuse notes that a field holds what was never written.
 func (r *Reader) Refuse() {

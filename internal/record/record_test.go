@@ -38,9 +38,7 @@ func TestWhatWasWrittenIsRead(t *testing.T) {
 	assert.True(t, r.Flag())
 	assert.Equal(t, "known", r.Text())
 	assert.Equal(t, "other", r.Text())
-	assert.True(t, r.More())
 	assert.Equal(t, "\x01\x02\x03", r.Chars(3))
-	assert.False(t, r.More())
 	require.NoError(t, r.Err())
 }
 
@@ -54,12 +52,50 @@ func TestEveryCutIsAnError(t *testing.T) { // SK-6
 	assert.NoError(t, r.Err(), "a reader that knows fewer fields ignores the rest")
 }
 
+func TestALastTextThatIsCutIsAnError(t *testing.T) { // VF-12
+	w := record.NewWriter(8)
+	w.Text("text")
+	r := record.Open(w.Bytes()[:4])
+	assert.Empty(t, r.Text())
+	assert.ErrorIs(t, r.Err(), record.ErrShort)
+}
+
+func TestALastNumberThatIsCutIsAnError(t *testing.T) { // VF-12
+	w := record.NewWriter(8)
+	w.Num(1 << 20)
+	for n := 1; n < len(w.Bytes()); n++ {
+		r := record.Open(w.Bytes()[:n])
+		assert.Zero(t, r.Num())
+		assert.ErrorIs(t, r.Err(), record.ErrShort, "%d bytes", n)
+	}
+}
+
 func TestAnUnknownFormatIsAnError(t *testing.T) {
 	r := record.Open([]byte{record.Format + 1, 0})
 	assert.ErrorIs(t, r.Err(), record.ErrFormat)
 	r = record.Open(nil)
-	assert.ErrorIs(t, r.Err(), record.ErrFormat)
-	assert.False(t, r.More())
+	require.ErrorIs(t, r.Err(), record.ErrFormat)
+	assert.Zero(t, r.Num())
+	assert.Empty(t, r.Text())
+	assert.ErrorIs(t, r.Err(), record.ErrFormat, "what was wrong first")
+}
+
+func TestATruthValueIsOneOrZero(t *testing.T) { // VF-12
+	for v := range 256 {
+		w := record.NewWriter(2)
+		w.Byte(byte(v))
+		r, flags := record.Open(w.Bytes()), record.Open(w.Bytes())
+		assert.Equal(t, v == 1, r.Bit(byte(v)))
+		assert.Equal(t, v == 1, flags.Flag())
+		for _, err := range []error{r.Err(), flags.Err()} {
+			if v > 1 {
+				require.ErrorIs(t, err, record.ErrValue, v)
+			} else {
+				require.NoError(t, err)
+			}
+		}
+	}
+	assert.Equal(t, []byte{1, 0}, []byte{record.Bit(true), record.Bit(false)})
 }
 
 func TestANumberThatIsTooLargeForItsFieldIsAnError(t *testing.T) {

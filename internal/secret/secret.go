@@ -31,11 +31,22 @@ const blockSize = 64
 // bytes. The label keeps the uses of one key apart. It does not allocate for fields of up to about 400 bytes in all.
 func (k *Key) Sum(label string, fields ...string) Digest {
 	var room [512]byte
-	in := k.pad(room[:0], 0x36)
-	in = AppendField(in, label)
+	in := AppendField(k.pad(room[:0], 0x36), label)
 	for _, f := range fields {
 		in = AppendField(in, f)
 	}
+	return k.finish(in)
+}
+
+// SumBytes is Sum of one field.
+func (k *Key) SumBytes(label string, field []byte) Digest {
+	var room [512]byte
+	in := AppendField(k.pad(room[:0], 0x36), label)
+	return k.finish(append(binary.AppendUvarint(in, uint64(len(field))), field...))
+}
+
+// finish makes the HMAC of what begins with the padded key.
+func (k *Key) finish(in []byte) Digest {
 	inner := sha256.Sum256(in)
 	var last [blockSize + sha256.Size]byte
 	out := append(k.pad(last[:0], 0x5c), inner[:]...)
@@ -62,6 +73,17 @@ func AppendField(b []byte, f string) []byte {
 // Equal compares two secrets in constant time if they have one length. Secrets of different lengths are unequal.
 func Equal(a, b string) bool { return subtle.ConstantTimeCompare([]byte(a), []byte(b)) == 1 }
 
+// Hash is SHA-256 of parts one behind the other. They carry no lengths, so all but one must be of a fixed one. It does
+// not allocate for up to 128 bytes in all.
+func Hash(parts ...string) Digest {
+	var room [128]byte
+	b := room[:0]
+	for _, p := range parts {
+		b = append(b, p...)
+	}
+	return sha256.Sum256(b)
+}
+
 // A Name is the name of a record or bucket that is reached by a secret or by what a person typed: NameSize bytes.
 type Name string
 
@@ -77,8 +99,7 @@ func NameOf(d Digest) Name { return Name(d[:NameSize]) }
 // TimedName names what is made with a seed, for one use, at an instant. It begins with the seconds of the instant,
 // which keeps an ordered index compact.
 func TimedName(seconds uint32, use string, seed *Seed) Name {
-	d := sha256.Sum256(append([]byte(use), seed[:]...))
-	return timed(seconds, d)
+	return timed(seconds, Hash(use, string(seed[:])))
 }
 
 func timed(seconds uint32, d Digest) Name {
@@ -94,8 +115,8 @@ type Handle string
 // HandleSize is the size of a Handle in bytes.
 const HandleSize = 4 + sha256.Size
 
-// NewHandle derives the handle of what a record key was made for at an instant. Deriving it rather than drawing it lets the
-// same start be answered twice although the handle is not stored.
+// NewHandle derives the handle of what a record key was made for at an instant. Deriving it rather than drawing it lets
+// the same start be answered twice although the handle is not stored.
 func NewHandle(k *Key, seconds uint32) Handle {
 	var h [HandleSize]byte
 	binary.BigEndian.PutUint32(h[:4], seconds)
@@ -106,15 +127,15 @@ func NewHandle(k *Key, seconds uint32) Handle {
 
 // Name is the name of what the handle opens. It holds a hash of the handle, so that the name alone opens nothing.
 func (h Handle) Name() Name {
-	return timed(binary.BigEndian.Uint32([]byte(h[:4])), sha256.Sum256([]byte(h)))
+	return timed(binary.BigEndian.Uint32([]byte(h[:4])), Hash(string(h)))
 }
 
-// encoding is base64url without padding, read strictly: each token has one spelling, so that a changed one never
-// equals another.
+// encoding is base64url without padding, read strictly: each token has one spelling, so that a changed one never equals
+// another.
 var encoding = base64.RawURLEncoding.Strict()
 
 // maxToken is the size of the largest token before it is encoded.
-const maxToken = 2*NameSize + 4 + sha256.Size
+const maxToken = NameSize + 3*8 + sha256.Size
 
 // Encode joins parts into what a person or a program holds: text that is fit for URLs and cookies.
 func Encode(parts ...string) string { return EncodeAfter("", parts...) }
@@ -133,9 +154,10 @@ func EncodeAfter(prefix string, parts ...string) string {
 // Decode returns what Encode joined, if it is exactly size bytes. The decoder passes over line ends, so a text of the
 // right length can hold too little.
 func Decode(text string, size int) (string, bool) {
-	if len(text) != encoding.EncodedLen(size) {
+	if size > maxToken || len(text) != encoding.EncodedLen(size) {
 		return "", false
 	}
-	b, err := encoding.DecodeString(text)
-	return string(b), err == nil && len(b) == size
+	var room [maxToken]byte
+	n, err := encoding.Decode(room[:], []byte(text))
+	return string(room[:n]), err == nil && n == size
 }

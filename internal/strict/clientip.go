@@ -9,12 +9,12 @@ import (
 	"strings"
 )
 
-// Proxies are the networks of the reverse proxies whose X-Forwarded-For is believed. The
-// nil value believes nobody. Build it with ParseProxies; it is safe for concurrent use.
+// Proxies are the networks of the reverse proxies whose X-Forwarded-For is believed. The nil value believes nobody.
+// Build it with ParseProxies; it is safe for concurrent use.
 type Proxies []netip.Prefix
 
-// ParseProxies reads addresses and CIDR networks. It reports every mistake at once. A
-// network of all addresses is one: with it any client could name its own address.
+// ParseProxies reads addresses and CIDR networks. It reports every mistake at once. A network of all addresses is one:
+// with it any client could name its own address.
 func ParseProxies(networks ...string) (Proxies, error) {
 	proxies := make(Proxies, 0, len(networks))
 	var mistakes []error
@@ -58,11 +58,10 @@ func parseNetwork(s string) (netip.Prefix, error) {
 	return prefix.Masked(), nil
 }
 
-// ClientIP returns the address of the client: the connection's peer, or, if that is a
-// trusted proxy, the last address of X-Forwarded-For that is not one. Addresses further left
-// are the client's own words and never looked at. An entry that is no address ends the walk
-// at the proxy that passed it on; a list of proxies only ends at its first. No other header
-// counts. IPv4 mapped into IPv6 is returned as IPv4, and without zone.
+// ClientIP returns the address of the client: the connection's peer, or, if that is a trusted proxy, the last address
+// of X-Forwarded-For that is not one. Addresses further left are the client's own words and never looked at. An entry
+// that is no address ends the walk at the proxy that passed it on; a list of proxies only ends at its first. No other
+// header counts. IPv4 mapped into IPv6 is returned as IPv4, and without zone.
 //
 // The zero Addr is returned if RemoteAddr holds no address, as on a Unix socket.
 func (p Proxies) ClientIP(r *http.Request) netip.Addr {

@@ -9,13 +9,12 @@ import (
 	"unicode/utf8"
 )
 
-// Fields are the members of one JSON object, form or query string, in the order in which
-// they came. No two have names that are equal under case folding. The zero value has none.
-// Fields are read-only and safe for concurrent use.
+// Fields are the members of one JSON object, form or query string, in the order in which they came. No two have names
+// that are equal under case folding. The zero value has none. Fields are read-only and safe for concurrent use.
 //
-// The accessors look a member up by its exact name and tell whether it is present; a JSON
-// null counts as absent. A present member of another type is a WrongType. A form has only
-// text, so Bool and Int read it there, and Object and Strings refuse it.
+// The accessors look a member up by its exact name and tell whether it is present; a JSON null counts as absent. A
+// present member of another type is a WrongType. A form has only text, so Bool and Int read it there, and Object and
+// Strings refuse it.
 type Fields struct {
 	members []member
 }
@@ -25,8 +24,7 @@ type member struct {
 	value value
 }
 
-// A value is one JSON value or one form value. Text holds a string decoded, or a number as
-// it was written.
+// A value is one JSON value or one form value. Text holds a string decoded, or a number as it was written.
 type value struct {
 	kind     kind
 	text     string
@@ -60,8 +58,8 @@ func (f Fields) Names() []string {
 	return names
 }
 
-// Unknown returns the names of the members that are not allowed, in their order, and nil if
-// there are none. They are the sender's text: escape them in an answer, keep them out of logs.
+// Unknown returns the names of the members that are not allowed, in their order, and nil if there are none. They are
+// the sender's text: escape them in an answer, keep them out of logs.
 func (f Fields) Unknown(allowed ...string) []string {
 	var names []string
 	for _, m := range f.members {
@@ -78,8 +76,8 @@ func (f Fields) Null(name string) bool {
 	return ok && v.kind == kindNull
 }
 
-// Raw returns the bytes of a JSON member as they were sent, null included. They are shared:
-// the caller must not change them. A form value has none.
+// Raw returns the bytes of a JSON member as they were sent, null included. They are shared: the caller must not change
+// them. A form value has none.
 func (f Fields) Raw(name string) ([]byte, bool) {
 	v, ok := f.get(name)
 	return v.raw, ok && v.kind != kindForm
@@ -111,8 +109,7 @@ func (f Fields) Bool(name string) (b, present bool, err error) {
 	return false, true, wrongType(name)
 }
 
-// Int returns a whole number that was written without fraction and exponent and fits 64
-// bits, exactly.
+// Int returns a whole number that was written without fraction and exponent and fits 64 bits, exactly.
 func (f Fields) Int(name string) (n int64, present bool, err error) {
 	text, ok, err := f.Number(name)
 	if !ok || err != nil {
@@ -137,8 +134,8 @@ func (f Fields) Number(name string) (s string, present bool, err error) {
 	return v.text, true, nil
 }
 
-// isNumber reports whether s is a JSON number with nothing around it. Only numbers end with
-// a digit and do not begin with a quote or bracket.
+// isNumber reports whether s is a JSON number with nothing around it. Only numbers end with a digit and do not begin
+// with a quote or bracket.
 func isNumber(s string) bool {
 	return s != "" && strings.Trim(s[:1], "-0123456789") == "" && isDigit(s[len(s)-1]) && json.Valid([]byte(s))
 }
@@ -192,8 +189,8 @@ func (f Fields) present(name string) (value, bool) {
 
 func wrongType(name string) error { return &Error{Reason: WrongType, Field: name} }
 
-// A Decoder reads members one after another and keeps the first error, for handlers that
-// read many. After an error its methods return zero values.
+// A Decoder reads members one after another and keeps the first error, for handlers that read many. After an error its
+// methods return zero values.
 type Decoder struct {
 	fields Fields
 	err    error
@@ -246,8 +243,8 @@ func (s nameSet) add(name string) bool {
 	return true
 }
 
-// foldName gives equal results for names that strings.EqualFold calls equal, which is how
-// encoding/json matches them: K, k and U+212A are one name there, so they are here.
+// foldName gives equal results for names that strings.EqualFold calls equal, which is how encoding/json matches them:
+// K, k and U+212A are one name there, so they are here.
 func foldName(name string) string {
 	return strings.Map(func(r rune) rune {
 		if r >= utf8.RuneSelf {

@@ -5,9 +5,9 @@ import (
 	"strings"
 )
 
-// ParseForm reads application/x-www-form-urlencoded text: pairs joined by &, where an empty
-// pair is skipped and a name without = has the empty value. It refuses names that are equal
-// under case folding, empty names, semicolons, broken escapes and what is not UTF-8.
+// ParseForm reads application/x-www-form-urlencoded text: pairs joined by &, where an empty pair is skipped and a name
+// without = has the empty value. It refuses names that are equal under case folding, empty names, semicolons, broken
+// escapes and what is not UTF-8.
 func ParseForm(text string, limits Limits) (Fields, error) {
 	limits = limits.withDefaults()
 	if int64(len(text)) > limits.Bytes {

@@ -12,12 +12,14 @@ import (
 	"github.com/seed62b93bad/passwordless/internal/strict"
 )
 
-// What ParseJSON accepts, encoding/json reads as the same members and values, and has no two
-// names that its matching of struct fields would confuse.
+// What ParseJSON accepts, encoding/json reads as the same members and values, and has no two names that its matching of
+// struct fields would confuse.
 func FuzzParseJSON(f *testing.F) {
 	for _, s := range []string{
-		`{}`, `{"email":"a@b.co","send":"code","authParams":{"scope":"openid","state":null}}`, `{"a":[1,-2.5e+3,true,false,null,"x",{},[]]}`,
-		`{"a":"\u00e9\ud83e\udd8a\/\b\f"}`, `{"email":1,"Email":2}`, `{"a":"\ud800"}`, "{\"a\":\"\xff\"}", `{"a":1}{`, `[[[[`, ` { "a" : "b" , "c" : [ ] } `,
+		`{}`, `{"email":"a@b.co","send":"code","authParams":{"scope":"openid","state":null}}`,
+		`{"a":[1,-2.5e+3,true,false,null,"x",{},[]]}`,
+		`{"a":"\u00e9\ud83e\udd8a\/\b\f"}`, `{"email":1,"Email":2}`, `{"a":"\ud800"}`, "{\"a\":\"\xff\"}", `{"a":1}{`, `[[[[`,
+		` { "a" : "b" , "c" : [ ] } `,
 		`{"k":1,"\u212a":2}`, `{"a":01}`, `{"a":1,}`, `null`, `{"":""}`, `{"a":"]}{["}`,
 	} {
 		f.Add([]byte(s))
@@ -96,7 +98,8 @@ func compareMember(t *testing.T, fields strict.Fields, name string, want any) {
 
 // What ParseForm accepts, net/url reads as the same pairs, each name once.
 func FuzzParseForm(f *testing.F) {
-	for _, s := range []string{"", "a=1&b=2", "email=a%40b.co&otp=1+2", "a=1&A=2", "a=%zz", "a=%ff", "a;b", "=1", "&&a&", "a=b=c", "%61=1&a=2"} {
+	for _, s := range []string{"", "a=1&b=2", "email=a%40b.co&otp=1+2", "a=1&A=2", "a=%zz", "a=%ff", "a;b", "=1",
+		"&&a&", "a=b=c", "%61=1&a=2"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
@@ -122,8 +125,8 @@ func FuzzParseForm(f *testing.F) {
 	})
 }
 
-// The client is the peer or an address that the header holds, never a mapped or zoned one,
-// and whatever a client writes to the left of an honest proxy's entry changes nothing.
+// The client is the peer or an address that the header holds, never a mapped or zoned one, and whatever a client writes
+// to the left of an honest proxy's entry changes nothing.
 func FuzzClientIP(f *testing.F) {
 	f.Add("203.0.113.9:1", "1.1.1.1")
 	f.Add("10.0.0.1:1", "1.1.1.1, 10.0.0.2")
@@ -148,8 +151,10 @@ func request(peer, forwarded string) *http.Request {
 }
 
 func BenchmarkParse(b *testing.B) {
-	object := []byte(`{"client_id":"demo-web","client_secret":"demo-web-secret","connection":"email","email":"alice@example.com","send":"code","authParams":{"scope":"openid","state":"x"}}`)
-	form := "grant_type=http%3A%2F%2Fauth0.com%2Foauth%2Fgrant-type%2Fpasswordless%2Fotp&client_id=demo-web&username=alice%40example.com&otp=123456&realm=email&scope=openid"
+	object := []byte(`{"client_id":"demo-web","client_secret":"demo-web-secret","connection":"email",` +
+		`"email":"alice@example.com","send":"code","authParams":{"scope":"openid","state":"x"}}`)
+	form := "grant_type=http%3A%2F%2Fauth0.com%2Foauth%2Fgrant-type%2Fpasswordless%2Fotp" +
+		"&client_id=demo-web&username=alice%40example.com&otp=123456&realm=email&scope=openid"
 	b.Run("json", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {

@@ -5,15 +5,14 @@ import (
 	"strings"
 )
 
-// SecureJSON sets the headers of every JSON answer: its type, and that nobody may keep it or
-// take it for something else.
+// SecureJSON sets the headers of every JSON answer: its type, and that nobody may keep it or take it for something else.
 func SecureJSON(h http.Header) {
 	h.Set("Content-Type", "application/json; charset=utf-8")
 	secure(h)
 }
 
-// SecureHTML sets the headers of every page: as SecureJSON, and no referrer, the content
-// policy, and a browsing context of its own.
+// SecureHTML sets the headers of every page: as SecureJSON, and no referrer, the content policy, and a browsing context
+// of its own.
 func SecureHTML(h http.Header, policy CSP) {
 	h.Set("Content-Type", "text/html; charset=utf-8")
 	h.Set("Content-Security-Policy", policy.String())
@@ -27,14 +26,14 @@ func secure(h http.Header) {
 	h.Set("X-Content-Type-Options", "nosniff")
 }
 
-// CSP is the content security policy of a page. It refuses everything but styles and forms
-// of the page's own origin, and what the fields add. A field that could end its directive or
-// begin another value is left out, so a mistake makes the policy narrower.
+// CSP is the content security policy of a page. It refuses everything but styles and forms of the page's own origin,
+// and what the fields add. A field that could end its directive or begin another value is left out, so a mistake makes
+// the policy narrower.
 type CSP struct {
 	StyleNonce  string // allows the style elements with this nonce, instead of style sheets of the origin
 	ScriptNonce string // allows the script elements with this nonce; empty allows no script
-	// FormAction adds sources to which a form may lead, beside the page's own origin.
-	// Browsers apply it to the redirects that follow the form as well.
+	// FormAction adds sources to which a form may lead, beside the page's own origin. Browsers apply it to the redirects
+	// that follow the form as well.
 	FormAction []string
 }
 

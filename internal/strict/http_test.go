@@ -79,7 +79,8 @@ func TestOtherHeadersNameNoClient(t *testing.T) {
 		t.Fatal(err)
 	}
 	req := &http.Request{RemoteAddr: "10.0.0.1:1", Header: http.Header{}}
-	for _, name := range []string{"X-Real-Ip", "Forwarded", "X-Client-Ip", "True-Client-Ip", "Cf-Connecting-Ip", "Auth0-Forwarded-For"} {
+	for _, name := range []string{"X-Real-Ip", "Forwarded", "X-Client-Ip", "True-Client-Ip", "Cf-Connecting-Ip",
+		"Auth0-Forwarded-For"} {
 		req.Header.Set(name, "203.0.113.9")
 	}
 	want := netip.MustParseAddr("10.0.0.1")
@@ -95,7 +96,8 @@ func TestOtherHeadersNameNoClient(t *testing.T) {
 // All mistakes are reported at once, and trusting everybody is one (OP-1).
 func TestParseProxiesMistakes(t *testing.T) {
 	t.Parallel()
-	bad := []string{"", "proxy.internal", "10.0.0.0/33", "10.0.0.1:80", "0.0.0.0/0", "::/0", "::ffff:10.0.0.0/104", "fe80::1%eth0", "10/8"}
+	bad := []string{"", "proxy.internal", "10.0.0.0/33", "10.0.0.1:80", "0.0.0.0/0", "::/0",
+		"::ffff:10.0.0.0/104", "fe80::1%eth0", "10/8"}
 	proxies, err := strict.ParseProxies(append(bad, "10.0.0.0/8")...)
 	if err == nil || proxies != nil {
 		t.Fatalf("got %v, %v", proxies, err)
@@ -128,7 +130,8 @@ func TestSecureHeaders(t *testing.T) {
 			"X-Content-Type-Options":     {"nosniff"},
 			"Referrer-Policy":            {"no-referrer"},
 			"Cross-Origin-Opener-Policy": {"same-origin"},
-			"Content-Security-Policy":    {"default-src 'none'; style-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"},
+			"Content-Security-Policy": {"default-src 'none'; style-src 'self'; " +
+				"form-action 'self'; frame-ancestors 'none'; base-uri 'none'"},
 		}},
 	} {
 		if !maps.EqualFunc(r.got, r.want, slices.Equal) {
@@ -141,11 +144,13 @@ func TestSecureHeaders(t *testing.T) {
 func TestCSP(t *testing.T) {
 	t.Parallel()
 	full := strict.CSP{StyleNonce: "c3R5", ScriptNonce: "c2M=", FormAction: []string{"https://app.example.com"}}
-	want := "default-src 'none'; style-src 'nonce-c3R5'; script-src 'nonce-c2M='; form-action 'self' https://app.example.com; frame-ancestors 'none'; base-uri 'none'"
+	want := "default-src 'none'; style-src 'nonce-c3R5'; script-src 'nonce-c2M='; " +
+		"form-action 'self' https://app.example.com; frame-ancestors 'none'; base-uri 'none'"
 	if got := full.String(); got != want {
 		t.Errorf("got %s", got)
 	}
-	for _, s := range []string{"x; script-src *", "x' 'unsafe-inline", "a b", "*", "https://*.evil.com", "a,b", "a\r\nSet-Cookie: x", "ü"} {
+	for _, s := range []string{"x; script-src *", "x' 'unsafe-inline", "a b", "*", "https://*.evil.com", "a,b",
+		"a\r\nSet-Cookie: x", "ü"} {
 		if got := (strict.CSP{StyleNonce: s, ScriptNonce: s, FormAction: []string{s, s}}).String(); got != (strict.CSP{}).String() {
 			t.Errorf("%q gives %s", s, got)
 		}

@@ -6,11 +6,10 @@ import (
 	"unicode/utf8"
 )
 
-// ParseJSON reads one JSON object (RFC 8259) of at most limits and nothing after it but
-// white space. Beyond encoding/json it refuses names that are equal under case folding, at
-// every depth, and text that encoding/json would repair: invalid UTF-8 and unpaired
-// surrogate escapes. Strings and names that hold U+FFFD are refused with them, because that
-// is what such text has become when somebody repaired it before.
+// ParseJSON reads one JSON object (RFC 8259) of at most limits and nothing after it but white space. Beyond
+// encoding/json it refuses names that are equal under case folding, at every depth, and text that encoding/json would
+// repair: invalid UTF-8 and unpaired surrogate escapes. Strings and names that hold U+FFFD are refused with them,
+// because that is what such text has become when somebody repaired it before.
 //
 // The Fields refer to data, which the caller must not change afterwards.
 func ParseJSON(data []byte, limits Limits) (Fields, error) {
@@ -36,8 +35,7 @@ func ParseJSON(data []byte, limits Limits) (Fields, error) {
 	return v.object, nil
 }
 
-// depth returns how deep brackets outside strings are nested. It needs no valid JSON: text
-// that is not is refused next.
+// depth returns how deep brackets outside strings are nested. It needs no valid JSON: text that is not is refused next.
 func depth(data []byte) int {
 	deepest, open := 0, 0
 	inString := false
@@ -58,8 +56,8 @@ func depth(data []byte) int {
 	return deepest
 }
 
-// A walker goes through valid JSON of bounded depth, so nothing here checks the grammar
-// again: a value begins where the blanks and separators before it end.
+// A walker goes through valid JSON of bounded depth, so nothing here checks the grammar again: a value begins where the
+// blanks and separators before it end.
 type walker struct {
 	data []byte
 	text string // data, so that strings without escapes need no copy of their own

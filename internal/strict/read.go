@@ -13,16 +13,15 @@ const (
 	mediaForm = "application/x-www-form-urlencoded"
 )
 
-// ReadJSON reads the body of r as one JSON object by the rules of ParseJSON. The content
-// type must be application/json, in UTF-8 if it names a charset. At most limits.Bytes are
-// read. The query is not looked at.
+// ReadJSON reads the body of r as one JSON object by the rules of ParseJSON. The content type must be application/json,
+// in UTF-8 if it names a charset. At most limits.Bytes are read. The query is not looked at.
 func ReadJSON(w http.ResponseWriter, r *http.Request, limits Limits) (Fields, error) {
 	return readAs(w, r, limits, mediaJSON)
 }
 
 // ReadForm reads the body of r as a form by the rules of ParseForm. The content type must be
-// application/x-www-form-urlencoded. The query never supplies a member, and one that repeats
-// a member of the body is a Duplicate.
+// application/x-www-form-urlencoded. The query never supplies a member, and one that repeats a member of the body is a
+// Duplicate.
 func ReadForm(w http.ResponseWriter, r *http.Request, limits Limits) (Fields, error) {
 	return readAs(w, r, limits, mediaForm)
 }
@@ -71,8 +70,8 @@ func parseFormBody(r *http.Request, body string, limits Limits) (Fields, error) 
 	return form, nil
 }
 
-// mediaType returns the media type of the one Content-Type header, or "" if there is none,
-// there are two, it is malformed, or its charset is not UTF-8.
+// mediaType returns the media type of the one Content-Type header, or "" if there is none, there are two, it is
+// malformed, or its charset is not UTF-8.
 func mediaType(h http.Header) string {
 	lines := h.Values("Content-Type")
 	if len(lines) != 1 {

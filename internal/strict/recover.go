@@ -6,13 +6,12 @@ import (
 	"net/http"
 )
 
-// Recover serves with next and turns a panic into status 500 with a text that tells nothing.
-// What next had put into the header is taken back, cookies first of all. If the answer had
-// begun, the connection is broken instead, so that half an answer is not taken for a whole one.
+// Recover serves with next and turns a panic into status 500 with a text that tells nothing. What next had put into the
+// header is taken back, cookies first of all. If the answer had begun, the connection is broken instead, so that half
+// an answer is not taken for a whole one.
 //
-// The panic's value goes to onPanic, which may be nil; it can hold anything and does not
-// belong into a log unseen. The stack is that of the panic while onPanic runs.
-// http.ErrAbortHandler passes through.
+// The panic's value goes to onPanic, which may be nil; it can hold anything and does not belong into a log unseen. The
+// stack is that of the panic while onPanic runs. http.ErrAbortHandler passes through.
 func Recover(next http.Handler, onPanic func(r *http.Request, value any)) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		before := w.Header().Clone()

@@ -1,10 +1,9 @@
-// Package strict is how handlers read requests and head their answers. A request means one
-// thing to every reader or it is refused: no member twice, no member under two spellings,
-// no text that a decoder would silently repair, no more bytes, values or depth than allowed.
+// Package strict is how handlers read requests and head their answers. A request means one thing to every reader or it
+// is refused: no member twice, no member under two spellings, no text that a decoder would silently repair, no more
+// bytes, values or depth than allowed.
 //
-// ReadJSON, ReadForm, Read and Query all give Fields, so that one decode function serves
-// both encodings. Refusals are *Error. None of them, and nothing else in this package, holds
-// or logs what was sent.
+// ReadJSON, ReadForm, Read and Query all give Fields, so that one decode function serves both encodings. Refusals are
+// *Error. None of them, and nothing else in this package, holds or logs what was sent.
 package strict
 
 // A Reason is the rule that a request broke. The values below are all there are.
@@ -27,11 +26,10 @@ const (
 // An Error says why a request, or one member of it, was refused.
 type Error struct {
 	Reason Reason
-	// Field is the member of a WrongType, as the handler named it. It is empty for every
-	// other reason, so a name that the sender chose never gets here.
+	// Field is the member of a WrongType, as the handler named it. It is empty for every other reason, so a name that the
+	// sender chose never gets here.
 	Field string
-	// Err is what reading the body returned, for Aborted. Its text may hold addresses and
-	// is not part of this error's.
+	// Err is what reading the body returned, for Aborted. Its text may hold addresses and is not part of this error's.
 	Err error
 }
 

@@ -1,13 +1,11 @@
-// Testrun is "make test": it tests every module, builds the examples and checks the
-// arrows between packages.
+// Testrun is "make test": it tests every module, builds the examples and checks the arrows between packages.
 //
 //	go run ./internal/testrun [-require] MODULE/go.mod ...
 //
-// It runs at the root of the source tree. What the tests need and the machine lacks is
-// installed if that asks nobody; else it is named, with what to type. The closing
-// lines say of each part whether it ran, or why not, then "N passed, N failed, N
-// skipped", which counts test functions. With -require all that did not run, and each
-// skipped test that skips.txt does not name, is a failure.
+// It runs at the root of the source tree. What the tests need and the machine lacks is installed if that asks nobody;
+// else it is named, with what to type. The closing lines say of each part whether it ran, or why not, then "N passed, N
+// failed, N skipped", which counts test functions. With -require all that did not run, and each skipped test that
+// skips.txt does not name, is a failure.
 package main
 
 import (
@@ -76,7 +74,7 @@ func (r *run) module(folder string) {
 		name = "root module"
 	}
 	fmt.Printf("\n%s\n", name)
-	arguments := []string{"test", "-json", "-timeout", "10m"}
+	arguments := []string{"test", "-json", "-timeout", "15m"}
 	if r.race {
 		arguments = append(arguments, "-race")
 	}

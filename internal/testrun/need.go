@@ -91,8 +91,7 @@ func (r *run) prepare(needs []need) {
 	}
 }
 
-// source says where the need is met, "" if it is not. It never prints a URL, which
-// may hold a password.
+// source says where the need is met, "" if it is not. It never prints a URL, which may hold a password.
 func (n need) source() string {
 	if n.environ != "" && os.Getenv(n.environ) != "" {
 		return "the server of " + n.environ

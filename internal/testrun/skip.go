@@ -7,12 +7,12 @@ import (
 	"strings"
 )
 
-// An exemption names tests that may skip themselves even where nothing may be
-// skipped, and why: what they ask for does not exist there.
+// An exemption names tests that may skip themselves even where nothing may be skipped, and why: what they ask for does
+// not exist there.
 type exemption struct{ prefix, reason string }
 
-// exemptions reads the file: in each line the beginning of the names of tests, blanks,
-// and the reason. Lines that begin with # are comments.
+// exemptions reads the file: in each line the beginning of the names of tests, blanks, and the reason. Lines that begin
+// with # are comments.
 func exemptions(file string) ([]exemption, error) {
 	text, err := os.ReadFile(file)
 	if err != nil {
@@ -32,8 +32,8 @@ func exemptions(file string) ([]exemption, error) {
 	return all, nil
 }
 
-// list prints what did not pass, with one line for each exemption that was used, and
-// returns how many skips no exemption allows.
+// list prints what did not pass, with one line for each exemption that was used, and returns how many skips no
+// exemption allows.
 func (t *tally) list(exempt []exemption, to io.Writer) int {
 	used := make([]int, len(exempt))
 	var wrong int

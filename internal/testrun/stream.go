@@ -24,8 +24,8 @@ type event struct {
 	Action, Package, ImportPath, Test, Output string
 }
 
-// stream runs "go test -json", prints the lines of packages as they come and the
-// output of what fails in full, and counts. Its error says that something failed.
+// stream runs "go test -json", prints the lines of packages as they come and the output of what fails in full, and
+// counts. Its error says that something failed.
 func (t *tally) stream(c *exec.Cmd, to io.Writer) error {
 	out, err := c.StdoutPipe()
 	if err != nil {
@@ -103,8 +103,8 @@ func (t *tally) testEnd(e event, output []string, to io.Writer) {
 	}
 }
 
-// packageEnd handles tests that a panic or a time limit ended without a word, and a
-// package that failed although no test of it did: it was not built, say.
+// packageEnd handles tests that a panic or a time limit ended without a word, and a package that failed although no
+// test of it did: it was not built, say.
 func (t *tally) packageEnd(e event, open map[[2]string][]string, to io.Writer) {
 	if e.Action != "fail" {
 		return
@@ -124,8 +124,7 @@ func (t *tally) packageEnd(e event, open map[[2]string][]string, to io.Writer) {
 	t.failed = append(t.failed, e.Package+". (outside its tests)")
 }
 
-// packageLine prints a line that is about a whole package, but for the bare words
-// that its closing line repeats.
+// packageLine prints a line that is about a whole package, but for the bare words that its closing line repeats.
 func packageLine(line string, to io.Writer) {
 	switch strings.TrimSpace(line) {
 	case "PASS", "FAIL", "testing: warning: no tests to run":

@@ -11,8 +11,7 @@ import (
 	"testing"
 )
 
-// tested runs "go test -json" over a module of the given files, by path, and
-// returns the tally and what was printed.
+// tested runs "go test -json" over a module of the given files, by path, and returns the tally and what was printed.
 func tested(t *testing.T, files map[string]string) (tally, string, error) {
 	t.Helper()
 	folder := t.TempDir()
@@ -71,7 +70,8 @@ func TestWhateverFailsIsCountedAndShown(t *testing.T) {
 	if err == nil || sum.passed != 0 {
 		t.Errorf("%d passed, %v, want a failure", sum.passed, err)
 	}
-	want := []string{"sample.TestBad", "sample/broken. (outside its tests)", "sample/exits. (outside its tests)", "sample/panics.TestPanics"}
+	want := []string{"sample.TestBad", "sample/broken. (outside its tests)", "sample/exits. (outside its tests)",
+		"sample/panics.TestPanics"}
 	if slices.Sort(sum.failed); !slices.Equal(sum.failed, want) {
 		t.Errorf("failed %q, want %q", sum.failed, want)
 	}

@@ -1,7 +1,7 @@
 // Package consolesender prints messages, with their codes and links, instead of sending them.
 //
-// It is for development only. Whoever can read the output, or the log file that it ends
-// up in, can sign in as everybody. It has no place in a server that people use.
+// It is for development only. Whoever can read the output, or the log file that it ends up in, can sign in as
+// everybody. It has no place in a server that people use.
 package consolesender
 
 import (
@@ -21,18 +21,18 @@ type Sender struct {
 	w  io.Writer
 }
 
-var _ passwordless.AsyncSender = (*Sender)(nil)
+var _ passwordless.Sender = (*Sender)(nil)
 
-// New returns a Sender that prints every message to w: the recipient, the subject and the text,
-// secrets included. Each message is one Write; the Sender never calls Write twice at once.
+// New returns a Sender that prints every message to w: the recipient, the subject and the text, secrets included. Each
+// message is one Write; the Sender never calls Write twice at once.
 func New(w io.Writer) *Sender { return &Sender{w: w} }
 
-// Asynchronous returns true, so that the Sender does with every policy. There is
-// a price, which development can pay: how long a Write takes is not hidden.
+// Asynchronous returns true, so that the Sender does with every policy. There is a price, which development can pay:
+// how long a Write takes is not hidden.
 func (s *Sender) Asynchronous() bool { return true }
 
-// Send prints the message, of whatever channel. After a failed Write the error does not match
-// ErrNotAccepted, since a part may have been printed.
+// Send prints the message, of whatever channel. After a failed Write the error does not match ErrNotAccepted, since a
+// part may have been printed.
 func (s *Sender) Send(ctx context.Context, m passwordless.Message) error {
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("%w: print message: %w", passwordless.ErrNotAccepted, err)

@@ -1,7 +1,6 @@
 // Package sendertest checks that a passwordless.Sender keeps its contract.
 //
-// A sender's test gives Run a factory of harnesses: a sender, joined to a transport which the
-// test controls.
+// A sender's test gives Run a factory of harnesses: a sender, joined to a transport which the test controls.
 //
 //	func TestSender(t *testing.T) {
 //		sendertest.Run(t, func(t *testing.T) sendertest.Harness { … })
@@ -21,8 +20,8 @@ import (
 	"github.com/seed62b93bad/passwordless"
 )
 
-// A Harness is a new sender and its transport. Received is required; what another
-// function would do and the transport cannot is left nil, and its case is skipped.
+// A Harness is a new sender and its transport. Received is required; what another function would do and the transport
+// cannot is left nil, and its case is skipped.
 type Harness struct {
 	Sender passwordless.Sender
 	// Channels are what the sender serves; the first is the one it is tested with.
@@ -39,8 +38,8 @@ type Harness struct {
 	Skip map[string]string
 }
 
-// A Delivery is a message as the transport understood it. Fields that the transport has no
-// place for are left empty and not compared, but To and Text are required.
+// A Delivery is a message as the transport understood it. Fields that the transport has no place for are left empty and
+// not compared, but To and Text are required.
 type Delivery struct {
 	To                  []string
 	Subject, Text, HTML string
@@ -68,8 +67,8 @@ func cases() []testCase {
 	}
 }
 
-// Run tests the senders that factory makes, a new one for each case. Every case also
-// demands that errors show neither the address nor a secret.
+// Run tests the senders that factory makes, a new one for each case. Every case also demands that errors show neither
+// the address nor a secret.
 func Run(t *testing.T, factory func(t *testing.T) Harness) {
 	for _, c := range cases() {
 		t.Run(c.name, func(t *testing.T) {
@@ -133,8 +132,8 @@ const (
 	canaryText = "canary"
 )
 
-// Message returns a message that a sender of the channel must deliver. Its address,
-// secrets and texts are easily recognised where they must not be.
+// Message returns a message that a sender of the channel must deliver. Its address, secrets and texts are easily
+// recognised where they must not be.
 func Message(channel passwordless.Channel, id string) passwordless.Message {
 	m := passwordless.Message{
 		ID:      id,
@@ -367,8 +366,8 @@ func testHang(k *kit) {
 	select {
 	case err := <-ended:
 		k.failed(err, Message(k.channel, "hang"))
-	case <-time.After(3 * time.Second):
-		k.errorf("Send goes on 3s after it began with 100ms to go")
+	case <-time.After(5 * time.Second):
+		k.errorf("Send goes on 5s after it began with 100ms to go")
 	}
 }
 

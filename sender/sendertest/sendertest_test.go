@@ -26,7 +26,9 @@ type post struct {
 
 	mu      sync.Mutex // guards what follows
 	sent    []sendertest.Delivery
-	scratch string // of the bug that shares it
+	scratch string        // of the bug that shares it
+	sharers int           // who wrote to it at once
+	second  chan struct{} // closed when there are two
 }
 
 func (p *post) Send(ctx context.Context, m passwordless.Message) error {
@@ -35,7 +37,7 @@ func (p *post) Send(ctx context.Context, m passwordless.Message) error {
 	}
 	if p.hangs {
 		if p.bug == "ignores its context" {
-			time.Sleep(5 * time.Second)
+			select {}
 		}
 		<-ctx.Done()
 		return fmt.Errorf("post: %w", ctx.Err())
@@ -111,10 +113,7 @@ func (p *post) delivery(m passwordless.Message) sendertest.Delivery {
 
 func (p *post) keep(d sendertest.Delivery) {
 	if p.bug == "shares a buffer" {
-		p.mu.Lock()
-		p.scratch = d.Text
-		p.mu.Unlock()
-		time.Sleep(time.Millisecond)
+		p.share(d)
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -122,6 +121,25 @@ func (p *post) keep(d sendertest.Delivery) {
 		d.Text = p.scratch
 	}
 	p.sent = append(p.sent, d)
+}
+
+// share writes to the buffer. The first of several who do so at once waits for the second.
+func (p *post) share(d sendertest.Delivery) {
+	p.mu.Lock()
+	p.scratch = d.Text
+	if !strings.HasPrefix(d.Key, "concurrent-") {
+		p.mu.Unlock()
+		return
+	}
+	p.sharers++
+	sharers := p.sharers
+	p.mu.Unlock()
+	switch sharers {
+	case 1:
+		<-p.second
+	case 2:
+		close(p.second)
+	}
 }
 
 // hidden is an error that says little, but wraps more.
@@ -132,7 +150,7 @@ func (h hidden) Unwrap() error { return h.error }
 
 func harness(bug string, channel passwordless.Channel) func() sendertest.Harness {
 	return func() sendertest.Harness {
-		p := &post{bug: bug, channel: channel}
+		p := &post{bug: bug, channel: channel, second: make(chan struct{})}
 		return sendertest.Harness{
 			Sender:   p,
 			Channels: []passwordless.Channel{channel},

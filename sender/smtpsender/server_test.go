@@ -26,8 +26,7 @@ import (
 	"github.com/seed62b93bad/passwordless/sender/sendertest"
 )
 
-// A server is a small SMTP server on the loopback address. Its behaviour is set before
-// the first connection.
+// A server is a small SMTP server on the loopback address. Its behaviour is set before the first connection.
 type server struct {
 	t          *testing.T
 	port       int
@@ -38,8 +37,7 @@ type server struct {
 	login      string // the PLAIN initial response that is demanded, unless ""
 
 	mu sync.Mutex // guards what follows
-	// answers replace what the server says to a command, to "connect" or to "body": "drop" hangs
-	// up, "silence" says nothing.
+	// answers replace what the server says to a command, to "connect" or to "body": "drop" hangs up, "silence" says nothing.
 	answers map[string]string
 	mails   []received
 	said    []string // commands

@@ -14,6 +14,7 @@ import (
 	"unicode"
 
 	"github.com/seed62b93bad/passwordless"
+	"github.com/seed62b93bad/passwordless/sender"
 	gomail "github.com/wneessen/go-mail"
 )
 
@@ -24,19 +25,18 @@ type Options struct {
 	// Port is 587 if left 0, or 465 with ImplicitTLS.
 	Port int
 
-	// The connection begins in plain text and must then be encrypted by STARTTLS; a server
-	// that does not offer it gets no message. With ImplicitTLS it is encrypted from its first byte.
+	// The connection begins in plain text and must then be encrypted by STARTTLS; a server that does not offer it gets no
+	// message. With ImplicitTLS it is encrypted from its first byte.
 	ImplicitTLS bool
-	// InsecurePlaintext sends codes and links over an unencrypted connection. Everybody on
-	// the way can read them and sign in. It is for a mail catcher on the same machine, and
-	// cannot be combined with a password.
+	// InsecurePlaintext sends codes and links over an unencrypted connection. Everybody on the way can read them and sign
+	// in. It is for a mail catcher on the same machine, and cannot be combined with a password.
 	InsecurePlaintext bool
-	// TLSConfig is copied; nil means the system's roots. ServerName is Host where it is
-	// empty, and TLS 1.2 is the least version where it says none.
+	// TLSConfig is copied; nil means the system's roots. ServerName is Host where it is empty, and TLS 1.2 is the least
+	// version where it says none.
 	TLSConfig *tls.Config
 
-	// Username and Password log in to the server; without a Username there is no login. The
-	// mechanism is SCRAM-SHA-256, PLAIN or LOGIN, the first that the server offers.
+	// Username and Password log in to the server; without a Username there is no login. The mechanism is SCRAM-SHA-256,
+	// PLAIN or LOGIN, the first that the server offers.
 	Username string
 	Password passwordless.Secret
 
@@ -53,8 +53,8 @@ type Options struct {
 
 // A Sender sends e-mails, each over a connection of its own. It is safe for concurrent use.
 //
-// Send blocks while it talks to the server. Where the time of an answer must not tell whether a
-// message went out, put it inside sender.Background.
+// Send blocks while it talks to the server. Where the time of an answer must not tell whether a message went out, put
+// it inside sender.Background.
 type Sender struct {
 	opts   Options
 	from   *mail.Address
@@ -129,16 +129,14 @@ func (s *Sender) complete() {
 
 // Send hands an e-mail to the server.
 //
-// The error matches passwordless.ErrNotAccepted if the server refused the message, or if the
-// connection failed before the message was complete; a refusal for good, of the recipient
-// or of the message, matches passwordless.ErrUndeliverable as well. If the connection fails
-// after that, while the server's last word is awaited, the message may be on its way and the
-// error matches neither. Errors hold the server's reply code but not its words, which may
-// repeat the address.
+// The error matches passwordless.ErrNotAccepted if the server refused the message, or if the connection failed before
+// the message was complete; a refusal for good, of the recipient or of the message, matches sender.ErrUndeliverable as
+// well. If the connection fails after that, while the server's last word is awaited, the message may be on its way and
+// the error matches neither. Errors hold the server's reply code but not its words, which may repeat the address.
 func (s *Sender) Send(ctx context.Context, m passwordless.Message) error {
 	msg, err := s.compose(m)
 	if err != nil {
-		return fmt.Errorf("smtpsender: %w: %w", err, passwordless.ErrUndeliverable)
+		return fmt.Errorf("smtpsender: %w: %w", err, sender.ErrUndeliverable)
 	}
 	ctx, cancel := context.WithTimeout(ctx, s.opts.Timeout)
 	defer cancel()
@@ -159,8 +157,7 @@ func (s *Sender) Send(ctx context.Context, m passwordless.Message) error {
 	return nil
 }
 
-// clientOptions are the same for every message. A client is made for each, since its login
-// is not safe for concurrent use.
+// clientOptions are the same for every message. A client is made for each, since its login is not safe for concurrent use.
 func (s *Sender) clientOptions(dial gomail.DialContextFunc) []gomail.Option {
 	policy := gomail.TLSMandatory
 	if s.opts.InsecurePlaintext {
@@ -187,8 +184,7 @@ func (s *Sender) clientOptions(dial gomail.DialContextFunc) []gomail.Option {
 	return all
 }
 
-// A line is the connection of one Send. It breaks when ctx ends, which the client alone
-// would heed while dialling only.
+// A line is the connection of one Send. It breaks when ctx ends: by itself the mail client looks at ctx only while it dials.
 type line struct {
 	ctx    context.Context
 	opts   Options
@@ -273,7 +269,7 @@ func refusal(ctx context.Context, err error) error {
 	switch failed.Reason {
 	case gomail.ErrSMTPRcptTo, gomail.ErrSMTPData, gomail.ErrSMTPDataClose:
 		if code >= 500 {
-			return fmt.Errorf("smtpsender: %v: %w: %w", failed.Reason, reason, passwordless.ErrUndeliverable)
+			return fmt.Errorf("smtpsender: %v: %w: %w", failed.Reason, reason, sender.ErrUndeliverable)
 		}
 	}
 	if failed.Reason == gomail.ErrSMTPDataClose && code == 0 {

@@ -14,9 +14,9 @@ import (
 //
 //	smtp://user:password@mail.example.com:587?from=login@example.com
 //
-// The scheme smtp demands STARTTLS, smtps is TLS from the first byte, and smtp+insecure is plain
-// text, which is accepted only to a loopback host. The port may be left out. The query
-// has from, which is required and may hold a name, and helo; escape both as in any URL.
+// The scheme smtp demands STARTTLS, smtps is TLS from the first byte, and smtp+insecure is plain text, which is
+// accepted only to a loopback host. The port may be left out. The query has from, which is required and may hold a
+// name, and helo; escape both as in any URL.
 //
 // Errors do not repeat the URL, which may hold a password.
 func ParseURL(raw string) (Options, error) {

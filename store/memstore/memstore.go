@@ -1,6 +1,5 @@
-// Package memstore is a [store.Store] in the memory of one process: for
-// tests, and for an application of a single process whose sign-ins and limits may
-// start afresh with it.
+// Package memstore is a [store.Store] in the memory of one process: for tests, and for an application of a single
+// process whose sign-ins and limits may start afresh with it.
 package memstore
 
 import (
@@ -14,12 +13,11 @@ import (
 
 var _ store.Store = (*Store)(nil)
 
-// A Store holds everything in maps. It grows until Sweep is called, which the
-// application schedules. The methods are safe for concurrent use.
+// A Store holds everything in maps. It grows until Sweep is called, which the application schedules. The methods are
+// safe for concurrent use.
 //
-// Commit takes time in the size of its batch, List in the number of records of
-// the owner, Sweep in the number it removes; none depends on what else is stored,
-// but for the logarithm of it in the schedule.
+// Commit takes time in the size of its batch, List in the number of records of the owner, Sweep in the number it
+// removes; none depends on what else is stored, but for the logarithm of it in the schedule.
 type Store struct {
 	mu       sync.Mutex // guards all below, and all that they point to
 	records  map[store.Key]*record
@@ -47,8 +45,7 @@ type record struct {
 	sequence uint64 // its place among the records of its owner
 }
 
-// A bucket holds the numbers of Charge.Take in full[:windows]; its end is the
-// instant when all its windows are full.
+// A bucket holds the numbers of Charge.Take in full[:windows]; its end is the instant when all its windows are full.
 type bucket struct {
 	entry
 	windows int
@@ -99,8 +96,7 @@ func (r *record) copy() store.Record {
 	}
 }
 
-// Commit applies the batch, all or nothing: it checks everything before it
-// changes anything.
+// Commit applies the batch, all or nothing: it checks everything before it changes anything.
 func (s *Store) Commit(ctx context.Context, now store.Instant, b store.Batch) (store.Levels, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("memstore: commit: %w", err)
@@ -188,8 +184,7 @@ func (s *Store) demand(now store.Instant, puts []store.Put) error {
 	return nil
 }
 
-// write does what a batch that passed all checks asks for. Levels are the next
-// states of its charges.
+// write does what a batch that passed all checks asks for. Levels are the next states of its charges.
 func (s *Store) write(b store.Batch, levels store.Levels) {
 	for i, c := range b.Charges {
 		if !c.Look {

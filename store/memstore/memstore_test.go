@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/seed62b93bad/passwordless/passwordlesstest/servicetest"
 	"github.com/seed62b93bad/passwordless/store"
 	"github.com/seed62b93bad/passwordless/store/memstore"
 	"github.com/seed62b93bad/passwordless/store/storetest"
@@ -23,10 +24,11 @@ func TestStore(t *testing.T) {
 	storetest.Run(t, open, storetest.Skip{"durability": "memory does not survive the process"})
 }
 
+func TestServiceOnStore(t *testing.T) { servicetest.Run(t, open) }
+
 func BenchmarkStore(b *testing.B) { storetest.Bench(b, open) }
 
-// What was replaced, deleted or moved between owners must leave nothing behind, even
-// if nobody sweeps.
+// What was replaced, deleted or moved between owners must leave nothing behind, even if nobody sweeps.
 func TestReplacedRecordsDoNotPileUp(t *testing.T) {
 	s := memstore.New()
 	churn(t, s, 100)
@@ -38,8 +40,8 @@ func TestReplacedRecordsDoNotPileUp(t *testing.T) {
 	runtime.KeepAlive(s)
 }
 
-// churn replaces one record, makes and deletes another, and charges one bucket, n
-// times. The owner of both records changes each time.
+// churn replaces one record, makes and deletes another, and charges one bucket, n times. The owner of both records
+// changes each time.
 func churn(t *testing.T, s *memstore.Store, n int) {
 	window := store.Window{Burst: 1e6, Every: time.Second, Cost: 1}
 	for i := range n {

@@ -15,15 +15,14 @@ type ownerKey struct {
 	owner string
 }
 
-// owned lists the records of one owner in the order in which they came to it.
-// A record that left is a gap until half of the list is gaps.
+// owned lists the records of one owner in the order in which they came to it. A record that left is a gap until half of
+// the list is gaps.
 type owned struct {
 	list []place
 	gaps int
 }
 
-// A place keeps its sequence number when its record left, so that the list
-// stays searchable and cursors stay valid.
+// A place keeps its sequence number when its record left, so that the list stays searchable and cursors stay valid.
 type place struct {
 	sequence uint64
 	record   *record
@@ -72,9 +71,8 @@ func (s *Store) disown(r *record) {
 	}
 }
 
-// List returns the records of an owner in the order in which they came to it.
-// Records without an owner are not listed. A cursor is the place of the last
-// record of the page before.
+// List returns the records of an owner in the order in which they came to it. Records without an owner are not listed.
+// A cursor is the place of the last record of the page before.
 func (s *Store) List(ctx context.Context, now store.Instant, kind store.Kind, page store.Page) ([]store.Record, string, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, "", fmt.Errorf("memstore: list: %w", err)

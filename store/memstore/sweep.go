@@ -10,8 +10,7 @@ import (
 	"github.com/seed62b93bad/passwordless/store"
 )
 
-// An entry is what a record and a bucket have in common: Sweep may remove them
-// from their end on.
+// An entry is what a record and a bucket have in common: Sweep may remove them from their end on.
 type entry struct {
 	key    store.Key
 	bucket bool
@@ -29,9 +28,8 @@ func fullAt(state []int64) store.Instant {
 	return store.Instant(last * 1000)
 }
 
-// A schedule is a heap by due of all records and buckets, each of them once. An
-// end that moves later, as that of a bucket does with every charge, leaves the
-// entry where it is; Sweep finds that out.
+// A schedule is a heap by due of all records and buckets, each of them once. An end that moves later, as that of a
+// bucket does with every charge, leaves the entry where it is; Sweep finds that out.
 type schedule []*entry
 
 // set enters e, or moves it, so that it is due at end or earlier.
@@ -80,8 +78,7 @@ func (q *schedule) Pop() any {
 // sweepStep bounds how many entries one lock hold of Sweep looks at.
 const sweepStep = 64
 
-// Sweep removes records that were expired, and buckets that were full, at now.
-// It lets commits pass every few entries.
+// Sweep removes records that were expired, and buckets that were full, at now. It lets commits pass every few entries.
 func (s *Store) Sweep(ctx context.Context, now store.Instant, limit int) (int, error) {
 	removed := 0
 	for {
@@ -96,8 +93,7 @@ func (s *Store) Sweep(ctx context.Context, now store.Instant, limit int) (int, e
 	}
 }
 
-// sweep looks at up to n entries that are due. It returns how many of them it
-// removed, and whether more may be due.
+// sweep looks at up to n entries that are due. It returns how many of them it removed, and whether more may be due.
 func (s *Store) sweep(now store.Instant, n int) (removed int, more bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

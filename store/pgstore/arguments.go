@@ -139,9 +139,8 @@ type lock struct {
 	shared bool
 }
 
-// locks returns the locks of all keys of a batch, each once and in ascending order. A
-// bucket that is only looked at is locked against changes, not against other looks, which
-// the lowest bit tells.
+// locks returns the locks of all keys of a batch, each once and in ascending order. A bucket that is only looked at is
+// locked against changes, not against other looks, which the lowest bit tells.
 func locks(prefix string, b store.Batch) string {
 	all := make([]lock, 0, len(b.Charges)+len(b.GiveBacks)+len(b.Puts)+len(b.Deletes))
 	for _, c := range b.Charges {
@@ -171,8 +170,8 @@ func locks(prefix string, b store.Batch) string {
 	return ids.text()
 }
 
-// lockID returns the number of the advisory lock of a thing. It is FNV-1a, because it
-// must be the same in all processes, but even. Classes: b buckets, r records, m migrations.
+// lockID returns the number of the advisory lock of a thing. It is FNV-1a, because it must be the same in all
+// processes, but even. Classes: b buckets, r records, m migrations.
 func lockID(class byte, prefix, name string) int64 {
 	hash := uint64(14695981039346656037)
 	for _, part := range []string{prefix, string(class), name} {

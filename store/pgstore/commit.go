@@ -11,8 +11,7 @@ import (
 	"github.com/seed62b93bad/passwordless/store"
 )
 
-// Commit applies the batch, all or nothing, by one call of the function in
-// schema/0002_functions.sql.
+// Commit applies the batch, all or nothing, by one call of the function in schema/0002_functions.sql.
 func (s *Store) Commit(ctx context.Context, now store.Instant, b store.Batch) (store.Levels, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("pgstore: commit: %w", err)
@@ -27,15 +26,15 @@ func (s *Store) Commit(ctx context.Context, now store.Instant, b store.Batch) (s
 	return outcome(answer, b)
 }
 
-// attempts bounds how often a call is made that surely wrote nothing.
-const attempts = 4
+// maxTries bounds how often a call is made that surely wrote nothing.
+const maxTries = 4
 
 // call calls the function. It tries again what surely wrote nothing and may pass.
 func (s *Store) call(ctx context.Context, args []any) (string, error) {
-	for attempt := 1; ; attempt++ {
+	for try := 1; ; try++ {
 		conn, err := s.db.Conn(ctx)
 		if err != nil {
-			if refused(err) && attempt < attempts && pause(ctx, attempt) {
+			if refused(err) && try < maxTries && pause(ctx, try) {
 				continue
 			}
 			return "", unavailable(ctx, "commit", err)
@@ -44,7 +43,7 @@ func (s *Store) call(ctx context.Context, args []any) (string, error) {
 		switch {
 		case err == nil:
 			return answer, nil
-		case rolledBack(err) && attempt < attempts && pause(ctx, attempt):
+		case rolledBack(err) && try < maxTries && pause(ctx, try):
 		case wroteNothing(err):
 			return "", unavailable(ctx, "commit", err)
 		default:
@@ -53,20 +52,20 @@ func (s *Store) call(ctx context.Context, args []any) (string, error) {
 	}
 }
 
-// callOn calls the function on conn and gives that back. The answer counts only
-// if Scan succeeds: the server sends it before it commits, and Scan waits for the end.
+// callOn calls the function on conn and gives that back. The answer counts only if Scan succeeds: the server sends it
+// before it commits, and Scan waits for the end.
 //
-// The connection is asked for apart from the call, because sql.DB would repeat the call
-// when an adapter says ErrBadConn, and lib/pq says that of calls that were sent.
+// The connection is asked for apart from the call, because sql.DB would repeat the call when an adapter says
+// ErrBadConn, and lib/pq says that of calls that were sent.
 func callOn(ctx context.Context, conn *sql.Conn, statement string, args []any) (answer string, err error) {
 	defer conn.Close()
 	err = conn.QueryRowContext(ctx, statement, args...).Scan(&answer)
 	return answer, err
 }
 
-// pause waits a moment, longer with each attempt. It returns false when ctx ended.
-func pause(ctx context.Context, attempt int) bool {
-	timer := time.NewTimer(5 * time.Millisecond << (2 * attempt))
+// pause waits a moment, longer with each try. It returns false when ctx ended.
+func pause(ctx context.Context, try int) bool {
+	timer := time.NewTimer(5 * time.Millisecond << (2 * try))
 	defer timer.Stop()
 	select {
 	case <-timer.C:
@@ -91,8 +90,7 @@ func outcome(answer string, b store.Batch) (store.Levels, error) {
 	return nil, unreadable()
 }
 
-// unreadable is for an answer that this program does not understand. A newer
-// function may have written.
+// unreadable is for an answer that this program does not understand. A newer function may have written.
 func unreadable() error {
 	return fmt.Errorf("pgstore: commit: read the function's answer: %w", store.ErrUncertain)
 }

@@ -11,8 +11,8 @@ import (
 	"github.com/seed62b93bad/passwordless/store"
 )
 
-// A storeError is an error of the database. Its text does not repeat the server's, which
-// may quote data; errors.As finds the adapter's error with all of it.
+// A storeError is an error of the database. Its text does not repeat the server's, which may quote data; errors.As
+// finds the adapter's error with all of it.
 type storeError struct {
 	verb  string
 	is    []error // what the contract calls it, and ctx.Err()
@@ -49,8 +49,8 @@ func uncertain(ctx context.Context, cause error) error {
 	return &storeError{"commit", is, cause}
 }
 
-// sqlState returns the code with which the server refused, or "" if the error is not
-// the server's. The errors of pgx and lib/pq have the method.
+// sqlState returns the code with which the server refused, or "" if the error is not the server's. The errors of pgx
+// and lib/pq have the method.
 func sqlState(err error) string {
 	var server interface{ SQLState() string }
 	if errors.As(err, &server) {
@@ -77,9 +77,8 @@ func rolledBack(err error) bool {
 	return false
 }
 
-// wroteNothing tells whether the server answered that it undid the call. Errors of the
-// connection, also when a pooler reports them, and of a server that goes down leave
-// that open.
+// wroteNothing tells whether the server answered that it undid the call. Errors of the connection, also when a pooler
+// reports them, and of a server that goes down leave that open.
 func wroteNothing(err error) bool {
 	state := sqlState(err)
 	switch {

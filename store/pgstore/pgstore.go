@@ -1,59 +1,48 @@
 // Package pgstore is a [store.Store] on PostgreSQL 13 or later.
 //
-// It is written on database/sql and imports no adapter: bring pgx (its package stdlib)
-// or lib/pq. With lib/pq add binary_parameters=yes to the connection string, which
-// saves a round trip a call.
+// It is written on database/sql and imports no adapter: bring pgx (its package stdlib) or lib/pq. With lib/pq add
+// binary_parameters=yes to the connection string, which saves a round trip a call.
 //
 //	db, err := sql.Open("pgx", url)
 //	err = pgstore.Migrate(ctx, db, pgstore.Options{})
 //	store, err := pgstore.New(db, pgstore.Options{})
 //
-// Each verb is one statement (Sweep: several short ones) in a transaction of its own,
-// and Commit is one call of a function. So no connection is held for longer than a
-// call, a pool of one completes any number of goroutines, and a pooler in transaction
-// mode may stand between, since nothing is left in the session. (Where the pooler does
-// not know prepared statements, as PgBouncer before 1.21, tell pgx not to use them:
-// default_query_exec_mode=exec.)
+// Each verb is one statement (Sweep: several short ones) in a transaction of its own, and Commit is one call of a
+// function. So no connection is held for longer than a call, a pool of one completes any number of goroutines, and a
+// pooler in transaction mode may stand between, since nothing is left in the session. (Where the pooler does not know
+// prepared statements, as PgBouncer before 1.21, tell pgx not to use them: default_query_exec_mode=exec.)
 //
 // # Isolation
 //
-// Commits are serializable under READ COMMITTED, PostgreSQL's default, by the locks
-// that the function takes; under another level Commit fails. Write to the tables by no
-// other means.
+// Commits are serializable under READ COMMITTED, PostgreSQL's default, by the locks that the function takes; under
+// another level Commit fails. Write to the tables by no other means.
 //
-// The locks are advisory locks of the transaction, one for each key of the batch, under
-// 63-bit numbers hashed from the prefix and the key. If one collides with another key,
-// or with an advisory lock of the application, a commit waits longer, and that is all.
-// They live in the memory that max_locks_per_transaction sizes.
+// The locks are advisory locks of the transaction, one for each key of the batch, under 63-bit numbers hashed from the
+// prefix and the key. If one collides with another key, or with an advisory lock of the application, a commit waits
+// longer, and that is all. They live in the memory that max_locks_per_transaction sizes.
 //
 // Connect to the primary. On a replica Load and Commit fail.
 //
 // # Durability
 //
-// With the defaults of the server (fsync and synchronous_commit on) a Commit that
-// returned nil survives a kill -9 of the server, a crash of the machine and a loss of
-// power. What is lost otherwise:
+// With the defaults of the server (fsync and synchronous_commit on) a Commit that returned nil survives a kill -9 of
+// the server, a crash of the machine and a loss of power. What is lost otherwise:
 //
-//   - with synchronous_commit = off, at any crash the commits of the last moments, and
-//     with fsync = off, at a crash of the machine, possibly everything: a code that was
-//     used may then be used once more, and what was revoked may be valid again;
-//   - with asynchronous replication, at a promotion, the commits that had not reached
-//     the replica, with the same effect. A failover without loss needs
-//     synchronous_standby_names, with several replicas as a quorum (ANY 1 (...)), and
-//     synchronous_commit on.
+//   - with synchronous_commit = off, at any crash the commits of the last moments, and with fsync = off, at a crash of the
+//     machine, possibly everything: a code that was used may then be used once more, and what was revoked may be valid again;
+//   - with asynchronous replication, at a promotion, the commits that had not reached the replica, with the same
+//     effect. A failover without loss needs synchronous_standby_names, with several replicas as a quorum (ANY 1 (...)),
+//     and synchronous_commit on.
 //
-// Buckets whose charges are not Durable are in an UNLOGGED table, which PostgreSQL
-// empties after a crash and on a promoted replica: their limits start afresh. An
-// orderly restart keeps them. Records and Durable buckets are logged.
+// Buckets whose charges are not Durable are in an UNLOGGED table, which PostgreSQL empties after a crash and on a
+// promoted replica: their limits start afresh. An orderly restart keeps them. Records and Durable buckets are logged.
 //
 // # Errors
 //
-// An error that matches ErrUnavailable or ErrUncertain tells the server's code (SQLSTATE)
-// but not its message, which may quote data; errors.As finds the adapter's own error. Of a
-// Commit whose connection broke while it waited for the answer, or whose context ended
-// then, it is not known whether it was applied: the error matches ErrUncertain. Since
-// lib/pq calls such an error driver.ErrBadConn, which is meant for statements that were
-// not sent, that one is uncertain, too.
+// An error that matches ErrUnavailable or ErrUncertain tells the server's code (SQLSTATE) but not its message, which may quote
+// data; errors.As finds the adapter's own error. Of a Commit whose connection broke while it waited for the answer, or whose
+// context ended then, it is not known whether it was applied: the error matches ErrUncertain. Since lib/pq calls such an error
+// driver.ErrBadConn, which is meant for statements that were not sent, that one is uncertain, too.
 package pgstore
 
 import (
@@ -88,14 +77,12 @@ var (
 
 // Options tell which tables a Store uses. The zero value is ready.
 type Options struct {
-	// Prefix begins the name of each table and function, so that several stores fit in
-	// one database: a-z, 0-9 and '_', at most 32 bytes, the first a letter. The zero
-	// value means "passwordless_". The schema is that of the connection's search_path.
+	// Prefix begins the name of each table and function, so that several stores fit in one database: a-z, 0-9 and '_', at most 32
+	// bytes, the first a letter. The zero value means "passwordless_". The schema is that of the connection's search_path.
 	Prefix string
 }
 
-// A Store keeps everything in one database. It has no state but the pool, and is safe
-// for concurrent use.
+// A Store keeps everything in one database. It has no state but the pool, and is safe for concurrent use.
 type Store struct {
 	db                 *sql.DB
 	prefix             string
@@ -108,8 +95,7 @@ type sweep struct {
 	unit      store.Instant // of the table's instants, in nanoseconds
 }
 
-// New returns a Store on db, which stays the caller's. It does not connect; Migrate
-// makes the tables.
+// New returns a Store on db, which stays the caller's. It does not connect; Migrate makes the tables.
 func New(db *sql.DB, opts Options) (*Store, error) {
 	prefix, err := sqlmigrate.Prefix(opts.Prefix)
 	if err != nil {
@@ -139,10 +125,9 @@ func (s *Store) sweep(table, expires string, unit store.Instant) sweep {
 	return sweep{names.Replace(sweepSQL), unit}
 }
 
-// Migrate makes the tables and functions of a Store with these Options, or brings them
-// up to date, in one transaction. Several processes may run it at once. It refuses
-// tables that a newer program made. The user of db must be allowed to create tables and
-// functions; that of a Store needs SELECT, INSERT, UPDATE and DELETE on the tables.
+// Migrate makes the tables and functions of a Store with these Options, or brings them up to date, in one transaction.
+// Several processes may run it at once. It refuses tables that a newer program made. The user of db must be allowed to
+// create tables and functions; that of a Store needs SELECT, INSERT, UPDATE and DELETE on the tables.
 func Migrate(ctx context.Context, db *sql.DB, opts Options) error {
 	prefix, err := sqlmigrate.Prefix(opts.Prefix)
 	if err != nil {
@@ -180,9 +165,8 @@ func (s *Store) Load(ctx context.Context, now store.Instant, keys ...store.Key) 
 	return loaded, nil
 }
 
-// List returns the records of an owner in the order of their names. Records without
-// an owner are not listed. A cursor is the name, in hex, of the last record of the
-// page before.
+// List returns the records of an owner in the order of their names. Records without an owner are not listed. A cursor
+// is the name, in hex, of the last record of the page before.
 func (s *Store) List(ctx context.Context, now store.Instant, kind store.Kind, page store.Page) ([]store.Record, string, error) {
 	last, err := hex.DecodeString(page.Cursor)
 	if err != nil {
@@ -211,12 +195,11 @@ type row struct {
 	record store.Record
 }
 
-// query selects rows. It tries again when the connection fails: a server that was
-// restarted leaves a pool of broken ones.
+// query selects rows. It tries again when the connection fails: a server that was restarted leaves a pool of broken ones.
 func (s *Store) query(ctx context.Context, statement string, args ...any) ([]row, error) {
-	for attempt := 1; ; attempt++ {
+	for try := 1; ; try++ {
 		rows, err := s.queryOnce(ctx, statement, args)
-		if err == nil || wroteNothing(err) && !refused(err) || attempt == attempts || !pause(ctx, attempt) {
+		if err == nil || wroteNothing(err) && !refused(err) || try == maxTries || !pause(ctx, try) {
 			return rows, err
 		}
 	}
@@ -241,12 +224,11 @@ func (s *Store) queryOnce(ctx context.Context, statement string, args []any) ([]
 	return all, rows.Err()
 }
 
-// sweepBatch bounds how many rows one statement of Sweep locks, and so for how long a
-// commit may wait for one of them.
+// sweepBatch bounds how many rows one statement of Sweep locks, and so for how long a commit may wait for one of them.
 const sweepBatch = 256
 
-// Sweep removes records that were expired, and buckets that were full, at now, in
-// small transactions. It skips rows that a commit is changing.
+// Sweep removes records that were expired, and buckets that were full, at now, in small transactions. It skips rows
+// that a commit is changing.
 func (s *Store) Sweep(ctx context.Context, now store.Instant, limit int) (int, error) {
 	removed := 0
 	for _, sweep := range s.sweeps {

@@ -26,15 +26,15 @@ func (s *Store) owned(kind store.Kind, owner string) string {
 	return s.prefix + "o:" + string(kind) + ":" + owner
 }
 
-// digits returns i as 19 decimal digits, which compare as i does: a number of Lua,
-// being binary64, would round it. Before 1970 nothing has expired, nor at 1970 - 1ns.
+// digits returns i as 19 decimal digits, which compare as i does: a number of Lua, being binary64, would round it.
+// Before 1970 nothing has expired, nor at 1970 - 1ns.
 func digits(i store.Instant) string {
 	n := strconv.FormatInt(int64(max(0, i)), 10)
 	return "0000000000000000000"[len(n):] + n
 }
 
-// recordTTL returns after how many milliseconds Redis may remove a record: a day after
-// it expired, as seen from now. Those that never expire have none.
+// recordTTL returns after how many milliseconds Redis may remove a record: a day after it expired, as seen from now.
+// Those that never expire have none.
 func recordTTL(now, expires store.Instant) string {
 	if expires == store.Never {
 		return ""
@@ -42,9 +42,9 @@ func recordTTL(now, expires store.Instant) string {
 	return millis(time.Duration(max(0, expires-max(0, now))), 1)
 }
 
-// bucketTTL returns after how many milliseconds Redis may remove a bucket. Once it was
-// charged it is full at the latest after its longest window. A window that was not may be
-// full later if it was charged by a clock ahead of this one: hence not one day, but two.
+// bucketTTL returns after how many milliseconds Redis may remove a bucket. Once it was charged it is full at the latest
+// after its longest window. A window that was not may be full later if it was charged by a clock ahead of this one:
+// hence not one day, but two.
 func bucketTTL(c store.Charge) string {
 	var longest time.Duration
 	for _, w := range c.Windows {
@@ -58,8 +58,7 @@ func millis(d time.Duration, days int64) string {
 	return strconv.FormatInt(d.Milliseconds()+1+days*86_400_000, 10)
 }
 
-// packRecord returns r as the scripts know it: version, expiry, length of the owner,
-// then the owner and the body.
+// packRecord returns r as the scripts know it: version, expiry, length of the owner, then the owner and the body.
 func packRecord(r *store.Record) string {
 	var b strings.Builder
 	b.Grow(recordHead + len(r.Owner) + len(r.Body))
@@ -91,8 +90,7 @@ func unpackRecord(k store.Key, packed string) (store.Record, error) {
 	return r, nil
 }
 
-// unpackPage returns the records of the reply of list.lua, whose keys all begin with
-// prefix.
+// unpackPage returns the records of the reply of list.lua, whose keys all begin with prefix.
 func unpackPage(prefix string, kind store.Kind, reply []any) ([]store.Record, error) {
 	var page []store.Record
 	for pair := range slices.Chunk(reply, 2) {

@@ -1,6 +1,5 @@
-// Package redisstore is a [store.Store] in Redis 7 or later, or Valkey. It
-// imports no client: give it a function that prepares a Lua script with yours. With
-// github.com/redis/go-redis/v9:
+// Package redisstore is a [store.Store] in Redis 7 or later, or Valkey. It imports no client: give it a function that
+// prepares a Lua script with yours. With github.com/redis/go-redis/v9:
 //
 //	client := redis.NewClient(&redis.Options{Addr: addr, ContextTimeoutEnabled: true, MaxRetries: -1})
 //	store, err := redisstore.New(ctx, func(lua string) redisstore.Script {
@@ -10,38 +9,31 @@
 //		}
 //	}, redisstore.Options{})
 //
-// The scripts of rueidis (NewLuaScript) and of redigo (NewScript) fit alike. Without
-// ContextTimeoutEnabled go-redis outlives the context of a call; with retries of its own
-// it charges twice for a batch without puts whose answer was lost.
+// The scripts of rueidis (NewLuaScript) and of redigo (NewScript) fit alike. Without ContextTimeoutEnabled go-redis outlives
+// the context of a call; with retries of its own it charges twice for a batch without puts whose answer was lost.
 //
 // # What survives
 //
-// Every verb is one script: commits are serializable and a Load is a snapshot, as
-// long as there is one primary and it forgets nothing. That is up to its configuration:
+// Every verb is one script: commits are serializable and a Load is a snapshot, as long as there is one primary and it
+// forgets nothing. That is up to its configuration:
 //
-//   - maxmemory-policy noeviction. New refuses any other: a guess counter that is
-//     evicted starts afresh.
-//   - appendonly yes. New refuses without. With appendfsync always, what Commit
-//     acknowledged survives a crash of Redis and of its machine. With appendfsync
-//     everysec, the default of Redis, it survives a crash of Redis; a crash of the machine
-//     can lose the last second or two, and then codes that were redeemed, sessions that
-//     were revoked and guesses that were counted in it are as before. A script cannot
-//     read this setting, so New does not check it.
-//   - Replicas follow behind. The promotion of one loses, likewise, the commits that
-//     had not reached it. To wait for replicas, send WAIT (or WAITAOF: for their disks)
-//     behind the script on the same connection, and return an error if too few
-//     confirmed: Commit then reports ErrUncertain.
+//   - maxmemory-policy noeviction. New refuses any other: a guess counter that is evicted starts afresh.
+//   - appendonly yes. New refuses without. With appendfsync always, what Commit acknowledged survives a crash of Redis
+//     and of its machine. With appendfsync everysec, the default of Redis, it survives a crash of Redis; a crash of the
+//     machine can lose the last second or two, and then codes that were redeemed, sessions that were revoked and
+//     guesses that were counted in it are as before. A script cannot read this setting, so New does not check it.
+//   - Replicas follow behind. The promotion of one loses, likewise, the commits that had not reached it. To wait for
+//     replicas, send WAIT (or WAITAOF: for their disks) behind the script on the same connection, and return an error
+//     if too few confirmed: Commit then reports ErrUncertain.
 //
 // Redis Cluster is refused.
 //
 // # What it keeps
 //
-// Records and buckets are strings, which Redis removes by itself, a day or more after
-// they expired or were full: a store that nobody sweeps does not grow for ever. Besides
-// there is a sorted set for each owner of a kind, for List. No index says what expires
-// when, since every commit would pay for it; so Sweep looks at every key of the database.
-// Give the store a database of its own, and sweep it once an hour rather than once a
-// minute.
+// Records and buckets are strings, which Redis removes by itself, a day or more after they expired or were full: a
+// store that nobody sweeps does not grow for ever. Besides there is a sorted set for each owner of a kind, for List. No
+// index says what expires when, since every commit would pay for it; so Sweep looks at every key of the database. Give
+// the store a database of its own, and sweep it once an hour rather than once a minute.
 package redisstore
 
 import (
@@ -69,27 +61,23 @@ var (
 	checkLua string
 )
 
-// A Script runs a Lua script, with these keys and arguments, on the primary, never on
-// a replica. It sends EVALSHA, and EVAL if the server does not know the script. It honours
-// ctx, is safe for concurrent use, and need not retry.
+// A Script runs a Lua script, with these keys and arguments, on the primary, never on a replica. It sends EVALSHA, and
+// EVAL if the server does not know the script. It honours ctx, is safe for concurrent use, and need not retry.
 //
-// An argument is a string of arbitrary bytes. In the reply, a string is a string or
-// a []byte, an integer an int64, an array a []any, and a missing value nil.
+// An argument is a string of arbitrary bytes. In the reply, a string is a string or a []byte, an integer an int64, an
+// array a []any, and a missing value nil.
 //
-// The text of an error, or of one that it wraps, begins with the error reply, if there
-// was one. An error that matches [store.ErrUnavailable] promises that the script
-// did not run; so does that of a [net.Dialer].
+// The text of an error, or of one that it wraps, begins with the error reply, if there was one. An error that matches
+// [store.ErrUnavailable] promises that the script did not run; so does that of a [net.Dialer].
 type Script func(ctx context.Context, keys []string, args ...any) (any, error)
 
 // Options are those of [New].
 type Options struct {
-	// Prefix, and a colon, begin every key: up to 32 bytes out of a-z, A-Z, 0-9,
-	// '.', '_' and '-'. Stores of different prefixes share a database and nothing
-	// else. Default "passwordless".
+	// Prefix, and a colon, begin every key: up to 32 bytes out of a-z, A-Z, 0-9, '.', '_' and '-'. Stores of different
+	// prefixes share a database and nothing else. Default "passwordless".
 	Prefix string
-	// InsecureVolatile accepts a server without an append-only file. When it
-	// restarts, it has lost what Commit acknowledged. If it restarts from an older
-	// snapshot, codes that were used and sessions that were revoked are good again.
+	// InsecureVolatile accepts a server without an append-only file. When it restarts, it has lost what Commit acknowledged. If
+	// it restarts from an older snapshot, codes that were used and sessions that were revoked are good again.
 	InsecureVolatile bool
 }
 
@@ -105,8 +93,7 @@ type Store struct {
 
 var _ store.Store = (*Store)(nil)
 
-// New returns a Store once [Store.Check] is content with the server. It calls prepare a
-// few times, before it returns.
+// New returns a Store once [Store.Check] is content with the server. It calls prepare a few times, before it returns.
 func New(ctx context.Context, prepare func(lua string) Script, o Options) (*Store, error) {
 	if prepare == nil {
 		return nil, errors.New("redisstore: nil instead of a function that prepares scripts")
@@ -138,10 +125,9 @@ type Server struct {
 	AppendOnly bool   // an append-only file is kept
 }
 
-// Check tells whether the server can be relied on: it is a primary and not part of a
-// Cluster, evicts nothing, keeps an append-only file unless Options.InsecureVolatile, and
-// lets the scripts run all their commands. Its error tells all that is wrong. An
-// application may call it again: the server can be configured anew while it runs.
+// Check tells whether the server can be relied on: it is a primary and not part of a Cluster, evicts nothing, keeps an
+// append-only file unless Options.InsecureVolatile, and lets the scripts run all their commands. Its error tells all
+// that is wrong. An application may call it again: the server can be configured anew while it runs.
 func (s *Store) Check(ctx context.Context) (Server, error) {
 	reply, err := s.read(ctx, "check", s.check, []string{s.prefix + "check"})
 	if err != nil {
@@ -169,7 +155,8 @@ func (s *Store) judge(info map[string]string) (Server, error) {
 		wrong = append(wrong, errors.New("redisstore: Redis Cluster is not supported"))
 	}
 	if !server.AppendOnly && !s.volatile {
-		wrong = append(wrong, errors.New("redisstore: appendonly is off, so that a restart loses commits: want appendonly yes, or Options.InsecureVolatile"))
+		wrong = append(wrong, errors.New("redisstore: appendonly is off, so that a restart loses commits: "+
+			"want appendonly yes, or Options.InsecureVolatile"))
 	}
 	return server, errors.Join(wrong...)
 }

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/seed62b93bad/passwordless/store"
@@ -17,7 +18,8 @@ import (
 )
 
 // info is what INFO says of a server that will do.
-const info = "# Server\r\nredis_version:7.4.1\r\nmaxmemory_policy:noeviction\r\naof_enabled:1\r\nrole:master\r\ncluster_enabled:0\r\n"
+const info = "# Server\r\nredis_version:7.4.1\r\nmaxmemory_policy:noeviction\r\naof_enabled:1\r\n" +
+	"role:master\r\ncluster_enabled:0\r\n"
 
 // A fake answers scripts; the first, which is the check of New, with info.
 type fake struct {
@@ -119,7 +121,8 @@ func TestCommitTellsWhetherItMayHaveBeenApplied(t *testing.T) {
 		{"out of memory within",
 			errors.New("OOM command not allowed when used memory > 'maxmemory'. script: 1f, on @user_script:9."), store.ErrUncertain},
 		{"failed within",
-			errors.New("WRONGTYPE Operation against a key holding the wrong kind of value script: 1f, on @user_script:9."), store.ErrUncertain},
+			errors.New("WRONGTYPE Operation against a key holding the wrong kind of value script: 1f, on @user_script:9."),
+			store.ErrUncertain},
 		{"a word in the middle", errors.New("something LOADING "), store.ErrUncertain},
 		{"connection lost", io.EOF, store.ErrUncertain},
 		{"connection reset", &net.OpError{Op: "read", Err: syscall.ECONNRESET}, store.ErrUncertain},
@@ -171,16 +174,18 @@ func TestContextThatEndsMeanwhile(t *testing.T) {
 		{"the script did not run", errors.New("LOADING Redis is loading the dataset in memory"), false},
 	} {
 		t.Run(row.rule, func(t *testing.T) {
-			s := open(t, &fake{replies: []any{row.err}})
-			ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond) // ends in the pause of a retry, or in that for the context
-			defer cancel()
-			_, err := s.Commit(ctx, 1, batch)
-			if !errors.Is(err, context.DeadlineExceeded) || errors.Is(err, store.ErrUncertain) != row.uncertain {
-				t.Errorf("Commit: %v, want %v, uncertain: %v", err, context.DeadlineExceeded, row.uncertain)
-			}
-			if _, err := s.Load(ctx, 1); !errors.Is(err, context.DeadlineExceeded) || errors.Is(err, store.ErrUncertain) {
-				t.Errorf("Load: %v, want %v", err, context.DeadlineExceeded)
-			}
+			synctest.Test(t, func(t *testing.T) { // where time passes in pauses only
+				s := open(t, &fake{replies: []any{row.err}})
+				ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond) // of a retry, or for the context
+				defer cancel()
+				_, err := s.Commit(ctx, 1, batch)
+				if !errors.Is(err, context.DeadlineExceeded) || errors.Is(err, store.ErrUncertain) != row.uncertain {
+					t.Errorf("Commit: %v, want %v, uncertain: %v", err, context.DeadlineExceeded, row.uncertain)
+				}
+				if _, err := s.Load(ctx, 1); !errors.Is(err, context.DeadlineExceeded) || errors.Is(err, store.ErrUncertain) {
+					t.Errorf("Load: %v, want %v", err, context.DeadlineExceeded)
+				}
+			})
 		})
 	}
 }

@@ -13,39 +13,44 @@ import (
 )
 
 const (
-	attempts   = 3                      // at a script, if none of them runs it
+	maxTries   = 3                      // at a script, if none of them runs it
 	retryPause = 10 * time.Millisecond  // between them
 	ctxGrace   = 100 * time.Millisecond // see explain
 )
 
-// run runs a script, and runs it again while the error says that it did not run. Its
-// error wraps ctx.Err() if ctx ended, else ErrUnavailable; or, also, uncertain instead, if
-// the script may have run.
-func (s *Store) run(ctx context.Context, verb string, uncertain error, script Script, keys []string, args ...any) ([]any, error) {
+// A verb is what a script is run for.
+type verb struct {
+	name      string
+	script    Script
+	uncertain error // what it means that the script may have run, or not
+}
+
+// run runs the script of a verb, and runs it again while the error says that it did not run. Its error wraps ctx.Err()
+// if ctx ended, else ErrUnavailable; or, also, v.uncertain instead, if the script may have run.
+func (s *Store) run(ctx context.Context, v verb, keys []string, args ...any) ([]any, error) {
 	if err := ctx.Err(); err != nil {
-		return nil, fmt.Errorf("redisstore: %s: %w", verb, err)
+		return nil, fmt.Errorf("redisstore: %s: %w", v.name, err)
 	}
-	for attempt := 1; ; attempt++ {
-		reply, err := script(ctx, keys, args...)
+	for try := 1; ; try++ {
+		reply, err := v.script(ctx, keys, args...)
 		list, ok := reply.([]any)
 		switch {
 		case err == nil && ok:
 			return list, nil
 		case err == nil:
-			return nil, failed(verb, uncertain, errReply)
-		case attempt == attempts || !didNotRun(err) || timedOut(err) || !pause(ctx, retryPause):
-			return nil, explain(ctx, verb, uncertain, err)
+			return nil, failed(v.name, v.uncertain, errReply)
+		case try == maxTries || !didNotRun(err) || timedOut(err) || !pause(ctx, retryPause):
+			return nil, explain(ctx, v.name, v.uncertain, err)
 		}
 	}
 }
 
 // read runs a script of which it does not matter whether it ran.
-func (s *Store) read(ctx context.Context, verb string, script Script, keys []string, args ...any) ([]any, error) {
-	return s.run(ctx, verb, store.ErrUnavailable, script, keys, args...)
+func (s *Store) read(ctx context.Context, name string, script Script, keys []string, args ...any) ([]any, error) {
+	return s.run(ctx, verb{name, script, store.ErrUnavailable}, keys, args...)
 }
 
-// failed returns the error of a verb, which matches both what it means to the caller
-// and the cause.
+// failed returns the error of a verb, which matches both what it means to the caller and the cause.
 func failed(verb string, meaning, cause error) error {
 	return fmt.Errorf("redisstore: %s: %w: %w", verb, meaning, cause)
 }
@@ -102,8 +107,8 @@ var refusals = []string{
 	"READONLY ", "TRYAGAIN ", "WRONGPASS ", "ERR max number of clients reached",
 }
 
-// refusal tells whether an error reply is one of them. A command within a script can
-// fail with the same words after others have written; then the reply names the script.
+// refusal tells whether an error reply is one of them. A command within a script can fail with the same words after
+// others have written; then the reply names the script.
 func refusal(reply string) bool {
 	return !strings.Contains(reply, " script: ") &&
 		slices.ContainsFunc(refusals, func(start string) bool { return strings.HasPrefix(reply, start) })

@@ -9,8 +9,7 @@ import (
 	"github.com/seed62b93bad/passwordless/store"
 )
 
-// Load returns one record per key, in the order of keys, all as they were at one
-// instant.
+// Load returns one record per key, in the order of keys, all as they were at one instant.
 func (s *Store) Load(ctx context.Context, now store.Instant, keys ...store.Key) ([]store.Record, error) {
 	names := make([]string, len(keys))
 	for i, k := range keys {
@@ -46,7 +45,7 @@ func (s *Store) Commit(ctx context.Context, now store.Instant, b store.Batch) (s
 		return nil, err
 	}
 	keys, args := s.packBatch(now, b)
-	reply, err := s.run(ctx, "commit", store.ErrUncertain, s.commit, keys, args...)
+	reply, err := s.run(ctx, verb{"commit", s.commit, store.ErrUncertain}, keys, args...)
 	if err != nil {
 		return nil, err
 	}
@@ -57,8 +56,8 @@ func (s *Store) Commit(ctx context.Context, now store.Instant, b store.Batch) (s
 	return levels, err
 }
 
-// List returns records of an owner in the order of their names. Records without an
-// owner are not listed. A cursor is the name of the last record of the page before.
+// List returns records of an owner in the order of their names. Records without an owner are not listed. A cursor is
+// the name of the last record of the page before.
 func (s *Store) List(ctx context.Context, now store.Instant, kind store.Kind, page store.Page) ([]store.Record, string, error) {
 	after, err := base64.RawURLEncoding.DecodeString(page.Cursor)
 	if err != nil {
@@ -81,14 +80,13 @@ func (s *Store) List(ctx context.Context, now store.Instant, kind store.Kind, pa
 	return records[:page.Limit], base64.RawURLEncoding.EncodeToString([]byte(last)), nil
 }
 
-// sweepStep is about how many keys one script of Sweep looks at: other clients of
-// Redis wait meanwhile, well under a millisecond.
+// sweepStep is about how many keys one script of Sweep looks at: other clients of Redis wait meanwhile, well under a
+// millisecond.
 const sweepStep = 500
 
-// Sweep removes records that were expired, and buckets that were full, at now. It goes
-// on where the last Sweep of s ended; unless it reaches the limit, it looks at every key
-// of the database, in many short scripts. With an error it returns how many it removed
-// until then.
+// Sweep removes records that were expired, and buckets that were full, at now. It goes on where the last Sweep of s
+// ended; unless it reaches the limit, it looks at every key of the database, in many short scripts. With an error it
+// returns how many it removed until then.
 func (s *Store) Sweep(ctx context.Context, now store.Instant, limit int) (int, error) {
 	cursor, removed := s.cursor.Load(), 0
 	for whole := cursor == 0; ; {

@@ -11,8 +11,7 @@ import (
 	"github.com/seed62b93bad/passwordless/store"
 )
 
-// Commit applies the batch, all or nothing, in one transaction of the only writer: it
-// checks everything, then writes.
+// Commit applies the batch, all or nothing, in one transaction of the only writer: it checks everything, then writes.
 func (s *Store) Commit(ctx context.Context, now store.Instant, b store.Batch) (levels store.Levels, err error) {
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("sqlitestore: commit: %w", err)
@@ -49,8 +48,7 @@ func (s *Store) apply(tx *sql.Tx, now store.Instant, b store.Batch) (store.Level
 	return levels, s.store(tx, b, levels)
 }
 
-// check tells whether a put finds its own version, and the keys whose records are not as
-// the puts demand.
+// check tells whether a put finds its own version, and the keys whose records are not as the puts demand.
 func (s *Store) check(tx *sql.Tx, now store.Instant, puts []store.Put) (applied bool, conflicts []store.Key, err error) {
 	for _, p := range puts {
 		var found []byte
@@ -165,12 +163,11 @@ func (s *Store) fill(tx *sql.Tx, bucket store.Key, state []int64) error {
 	return err
 }
 
-// attempts bounds how often a transaction is tried that found the file locked, each
-// time for as long as the busy timeout.
-const attempts = 3
+// maxTries bounds how often a transaction is tried that found the file locked, each time for as long as the busy timeout.
+const maxTries = 3
 
-// write runs f in a transaction that holds the lock of the writer, and returns its error
-// as the contract calls it. If f fails, nothing was written.
+// write runs f in a transaction that holds the lock of the writer, and returns its error as the contract calls it. If f
+// fails, nothing was written.
 func (s *Store) write(ctx context.Context, verb string, f func(*sql.Tx) error) error {
 	select {
 	case s.turn <- struct{}{}:
@@ -179,8 +176,8 @@ func (s *Store) write(ctx context.Context, verb string, f func(*sql.Tx) error) e
 		return fmt.Errorf("sqlitestore: %s: %w", verb, ctx.Err())
 	}
 	var err error
-	for range attempts {
-		if err = s.attempt(ctx, f); !busy(err) || ctx.Err() != nil {
+	for range maxTries {
+		if err = s.try(ctx, f); !busy(err) || ctx.Err() != nil {
 			break
 		}
 	}
@@ -192,9 +189,9 @@ func (s *Store) write(ctx context.Context, verb string, f func(*sql.Tx) error) e
 	return unavailable(ctx, verb, err)
 }
 
-// attempt runs f in a transaction. Once that has begun, it does not look at ctx: what is
-// interrupted in the middle is harder to tell about.
-func (s *Store) attempt(ctx context.Context, f func(*sql.Tx) error) error {
+// try runs f in a transaction. Once that has begun, it does not look at ctx: what is interrupted in the middle is
+// harder to tell about.
+func (s *Store) try(ctx context.Context, f func(*sql.Tx) error) error {
 	conn, err := s.db.Conn(ctx)
 	if err != nil {
 		return err

@@ -11,8 +11,7 @@ import (
 	"github.com/seed62b93bad/passwordless/store"
 )
 
-// unavailable returns the error of a verb that wrote nothing. SQLite's messages name
-// tables and columns, but no values.
+// unavailable returns the error of a verb that wrote nothing. SQLite's messages name tables and columns, but no values.
 func unavailable(ctx context.Context, verb string, err error) error {
 	if ended := ctx.Err(); ended != nil {
 		return fmt.Errorf("sqlitestore: %s: %w (%w)", verb, ended, err)
@@ -20,9 +19,8 @@ func unavailable(ctx context.Context, verb string, err error) error {
 	return fmt.Errorf("sqlitestore: %s: %w: %w", verb, store.ErrUnavailable, err)
 }
 
-// commitFailed returns the error of a COMMIT, nil if there was none. An SQLite that is
-// busy has written nothing. What another failure, of the disk, leaves behind is decided
-// when the file is opened next.
+// commitFailed returns the error of a COMMIT, nil if there was none. An SQLite that is busy has written nothing. What
+// another failure, of the disk, leaves behind is decided when the file is opened next.
 func commitFailed(conn *sql.Conn, err error) error {
 	if err == nil {
 		return nil
@@ -39,8 +37,8 @@ func giveUp(conn *sql.Conn) {
 	_ = conn.Raw(func(any) error { return driver.ErrBadConn })
 }
 
-// busy tells whether SQLite found the file locked. The errors of modernc.org/sqlite have
-// the code; those of all drivers have SQLite's own words.
+// busy tells whether SQLite found the file locked. The errors of modernc.org/sqlite have the code; those of all drivers
+// have SQLite's own words.
 func busy(err error) bool {
 	var coded interface{ Code() int }
 	if errors.As(err, &coded) {

@@ -1,5 +1,4 @@
-// Package sqlitestore is a [store.Store] in an SQLite file, for the processes of
-// one machine.
+// Package sqlitestore is a [store.Store] in an SQLite file, for the processes of one machine.
 //
 // It is written on database/sql and imports no driver. With modernc.org/sqlite:
 //
@@ -7,8 +6,7 @@
 //	err = sqlitestore.Migrate(ctx, db, sqlitestore.Options{})
 //	store, err := sqlitestore.New(db, sqlitestore.Options{})
 //
-// Another driver needs the same settings, in its own words, on each connection of the
-// pool:
+// Another driver needs the same settings, in its own words, on each connection of the pool:
 //
 //   - journal_mode WAL, else readers and the writer wait for each other;
 //   - synchronous FULL, see below;
@@ -17,27 +15,24 @@
 // For github.com/mattn/go-sqlite3 that is
 // "file:passwordless.db?_journal_mode=WAL&_synchronous=FULL&_busy_timeout=5000".
 //
-// SQLite must be 3.37 or later, and the file on a local disk. A database in memory
-// belongs to one connection, which a pool may replace: use package memstore instead.
+// SQLite must be 3.37 or later, and the file on a local disk. A database in memory belongs to one connection, which a
+// pool may replace: use package memstore instead.
 //
 // # Isolation
 //
-// SQLite has one writer at a time. A Commit takes that lock before it reads, so commits
-// run one after another, whatever mode transactions begin in. If another process holds
-// the lock for longer than the busy timeout, three times in a row, the error matches
-// ErrUnavailable. A Load is one SELECT, sees one snapshot, and waits for nobody.
+// SQLite has one writer at a time. A Commit takes that lock before it reads, so commits run one after another, whatever
+// mode transactions begin in. If another process holds the lock for longer than the busy timeout, three times in a row,
+// the error matches ErrUnavailable. A Load is one SELECT, sees one snapshot, and waits for nobody.
 //
-// A context is looked at while a Commit waits for its turn and for a connection. Once it
-// has begun it is finished: it is short, and so its outcome is known, unless the disk
-// fails at the end (ErrUncertain).
+// A context is looked at while a Commit waits for its turn and for a connection. Once it has begun it is finished: it
+// is short, and so its outcome is known, unless the disk fails at the end (ErrUncertain).
 //
 // # Durability
 //
-// With synchronous FULL a Commit that returned nil survives a kill -9 and a loss of
-// power, if the disk keeps what it says it has written. With NORMAL, which is many times
-// as fast, it survives a kill -9, but a crash of the machine may undo the last
-// commits: a code that was used may then be used once more. Buckets are as durable as
-// records, also where their charges do not ask for it.
+// With synchronous FULL a Commit that returned nil survives a kill -9 and a loss of power, if the disk keeps what it
+// says it has written. With NORMAL, which is many times as fast, it survives a kill -9, but a crash of the machine may
+// undo the last commits: a code that was used may then be used once more. Buckets are as durable as records, also where
+// their charges do not ask for it.
 package sqlitestore
 
 import (
@@ -61,8 +56,7 @@ var _ store.Store = (*Store)(nil)
 //go:embed schema sql
 var files embed.FS
 
-// DSN returns what modernc.org/sqlite opens the file at path by, with the settings above.
-// The file is made if it is not there.
+// DSN returns what modernc.org/sqlite opens the file at path by, with the settings above. The file is made if it is not there.
 func DSN(path string) string {
 	escaped := (&url.URL{Path: path}).EscapedPath()
 	return "file:" + escaped + "?_pragma=busy_timeout(5000)&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)"
@@ -70,13 +64,13 @@ func DSN(path string) string {
 
 // Options tell which tables a Store uses. The zero value is ready.
 type Options struct {
-	// Prefix begins the name of each table: a-z, 0-9 and '_', at most 32 bytes,
-	// the first a letter. The zero value means "passwordless_".
+	// Prefix begins the name of each table: a-z, 0-9 and '_', at most 32 bytes, the first a letter. The zero value means
+	// "passwordless_".
 	Prefix string
 }
 
-// A Store keeps everything in one file. It is safe for concurrent use, also beside the
-// Stores of other processes on the same file.
+// A Store keeps everything in one file. It is safe for concurrent use, also beside the Stores of other processes on the
+// same file.
 type Store struct {
 	db   *sql.DB
 	turn chan struct{} // holds a token while a goroutine of this Store writes
@@ -151,9 +145,8 @@ func (p *preparer) sweep(table string, unit store.Instant) sweep {
 	return sweep{p.prepare(of(p.text("postpone"))), p.prepare(of(p.text("remove"))), unit}
 }
 
-// Migrate makes the tables of a Store with these Options, or brings them up to date, in
-// one transaction. Several processes may run it at once. It refuses tables that a newer
-// program made.
+// Migrate makes the tables of a Store with these Options, or brings them up to date, in one transaction. Several
+// processes may run it at once. It refuses tables that a newer program made.
 func Migrate(ctx context.Context, db *sql.DB, opts Options) error {
 	prefix, err := sqlmigrate.Prefix(opts.Prefix)
 	if err != nil {
@@ -233,9 +226,8 @@ func scan(rows *sql.Rows, f func(key []byte, r store.Record)) error {
 	return rows.Err()
 }
 
-// List returns the records of an owner in the order of their names. Records without
-// an owner are not listed. A cursor is the name, in hex, of the last record of the
-// page before.
+// List returns the records of an owner in the order of their names. Records without an owner are not listed. A cursor
+// is the name, in hex, of the last record of the page before.
 func (s *Store) List(ctx context.Context, now store.Instant, kind store.Kind, page store.Page) ([]store.Record, string, error) {
 	last, err := hex.DecodeString(page.Cursor)
 	if err != nil {
@@ -260,12 +252,10 @@ func (s *Store) List(ctx context.Context, now store.Instant, kind store.Kind, pa
 	return records[:page.Limit], hex.EncodeToString([]byte(records[page.Limit-1].Key.Name)), nil
 }
 
-// sweepBatch bounds how many rows one transaction of Sweep looks at, and so for how long a
-// commit waits.
+// sweepBatch bounds how many rows one transaction of Sweep looks at, and so for how long a commit waits.
 const sweepBatch = 256
 
-// Sweep removes records that were expired, and buckets that were full, at now, in small
-// transactions.
+// Sweep removes records that were expired, and buckets that were full, at now, in small transactions.
 func (s *Store) Sweep(ctx context.Context, now store.Instant, limit int) (int, error) {
 	removed := 0
 	for _, sweep := range s.sweeps {

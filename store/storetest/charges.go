@@ -11,8 +11,10 @@ import (
 const (
 	hour = time.Hour
 
-	takesLater   = "A window is charged from the later of now and its number: next = max(full, now) + Cost*Every, refused if next - now > Burst*Every"
-	tellsLevels  = "Levels tells, for each charge of a batch in its order, how full its bucket is: for each window what [Charge.Take] returned, before any give-back."
+	takesLater = "A window is charged from the later of now and its number: next = max(full, now) + Cost*Every, " +
+		"refused if next - now > Burst*Every"
+	tellsLevels = "Levels tells, for each charge of a batch in its order, how full its bucket is: for each window what " +
+		"[Charge.Take] returned, before any give-back."
 	retriesAfter = "RetryAfter is how long until the same charge would be granted, if nothing else is charged meanwhile."
 	freeWindow   = "A window with Cost 0 is never refused and its number stays."
 )
@@ -234,8 +236,9 @@ var charges = []testCase{
 	},
 	{
 		name: "numbers near 2^53",
-		says: []string{"Microseconds and the bounds below keep every granted number under 2^53 until the year 2155, so that engines whose numbers are binary64 compute the same."},
-		run:  both(longWindows),
+		says: []string{"Microseconds and the bounds below keep every granted number under 2^53 until the year 2155, so " +
+			"that engines whose numbers are binary64 compute the same."},
+		run: both(longWindows),
 	},
 }
 
@@ -248,13 +251,16 @@ func longWindows(k *kit, c store.Charge) {
 	const year = 365 * 24 * hour
 	now := store.Instant((1<<53 - 2*(100*year).Microseconds() - 1) * 1000)
 	full := now.Micros() + (100 * year).Microseconds()
-	c = with(c, window(100, year, 100), window((100*year).Microseconds(), time.Microsecond, (100*year).Microseconds()-1))
+	costs := func(first, second int64) store.Charge {
+		return with(c, window(100, year, first), window((100*year).Microseconds(), time.Microsecond, second))
+	}
+	c = costs(100, (100*year).Microseconds()-1)
 	k.levels(k.commit(now, take(c))[0], full, full-1)
 	k.limited(now, take(c), c.Bucket, 100*year)
-	k.limited(now.Add(time.Microsecond), take(with(c, window(100, year, 0), window((100*year).Microseconds(), time.Microsecond, 3))), c.Bucket, time.Microsecond)
-	k.commit(now, take(with(c, window(100, year, 0), window((100*year).Microseconds(), time.Microsecond, 1))))
+	k.limited(now.Add(time.Microsecond), take(costs(0, 3)), c.Bucket, time.Microsecond)
+	k.commit(now, take(costs(0, 1)))
 	k.stands(now, c, full, full)
-	k.limited(now, take(with(c, window(100, year, 0), window((100*year).Microseconds(), time.Microsecond, 1))), c.Bucket, time.Microsecond)
-	k.commit(now, give(with(c, window(100, year, 1), window((100*year).Microseconds(), time.Microsecond, 1))))
+	k.limited(now, take(costs(0, 1)), c.Bucket, time.Microsecond)
+	k.commit(now, give(costs(1, 1)))
 	k.stands(now, c, full-year.Microseconds(), full-1)
 }

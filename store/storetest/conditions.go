@@ -133,7 +133,8 @@ var conditions = []testCase{
 func oddVersions(k *kit) {
 	last := k.put("key", "first")
 	for i, v := range []store.Version{
-		{15: 1}, {1}, {15: ' '}, {' '}, {0xff, 15: 0xff}, {'a'}, {'A'}, {'a', 1}, {'\'', '\\', '"'}, {0, 0xff}, {7: 1, 8: 1}, {6: 0x40, 8: 0x80},
+		{15: 1}, {1}, {15: ' '}, {' '}, {0xff, 15: 0xff}, {'a'}, {'A'}, {'a', 1},
+		{'\'', '\\', '"'}, {0, 0xff}, {7: 1, 8: 1}, {6: 0x40, 8: 0x80},
 	} {
 		next := record("key", fmt.Sprint("write ", i))
 		next.Version = v

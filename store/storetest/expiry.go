@@ -10,8 +10,9 @@ import (
 
 const (
 	absentOrExpired = "A record that is absent or expired at now has the zero Version, its Key, and nothing else."
-	callersInstant  = "The instant now is the caller's. An implementation MUST NOT read a clock to decide what is expired or how full a bucket is."
-	atEveryNow      = "expired at every now >= Expires"
+	callersInstant  = "The instant now is the caller's. An implementation MUST NOT read a clock to decide what is expired " +
+		"or how full a bucket is."
+	atEveryNow = "expired at every now >= Expires"
 )
 
 var expiry = []testCase{

@@ -6,7 +6,8 @@ import (
 	"github.com/seed62b93bad/passwordless/store"
 )
 
-const movesBack = "each number is moved back by Cost*Every. It need not stop at now, since Take charges from the later of the two."
+const movesBack = "each number is moved back by Cost*Every. It need not stop at now, since Take charges from the later " +
+	"of the two."
 
 var giveBacks = []testCase{
 	{
@@ -59,7 +60,10 @@ var giveBacks = []testCase{
 	},
 	{
 		name: "only if all charges are granted",
-		says: []string{"If Charge.Take refuses one, Commit returns its *LimitedError and writes nothing.", "Charges and then give-backs are stored"},
+		says: []string{
+			"If Charge.Take refuses one, Commit returns its *LimitedError and writes nothing.",
+			"Charges and then give-backs are stored",
+		},
 		run: func(k *kit) {
 			used, other := charge("used", hourly(2, 2)), charge("other", hourly(2, 2))
 			k.commit(t0, take(other, used))
@@ -97,7 +101,10 @@ var giveBacks = []testCase{
 	},
 	{
 		name: "a give-back does not make room for the charge beside it",
-		says: []string{"Charges. If Charge.Take refuses one, Commit returns its *LimitedError and writes nothing.", "Charges and then give-backs are stored"},
+		says: []string{
+			"Charges. If Charge.Take refuses one, Commit returns its *LimitedError and writes nothing.",
+			"Charges and then give-backs are stored",
+		},
 		run: both(func(k *kit, c store.Charge) {
 			c = with(c, hourly(2, 2))
 			k.commit(t0, take(c))

@@ -13,8 +13,11 @@ import (
 
 var model = []testCase{{
 	name: "random charges",
-	says: []string{"If Charge.Take refuses one, Commit returns its *LimitedError and writes nothing.", takesLater, freeWindow, movesBack, tellsLevels},
-	run:  randomCharges,
+	says: []string{
+		"If Charge.Take refuses one, Commit returns its *LimitedError and writes nothing.",
+		takesLater, freeWindow, movesBack, tellsLevels,
+	},
+	run: randomCharges,
 }}
 
 // A reference holds the buckets that a store should hold, by Charge.Take and

@@ -14,9 +14,11 @@ import (
 var hostile = []string{
 	"a", "A", "a ", " a", "a\x00", "\x00a", "\x00", "a\x00b", "ä", "a\u0308", "Ä", "ß", "ss", "ı", "I", "i",
 	"\xff", "\xff\xfe", "\xc3\x28", "\xed\xa0\x80", "\uFEFF", "😀",
-	"'", "''", `"`, "`", `\`, `\\`, `\'`, `\x41`, `\000`, "A%", "%", "_", "%s", "%!d", "?", "$1", ":name", "@p1", "*", "[a]", "[^a]", "{a}", "{", "}",
+	"'", "''", `"`, "`", `\`, `\\`, `\'`, `\x41`, `\000`,
+	"A%", "%", "_", "%s", "%!d", "?", "$1", ":name", "@p1", "*", "[a]", "[^a]", "{a}", "{", "}",
 	"'; DROP TABLE records; --", "' OR '1'='1", "\n", "\r\n", "\t", "--", "/*", "*/", ";", "$$", "E'\\n'",
-	"]]", "[[", "]==]", "\" .. redis.call('FLUSHALL') .. \"", "KEYS[1]", "*3\r\n$3\r\nDEL\r\n", "0", "00", "-1", "1e3", "NaN", "NULL", "nil", "true", "\\N",
+	"]]", "[[", "]==]", "\" .. redis.call('FLUSHALL') .. \"", "KEYS[1]", "*3\r\n$3\r\nDEL\r\n",
+	"0", "00", "-1", "1e3", "NaN", "NULL", "nil", "true", "\\N",
 	":", "a:b", "/", "a/b", "..", "a|b", ",", "a,b", "test", "owner",
 }
 
@@ -36,7 +38,10 @@ var names = []testCase{
 		says: []string{"Name holds 1 to 64 arbitrary bytes, not text."},
 		run: func(k *kit) {
 			prefix := strings.Repeat("x", 63)
-			k.distinct([]string{prefix + "\x00", prefix + " ", prefix + "\xff", prefix, prefix + "y", strings.Repeat("\x00", 64), strings.Repeat("\x00", 63), strings.Repeat("'", 64)})
+			k.distinct([]string{
+				prefix + "\x00", prefix + " ", prefix + "\xff", prefix, prefix + "y",
+				strings.Repeat("\x00", 64), strings.Repeat("\x00", 63), strings.Repeat("'", 64),
+			})
 		},
 	},
 	{

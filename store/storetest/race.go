@@ -12,8 +12,9 @@ import (
 )
 
 const (
-	serializable = "Commits are serializable: concurrent ones behave as if run one after another, in an order that agrees with real time."
-	oneCommit    = "Load returns one record per key, in the order of keys, as one commit or the next left them"
+	serializable = "Commits are serializable: concurrent ones behave as if run one after another, in an order that agrees " +
+		"with real time."
+	oneCommit = "Load returns one record per key, in the order of keys, as one commit or the next left them"
 )
 
 var race = []testCase{
@@ -83,8 +84,12 @@ var race = []testCase{
 	},
 	{
 		name: "batches in opposite orders do not deadlock",
-		says: []string{"An implementation retries, a few times, only what surely wrote nothing (a deadlock, a serialization failure, a refused connection).", serializable},
-		run:  opposite,
+		says: []string{
+			"An implementation retries, a few times, only what surely wrote nothing (a deadlock, a serialization failure, " +
+				"a refused connection).",
+			serializable,
+		},
+		run: opposite,
 	},
 	{
 		name: "one batch from many callers is applied once",

@@ -6,7 +6,8 @@ import (
 	"github.com/seed62b93bad/passwordless/store"
 )
 
-const answerLost = "If a put finds its own Version already there, the batch was applied before and its answer was lost: Commit reports success, writes nothing and charges nothing again."
+const answerLost = "If a put finds its own Version already there, the batch was applied before and its answer was lost: " +
+	"Commit reports success, writes nothing and charges nothing again."
 
 var retry = []testCase{
 	{

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"maps"
 	"math"
-	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -29,22 +28,85 @@ type shelf struct {
 	records map[store.Key]store.Record
 	buckets map[store.Key][]int64
 	behind  map[store.Key]store.Record // as before the last commit
+
+	counting int           // commits to the record "counter" that others were let into
+	second   chan struct{} // closed when there are two
+	tear     tear
 }
 
 func newSloppy(bug string) *sloppy {
 	return &sloppy{bug: bug, shelf: &shelf{
 		records: map[store.Key]store.Record{},
 		buckets: map[store.Key][]int64{},
+		second:  make(chan struct{}),
+		tear:    tear{begun: make(chan struct{}), written: make(chan struct{}), over: make(chan struct{})},
 	}}
 }
 
 func (s *sloppy) has(bug string) bool { return s.bug == bug }
 
-// pause gives way in the middle of what should not be interrupted.
-func (s *sloppy) pause() {
+// unlocked calls f in the middle of what should not be interrupted.
+func (s *sloppy) unlocked(f func()) {
 	s.mu.Unlock()
-	runtime.Gosched()
-	s.mu.Lock()
+	defer s.mu.Lock()
+	f()
+}
+
+// letIn lets others in between the conditions of a batch and its puts. The first who counts on waits for the second.
+func (s *sloppy) letIn(ctx context.Context, b store.Batch) {
+	counts := slices.ContainsFunc(b.Puts, func(p store.Put) bool {
+		return p.Record.Key.Name == "counter" && p.Was != store.Version{}
+	})
+	if !counts {
+		return
+	}
+	switch s.counting++; s.counting {
+	case 1:
+		s.unlocked(func() { await(ctx, s.second) })
+	case 2:
+		close(s.second)
+	}
+}
+
+// A tear is one Load of several records with one commit of them in its middle, while other commits wait.
+type tear struct {
+	begun, written, over chan struct{} // closed in this order
+	reads, writes        bool          // somebody does
+}
+
+// torn is how many records are in what is torn. Only commits that run beside loads have so many.
+const torn = 6
+
+// read waits in the middle of a Load for the commit.
+func (s *sloppy) read(ctx context.Context, keys []store.Key) (done func()) {
+	if !s.has("tears reads") || len(keys) != torn || s.tear.reads {
+		return func() {}
+	}
+	s.tear.reads = true
+	close(s.tear.begun)
+	s.unlocked(func() { await(ctx, s.tear.written) })
+	return func() { close(s.tear.over) }
+}
+
+// tearing waits before a commit for the Load that it tears, or that another does.
+func (s *sloppy) tearing(ctx context.Context, b store.Batch) (done func()) {
+	if !s.has("tears reads") || max(len(b.Puts), len(b.Deletes)) != torn {
+		return func() {}
+	}
+	if s.tear.writes || len(b.Puts) != torn {
+		s.unlocked(func() { await(ctx, s.tear.over) })
+		return func() {}
+	}
+	s.tear.writes = true
+	s.unlocked(func() { await(ctx, s.tear.begun) })
+	return func() { close(s.tear.written) }
+}
+
+func await(ctx context.Context, event <-chan struct{}) {
+	select {
+	case <-event:
+	case <-ctx.Done():
+	}
 }
 
 // key is where k is stored.
@@ -113,15 +175,15 @@ func (s *sloppy) Load(ctx context.Context, now store.Instant, keys ...store.Key)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var all []store.Record
-	for _, k := range keys {
+	for i, k := range keys {
+		if i == 1 {
+			defer s.read(ctx, keys)()
+		}
 		r := s.live(k, now)
 		if s.has("leaves out the absent") && r.Version == (store.Version{}) {
 			continue
 		}
 		all = append(all, r)
-		if s.has("tears reads") {
-			s.pause()
-		}
 	}
 	return all, nil
 }
@@ -138,6 +200,7 @@ func (s *sloppy) Commit(ctx context.Context, now store.Instant, b store.Batch) (
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	defer s.tearing(ctx, b)()
 	if s.applied(now, b) {
 		return nil, nil
 	}
@@ -157,7 +220,7 @@ func (s *sloppy) Commit(ctx context.Context, now store.Instant, b store.Batch) (
 		return nil, err
 	}
 	if s.has("lets others in between") {
-		s.pause()
+		s.letIn(ctx, b)
 	}
 	s.write(now, b, levels)
 	return levels, nil

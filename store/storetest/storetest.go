@@ -10,11 +10,12 @@
 //		}, storetest.Crash(reopen))
 //	}
 //
-// Every case defends sentences of the contract and prints them when it fails; those of the last
-// group, "service", defend what the Service promises on a store that keeps it.
+// Every case defends sentences of the contract and prints them when it fails.
 // Instants that the kit passes have nothing to do with the real time; some are in
 // 1970 and some in 2262. An engine that removes what expired long ago must
 // therefore count from the now of the commit, not from its own clock.
+//
+// Package servicetest looks at what is built on a store that keeps the contract, with the same Factory.
 package storetest
 
 import (
@@ -131,7 +132,6 @@ func groups() []group {
 		{"sweep", sweep},
 		{"race", race},
 		{"durability", durability},
-		{"service", service},
 	}
 }
 

@@ -136,9 +136,6 @@ func TestFindsTheBug(t *testing.T) {
 	} {
 		t.Run(bug, func(t *testing.T) {
 			group, _, _ := strings.Cut(finder, "/")
-			if group == "race" && testing.Short() {
-				t.Skip("a short race finds it most of the time only")
-			}
 			failed := storetest.Failures(t, group, shelves(bug), reopened)
 			if failed[finder] == nil {
 				t.Errorf("%q does not find it; these do: %q", finder, slices.Sorted(maps.Keys(failed)))
@@ -147,37 +144,11 @@ func TestFindsTheBug(t *testing.T) {
 	}
 }
 
-// The group "service" must find by itself what makes a Store unfit for the Service.
-func TestTheServiceShowsTheBug(t *testing.T) {
-	if testing.Short() {
-		t.Skip("a short race finds it most of the time only")
-	}
-	for bug, finder := range map[string]string{
-		"ignores conditions":     "service/starts in the cooldown",
-		"ignores absent":         "service/starts in the cooldown",
-		"lets others in between": "service/one of many right codes and links",
-		"takes when it looks":    "service/the guess ledger",
-		"never refuses a look":   "service/the guess ledger",
-		"never gives back":       "service/the guess ledger",
-	} {
-		t.Run(bug, func(t *testing.T) {
-			if len(storetest.Failures(t, finder, shelves(bug), reopened)) == 0 {
-				t.Errorf("%q does not find it", finder)
-			}
-		})
-	}
-}
-
-// A sentence that a case quotes must stand in the comments of the contract, or of the
-// Service that is built on it.
+// A sentence that a case quotes must stand in the comments of the contract.
 func TestSentencesAreQuotes(t *testing.T) {
-	var paths []string
-	for _, pattern := range []string{"../*.go", "../../*.go"} {
-		found, err := filepath.Glob(pattern)
-		if err != nil || len(found) == 0 {
-			t.Fatalf("%s: %d files, %v", pattern, len(found), err)
-		}
-		paths = append(paths, found...)
+	paths, err := filepath.Glob("../*.go")
+	if err != nil || len(paths) == 0 {
+		t.Fatalf("%d files, %v", len(paths), err)
 	}
 	contract := ""
 	for _, path := range paths {

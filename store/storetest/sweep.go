@@ -8,7 +8,8 @@ import (
 )
 
 const (
-	sweeps = "Sweep removes at most limit (1 or more) records and buckets, of those that were expired, or full again, at now, and returns how many it removed."
+	sweeps = "Sweep removes at most limit (1 or more) records and buckets, of those that were expired, or full again, at " +
+		"now, and returns how many it removed."
 	little = "A return below limit means that little is left."
 )
 

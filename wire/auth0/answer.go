@@ -11,8 +11,7 @@ import (
 	"github.com/seed62b93bad/passwordless/internal/strict"
 )
 
-// An answer is a whole response. Nothing is written before it is complete, so a panic on the
-// way leaves no half of one.
+// An answer is a whole response. Nothing is written before it is complete, so a panic on the way leaves no half of one.
 type answer struct {
 	status int
 	header map[string]string // beside those of every answer

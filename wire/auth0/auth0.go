@@ -1,6 +1,5 @@
-// Package auth0 serves the passwordless HTTP interface of Auth0 over a
-// [passwordless.Service], so that programs written for Auth0's SDKs sign people in here
-// unchanged.
+// Package auth0 serves the passwordless HTTP interface of Auth0 over a [passwordless.Service], so that programs written
+// for Auth0's SDKs sign people in here unchanged.
 //
 //	h, err := auth0.New(svc, auth0.Options{Pages: pages}) // a page.Handler, for links
 //	mux.Handle("/", h)
@@ -8,9 +7,9 @@
 // docs/from-auth0.md tells how to move a program, and docs/auth0.md which fields are served, and what was decided where
 // Auth0's own documentation is silent.
 //
-// Every request takes one way: it is decoded (one struct an endpoint, which lists all fields),
-// its client authenticates, the Service is called once, and the outcome is looked up in the
-// endpoint's table in failures.go, the only place that knows a status or an error's text.
+// Every request takes one way: it is decoded (one struct an endpoint, which lists all fields), its client
+// authenticates, the Service is called once, and the outcome is looked up in the endpoint's table in failures.go, the
+// only place that knows a status or an error's text.
 package auth0
 
 import (
@@ -24,6 +23,7 @@ import (
 	"strings"
 
 	"github.com/seed62b93bad/passwordless"
+	"github.com/seed62b93bad/passwordless/confirm"
 	"github.com/seed62b93bad/passwordless/internal/strict"
 )
 
@@ -42,7 +42,7 @@ const (
 // be on the issuer's host.
 type Pages interface {
 	// Confirm serves one path: a page with a button, which takes the step.
-	Confirm(step passwordless.Confirmation) http.Handler
+	Confirm(step confirm.Confirmation) http.Handler
 	// Caller tells what a browser keeps.
 	Caller(r *http.Request) passwordless.Caller
 	// KeepBrowser and KeepDevice have it keep Started.Browser and Login.Device.
@@ -52,37 +52,32 @@ type Pages interface {
 
 // Options say how a Handler behaves. New copies them.
 type Options struct {
-	// Pages serve what links lead to. Nil: no links are sent, a start that asks for one is refused, and
-	// browsers keep nothing.
+	// Pages serve what links lead to. Nil: no links are sent, a start that asks for one is refused, and browsers keep nothing.
 	Pages Pages
-	// TrustedProxies are the networks of the reverse proxies whose X-Forwarded-For is
-	// believed; nil believes nobody. Without those in front of the
-	// handler all people share one network's limits.
+	// TrustedProxies are the networks of the reverse proxies whose X-Forwarded-For is believed; nil believes nobody.
+	// Without those in front of the handler all people share one network's limits.
 	TrustedProxies []netip.Prefix
-	// Strict refuses properties of a start request that Auth0 does not know, as Auth0 does. False
-	// ignores them: SDKs and frameworks add their own. The token endpoint ignores them always (RFC 6749, 3.2).
+	// Strict refuses properties of a start request that Auth0 does not know, as Auth0 does. False ignores them: SDKs and
+	// frameworks add their own. The token endpoint ignores them always (RFC 6749, 3.2).
 	Strict bool
-	// Verified is what email_verified and phone_verified of every start's answer say. It is one value
-	// for all, because one that followed the account would tell strangers who has one.
-	// False by default.
+	// Verified is what email_verified and phone_verified of every start's answer say. It is one value for all, because one
+	// that followed the account would tell strangers who has one. False by default.
 	Verified bool
-	// APIs are the audiences that access tokens may be asked for, each with the scopes that
-	// are granted there. Tokens without an audience are for the issuer, which may be listed
-	// too, to give it scopes. Other audiences are refused. The scopes openid, profile, email,
-	// phone, address and offline_access are granted everywhere, all others are left out.
+	// APIs are the audiences that access tokens may be asked for, each with the scopes that are granted there. Tokens
+	// without an audience are for the issuer, which may be listed too, to give it scopes. Other audiences are refused. The
+	// scopes openid, profile, email, phone, address and offline_access are granted everywhere, all others are left out.
 	APIs map[string][]string
-	// Subject makes the sub claim. It must be stable, and must not hold an address. Nil makes
-	// "email|" or "sms|" and 24 hexadecimal digits from the user's tenant and ID. Set it to keep the
-	// subjects that people had before.
+	// Subject makes the sub claim. It must be stable, and must not hold an address. Nil makes "email|" or "sms|" and 24
+	// hexadecimal digits from the user's tenant and ID. Set it to keep the subjects that people had before.
 	Subject func(passwordless.Login) string
-	// OnError is told why a request was answered with status 500 or 503, panics
-	// included, from the goroutine of the request. The text of a panic may hold anything, so
-	// keep it from public logs. Nil: nobody is told. What verify_redirect cannot do is told to its Pages.
+	// OnError is told why a request was answered with status 500 or 503, panics included, from the goroutine of the
+	// request. The text of a panic may hold anything, so keep it from public logs. Nil: nobody is told. What
+	// verify_redirect cannot do is told to its Pages.
 	OnError func(r *http.Request, err error)
 }
 
-// A Handler serves all endpoints. It is safe for concurrent use and holds no state of its
-// own. Mount it at the root of the issuer's host, or each endpoint alone.
+// A Handler serves all endpoints. It is safe for concurrent use and holds no state of its own. Mount it at the root of
+// the issuer's host, or each endpoint alone.
 type Handler struct {
 	svc       *passwordless.Service
 	opts      Options
@@ -95,8 +90,8 @@ type Handler struct {
 
 var _ http.Handler = (*Handler)(nil)
 
-// New returns a Handler. Its error tells every mistake at once. The Service must have
-// signing keys; Auth0's SDKs expect clients whose Algorithm is RS256.
+// New returns a Handler. Its error tells every mistake at once. The Service must have signing keys; Auth0's SDKs expect
+// clients whose Tokens.Algorithm is RS256.
 func New(svc *passwordless.Service, opts Options) (*Handler, error) {
 	h := &Handler{svc: svc, opts: opts}
 	h.opts.APIs = maps.Clone(opts.APIs)
@@ -142,8 +137,7 @@ func (h *Handler) Format(f fmt.State, _ rune) { fmt.Fprint(f, "auth0.Handler") }
 // at is the URL of a path.
 func (h *Handler) at(path string) string { return h.svc.Issuer() + strings.TrimPrefix(path, "/") }
 
-// ServeHTTP serves the endpoints by their paths, compared byte for byte, and answers all others
-// with 404.
+// ServeHTTP serves the endpoints by their paths, compared byte for byte, and answers all others with 404.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	endpoint, ok := h.endpoints[r.URL.Path]
 	if !ok {
@@ -155,7 +149,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // Start serves POST /passwordless/start: it sends a code or a link.
 func (h *Handler) Start() http.Handler { return h.post(h.serveStart) }
 
-// Verify serves POST /passwordless/verify: it tells whether a code is right, at the cost of a try, and signs nobody in.
+// Verify serves POST /passwordless/verify: it tells whether a code is right, at the cost of an attempt, and signs nobody in.
 func (h *Handler) Verify() http.Handler { return h.post(h.serveVerify) }
 
 // Token serves POST /oauth/token: it exchanges a one-time code, an authorization code or a refresh token for tokens.

@@ -9,9 +9,11 @@ import (
 	"net/netip"
 	"regexp"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/seed62b93bad/passwordless"
+	"github.com/seed62b93bad/passwordless/confirm"
 	"github.com/seed62b93bad/passwordless/internal/httpstory"
 	"github.com/seed62b93bad/passwordless/wire/auth0"
 )
@@ -30,9 +32,85 @@ func TestStoriesOfStrictOptions(t *testing.T) {
 			Strict: true, Verified: true, TrustedProxies: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")},
 			Subject: func(l passwordless.Login) string { return "email|kept" },
 		}, func(c *passwordless.Config) {
-			c.Policy.Starts = []passwordless.Limit{{Count: 2, Per: 600e9}}
+			c.Policy.Limits.Starts = []passwordless.Limit{{Count: 2, Per: 600e9}}
 		}).story()
 	})
+}
+
+func TestStoriesOfUsersElsewhere(t *testing.T) {
+	httpstory.Run(t, "testdata/users/*.txt", func(t *testing.T) httpstory.World {
+		var elsewhere *people
+		w := newWorld(t, auth0.Options{}, func(c *passwordless.Config) {
+			builtin, err := passwordless.New(*c)
+			if err != nil {
+				t.Fatal(err)
+			}
+			elsewhere = &people{Users: builtin.Directory()}
+			c.Users = elsewhere
+		})
+		w.people = elsewhere
+		return w.story()
+	})
+}
+
+// lookUps are Clients that count how often they are asked.
+type lookUps struct {
+	passwordless.ClientList
+	n atomic.Int64
+}
+
+func (l *lookUps) Client(ctx context.Context, id string) (passwordless.Client, error) {
+	l.n.Add(1)
+	return l.ClientList.Client(ctx, id)
+}
+
+// A request looks its client up once. Of a link, the Service learns the client from the record, and then the wire asks
+// where the client may lead.
+func TestClientsAreLookedUpOnce(t *testing.T) {
+	asked := &lookUps{ClientList: clients}
+	w := newWorld(t, auth0.Options{}, func(c *passwordless.Config) { c.Clients = asked })
+	start := `{"client_id":"web","client_secret":"web secret+1","connection":"email","email":"alice@example.com",` +
+		`"authParams":{"state":"s"},"send":"link"}`
+	if rec := post(w.handler, "/passwordless/start", mediaJSON, start); rec.Code != http.StatusOK {
+		t.Fatalf("status %d %s", rec.Code, rec.Body)
+	}
+	link, err := w.link("alice@example.com")
+	if err != nil {
+		t.Fatal(err)
+	}
+	const who = `"client_id":"web","client_secret":"web secret+1"`
+	rows := []struct {
+		rule   string
+		status int
+		serve  func() *httptest.ResponseRecorder
+		want   int64
+	}{
+		{"a start", 200, func() *httptest.ResponseRecorder {
+			return post(w.handler, "/passwordless/start", mediaJSON, strings.ReplaceAll(start, "alice", "bob"))
+		}, 1},
+		{"a check", 401, func() *httptest.ResponseRecorder {
+			return post(w.handler, "/passwordless/verify", mediaJSON,
+				`{`+who+`,"connection":"email","email":"bob@example.com","verification_code":"123456"}`)
+		}, 1},
+		{"the OTP grant", 403, func() *httptest.ResponseRecorder {
+			return post(w.handler, "/oauth/token", mediaJSON,
+				`{`+who+`,"grant_type":"`+otpGrant+`","realm":"email","username":"bob@example.com","otp":"123456"}`)
+		}, 1},
+		{"a revocation", 200, func() *httptest.ResponseRecorder {
+			return post(w.handler, "/oauth/revoke", mediaJSON, `{`+who+`,"token":"x"}`)
+		}, 1},
+		{"opening a link", 200, func() *httptest.ResponseRecorder { return w.visit(http.MethodGet, link, "", "") }, 2},
+		{"a code in the query", 303, func() *httptest.ResponseRecorder {
+			return w.visit(http.MethodGet, "/passwordless/verify_redirect?client_id=web&connection=email&verification_code=1", "", "")
+		}, 1},
+	}
+	for _, row := range rows {
+		asked.n.Store(0)
+		if rec := row.serve(); rec.Code != row.status || asked.n.Load() != row.want {
+			t.Errorf("%s: status %d %s after %d look-ups, want %d after %d", row.rule, rec.Code, rec.Body, asked.n.Load(),
+				row.status, row.want)
+		}
+	}
 }
 
 func TestNewTellsEveryMistake(t *testing.T) {
@@ -43,9 +121,10 @@ func TestNewTellsEveryMistake(t *testing.T) {
 		}
 	}
 	w := newWorld(t, auth0.Options{})
-	bare, err := passwordless.New(passwordless.Config{Issuer: "https://login.example.com/", AppName: "Example", Store: w.store, Sender: w,
+	bare, err := passwordless.New(passwordless.Config{
+		Issuer: "https://login.example.com/", AppName: "Example", Store: w.store, Sender: w,
 		Clients: passwordless.ClientList{{ID: "x", Public: true}},
-		Keys:    []passwordless.RingKey{{ID: "k", Secret: passwordless.RandomKey()}}, IndexKey: passwordless.RandomKey()})
+		Hasher:  newKeyring()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -110,6 +189,7 @@ func post(h http.Handler, path, mediaType, body string) *httptest.ResponseRecord
 const (
 	mediaJSON = "application/json"
 	mediaForm = "application/x-www-form-urlencoded"
+	otpGrant  = "http://auth0.com/oauth/grant-type/passwordless/otp"
 )
 
 func TestHostileBodiesAreRefused(t *testing.T) {
@@ -123,7 +203,8 @@ func TestHostileBodiesAreRefused(t *testing.T) {
 		{"a member twice deep inside", mediaJSON, `{` + good + `,"email":"a@example.com","authParams":{"x":{"a":1,"A":2}}}`, 400},
 		{"a parameter twice", mediaForm, `client_id=spa&connection=email&email=a%40example.com&email=b%40example.com`, 400},
 		{"one megabyte", mediaJSON, `{` + good + `,"email":"` + strings.Repeat("a", 1<<20) + `@example.com"}`, 413},
-		{"deep nesting", mediaJSON, `{` + good + `,"authParams":` + strings.Repeat(`{"a":`, 50) + `1` + strings.Repeat(`}`, 50) + `}`, 400},
+		{"deep nesting", mediaJSON,
+			`{` + good + `,"authParams":` + strings.Repeat(`{"a":`, 50) + `1` + strings.Repeat(`}`, 50) + `}`, 400},
 		{"deep nesting without end", mediaJSON, strings.Repeat(`[`, 60_000), 400},
 		{"many members", mediaJSON, `{"a` + strings.Join(numbers(600), `":1,"a`) + `":1}`, 400},
 		{"invalid UTF-8", mediaJSON, "{" + good + `,"email":"a` + "\xff" + `@example.com"}`, 400},
@@ -173,7 +254,7 @@ func (f failing) Client(context.Context, string) (passwordless.Client, error) { 
 // blank are Pages without pages.
 type blank struct{ auth0.Pages }
 
-func (blank) Confirm(passwordless.Confirmation) http.Handler { return http.NotFoundHandler() }
+func (blank) Confirm(confirm.Confirmation) http.Handler { return http.NotFoundHandler() }
 
 func TestFailuresTellTheCallerNothing(t *testing.T) {
 	rows := []struct {
@@ -182,7 +263,9 @@ func TestFailuresTellTheCallerNothing(t *testing.T) {
 		status  int
 	}{
 		{"a panic is a 500", func() (passwordless.Client, error) { panic("canary-internal") }, 500},
-		{"an unknown error is a 500", func() (passwordless.Client, error) { return passwordless.Client{}, errors.New("canary-internal") }, 500},
+		{"an unknown error is a 500", func() (passwordless.Client, error) {
+			return passwordless.Client{}, errors.New("canary-internal")
+		}, 500},
 		{"a store that is down is a 503", func() (passwordless.Client, error) {
 			return passwordless.Client{}, errors.Join(errors.New("canary-internal"), passwordless.ErrUnavailable)
 		}, 503},
@@ -246,11 +329,12 @@ func TestStartTellsNothingOfTheAccount(t *testing.T) {
 	}
 }
 
-// Codes that are wrong, malformed, used, somebody else's, or of nobody: the answers are equal.
+// Codes that are wrong, malformed, used, revoked, somebody else's, or of nobody: the answers are equal.
 func TestRefusedCodesHaveOneAnswer(t *testing.T) {
 	w := newWorld(t, auth0.Options{})
 	start := func(address string) string {
-		rec := post(w.handler, "/passwordless/start", mediaJSON, `{"client_id":"spa","connection":"email","send":"code","email":"`+address+`"}`)
+		rec := post(w.handler, "/passwordless/start", mediaJSON,
+			`{"client_id":"spa","connection":"email","send":"code","email":"`+address+`"}`)
 		code, err := w.code(address)
 		if rec.Code != 200 || err != nil {
 			t.Fatalf("status %d %s: %v", rec.Code, rec.Body, err)
@@ -258,12 +342,19 @@ func TestRefusedCodesHaveOneAnswer(t *testing.T) {
 		return code
 	}
 	exchange := func(client, address, code string) *httptest.ResponseRecorder {
-		return post(w.handler, "/oauth/token", mediaJSON, `{"grant_type":"http://auth0.com/oauth/grant-type/passwordless/otp","client_id":"`+
-			client+`","realm":"email","username":"`+address+`","otp":"`+code+`"}`)
+		return post(w.handler, "/oauth/token", mediaJSON, `{"grant_type":"`+otpGrant+`","client_id":"`+client+
+			`","realm":"email","username":"`+address+`","otp":"`+code+`"}`)
 	}
 	used, open := start("used@example.com"), start("open@example.com")
 	if rec := exchange("spa", "used@example.com", used); rec.Code != 200 {
 		t.Fatalf("status %d %s", rec.Code, rec.Body)
+	}
+	if _, err := w.user("gone@example.com", "active"); err != nil {
+		t.Fatal(err)
+	}
+	revoked := start("gone@example.com")
+	if _, err := w.revoke("gone@example.com"); err != nil {
+		t.Fatal(err)
 	}
 	bad, _ := wrong(open)
 	rows := []struct {
@@ -273,6 +364,7 @@ func TestRefusedCodesHaveOneAnswer(t *testing.T) {
 		{"wrong", exchange("spa", "open@example.com", bad)},
 		{"malformed", exchange("spa", "open@example.com", "no code")},
 		{"used", exchange("spa", "used@example.com", used)},
+		{"revoked", exchange("spa", "gone@example.com", revoked)},
 		{"of another address", exchange("spa", "open@example.com", used)},
 		{"of another client", exchange("closed", "open@example.com", open)},
 		{"of an address that never asked", exchange("spa", "never@example.com", open)},
@@ -288,10 +380,13 @@ func TestRefusedCodesHaveOneAnswer(t *testing.T) {
 
 // Neither decoder panics, answers with another shape, or sends anything to two people.
 func FuzzBodies(f *testing.F) {
-	f.Add(true, true, `{"client_id":"spa","connection":"email","email":"alice@example.com","send":"code","authParams":{"scope":"openid","state":"s"}}`)
-	f.Add(true, true, `{"client_id":"spa","connection":"sms","phone_number":"+46701234567","authParams":[],"send":null,"captcha":""}`)
+	f.Add(true, true, `{"client_id":"spa","connection":"email","email":"alice@example.com","send":"code",`+
+		`"authParams":{"scope":"openid","state":"s"}}`)
+	f.Add(true, true, `{"client_id":"spa","connection":"sms","phone_number":"+46701234567","authParams":[],`+
+		`"send":null,"captcha":""}`)
 	f.Add(true, false, `client_id=web&client_secret=web+secret%2B1&connection=email&email=alice%40example.com&send=code`)
-	f.Add(false, false, `grant_type=http%3A%2F%2Fauth0.com%2Foauth%2Fgrant-type%2Fpasswordless%2Fotp&client_id=spa&username=alice%40example.com&otp=123456&realm=email&scope=openid`)
+	f.Add(false, false, `grant_type=http%3A%2F%2Fauth0.com%2Foauth%2Fgrant-type%2Fpasswordless%2Fotp&client_id=spa`+
+		`&username=alice%40example.com&otp=123456&realm=email&scope=openid`)
 	f.Add(false, true, `{"grant_type":"refresh_token","client_id":"spa","refresh_token":"x","scope":""}`)
 	f.Add(false, true, `{"client_id":{"a":[1,true,null]},"otp":123456}`)
 	w := newWorld(f, auth0.Options{Strict: true})
@@ -315,13 +410,13 @@ func FuzzBodies(f *testing.F) {
 	})
 }
 
-// A page of any site can post a form from its visitors' browsers: their tries, and their networks' limits, are not
-// its to spend. Browsers always say where such a form comes from.
+// A page of any site can post a form from its visitors' browsers: their attempts, and their networks' limits, are not its
+// to spend. Browsers always say where such a form comes from.
 func TestFormsOfOtherSitesAreRefused(t *testing.T) {
 	w := newWorld(t, auth0.Options{})
 	for _, path := range []string{"/passwordless/start", "/passwordless/verify", "/oauth/token"} {
-		for _, origin := range []string{"https://evil.example", "null", "https://login.example.com.evil.example", "http://login.example.com",
-			"https://app.example.com:8443", "HTTPS://APP.EXAMPLE.COM"} {
+		for _, origin := range []string{"https://evil.example", "null", "https://login.example.com.evil.example",
+			"http://login.example.com", "https://app.example.com:8443", "HTTPS://APP.EXAMPLE.COM"} {
 			r := httptest.NewRequest(http.MethodPost, path, strings.NewReader("client_id=spa&grant_type=refresh_token&refresh_token=x"))
 			r.Header.Set("Content-Type", mediaForm)
 			r.Header.Set("Origin", origin)
@@ -339,17 +434,20 @@ func TestFormsOfOtherSitesAreRefused(t *testing.T) {
 func FuzzVerifyRedirect(f *testing.F) {
 	f.Add("t=AAAA")
 	f.Add("client_id=legacy&response_type=token&connection=email&email=alice%40example.com&verification_code=123456&state=s")
-	f.Add("client_id=web&redirect_uri=com.example.app%3A%2Fcallback&verification_code=1&state=%0d%0aX%3A%20y&response_mode=fragment")
+	f.Add("client_id=web&redirect_uri=com.example.app%3A%2Fcallback&verification_code=1" +
+		"&state=%0d%0aX%3A%20y&response_mode=fragment")
 	f.Add("client_id=legacy&redirect_uri=https%3A%2F%2Flegacy.example.com%2Fcallback%40evil.example&verification_code=1")
 	f.Add("client_id=legacy&client_id=web&verification_code=1;state=s&%zz")
 	w := newWorld(f, auth0.Options{})
-	registered := regexp.MustCompile(`^(https://[a-z]+\.example\.com/(callback|other\?tenant=1)|com\.example\.app:/callback)[?&#][!-~]*$`)
+	registered := regexp.MustCompile(`^(https://[a-z]+\.example\.com/(callback|other\?tenant=1)|com\.example\.app:/callback)` +
+		`[?&#][!-~]*$`)
 	f.Fuzz(func(t *testing.T, query string) {
 		r := httptest.NewRequest(http.MethodGet, "/passwordless/verify_redirect", nil)
 		r.URL.RawQuery = query
 		rec := httptest.NewRecorder()
 		w.handler.ServeHTTP(rec, r)
-		if to := rec.Header().Get("Location"); rec.Code >= 500 || (rec.Code == http.StatusSeeOther) != (to != "") || to != "" && !registered.MatchString(to) {
+		to := rec.Header().Get("Location")
+		if rec.Code >= 500 || (rec.Code == http.StatusSeeOther) != (to != "") || to != "" && !registered.MatchString(to) {
 			t.Errorf("status %d, to %q", rec.Code, to)
 		}
 		if rec.Header().Get("Set-Cookie") != "" || len(w.outbox.All()) != 0 {

@@ -1,7 +1,6 @@
 package auth0
 
 import (
-	"context"
 	"errors"
 	"net/http"
 	"net/netip"
@@ -15,13 +14,10 @@ import (
 // assertionType is the only client_assertion_type (RFC 7523, 2.2).
 const assertionType = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 
-// credentials are how a client says who it is: of the body, and of the Authorization header.
+// credentials are what the body of a request says of its client.
 type credentials struct {
 	id, secret               string
 	assertion, assertionType string
-	headerUsed               bool
-	headerID, headerSecret   string
-	headerBroken             bool
 }
 
 // readCredentials takes those of a body.
@@ -34,116 +30,83 @@ func readCredentials(d *strict.Decoder) credentials {
 	}
 }
 
-// fromHeader adds what an Authorization header with the scheme Basic says (RFC 6749, 2.3.1). Other schemes
-// are not the client's.
-func (c credentials) fromHeader(header http.Header) credentials {
-	scheme, _, _ := strings.Cut(header.Get("Authorization"), " ")
-	if !strings.EqualFold(scheme, "Basic") {
-		return c
-	}
-	c.headerUsed = true
-	id, secret, ok := (&http.Request{Header: header}).BasicAuth()
-	var errID, errSecret error
-	c.headerID, errID = url.QueryUnescape(id)
-	c.headerSecret, errSecret = url.QueryUnescape(secret)
-	c.headerBroken = !ok || len(header.Values("Authorization")) > 1 || errID != nil || errSecret != nil
-	return c
-}
-
 // asserted reports whether the client presents an assertion.
 func (c credentials) asserted() bool { return c.assertion != "" || c.assertionType != "" }
 
-// ambiguous reports whether the client authenticates in more than one way, or as more than one.
-func (c credentials) ambiguous() bool {
-	return c.headerUsed && (c.secret != "" || c.asserted() || c.id != "" && c.id != c.headerID) ||
-		c.secret != "" && c.asserted()
-}
-
-// A requester is a client that authenticated, if it is confidential, and where its request came from.
-type requester struct {
-	passwordless.Client
-	from passwordless.Caller
-	// release lets the client present the same assertion again; nil if it presented none.
-	release func(context.Context)
-}
-
-// authenticate finds the client, checks what it presents and the origin that its script is of.
-func (h *Handler) authenticate(r *http.Request, c credentials) (by requester, err error) {
-	c = c.fromHeader(r.Header)
+// presented is what a client presents, in the body or in the Authorization header. A request with two ways of
+// authentication, or with two clients, is refused: which of the two would count is anybody's guess.
+func (c credentials) presented(header http.Header) (cred passwordless.Credentials, err error) {
+	basic, used, err := basicAuth(header)
+	cred.ClientID, cred.Secret, cred.Assertion = c.id, passwordless.Secret(c.secret), passwordless.Secret(c.assertion)
 	switch {
-	case c.ambiguous():
-		return by, twoMethods
-	case c.asserted():
-		by, err = h.byAssertion(r.Context(), c)
-	case c.headerBroken:
-		return by, errBadCredentials
-	case c.headerUsed:
-		by.Client, err = h.bySecret(r.Context(), c.headerID, passwordless.Secret(c.headerSecret))
-	default:
-		by.Client, err = h.bySecret(r.Context(), c.id, passwordless.Secret(c.secret))
-	}
-	if err == nil {
-		err = h.checkOrigin(r, by.Client)
-	}
-	by.from = h.caller(r, by.Client)
-	return by, err
-}
-
-// bySecret finds the client and checks its secret. A public client has none, so any secret with its ID is wrong.
-func (h *Handler) bySecret(ctx context.Context, id string, secret passwordless.Secret) (passwordless.Client, error) {
-	if id == "" {
-		return passwordless.Client{}, errNoClient
-	}
-	client, err := h.svc.Client(ctx, id)
-	switch {
+	case c.secret != "" && c.asserted(), used && (c.secret != "" || c.asserted() || c.id != "" && c.id != basic.ClientID):
+		return cred, twoMethods
+	case c.asserted() && (c.assertion == "" || c.assertionType != assertionType):
+		return cred, badAssertionType
 	case err != nil:
-		return passwordless.Client{}, err
-	case secret == "" && !client.Public:
-		return passwordless.Client{}, errNoCredentials
-	case secret != "" && !client.Authenticates(secret):
-		return passwordless.Client{}, errBadCredentials
+		return cred, err
+	case used:
+		cred = basic
 	}
-	return client, nil
+	if cred.ClientID == "" && cred.Assertion == "" { // an assertion names its client
+		return cred, errNoClient
+	}
+	return cred, nil
 }
 
-// byAssertion checks a client assertion (RFC 7523). It works once.
-func (h *Handler) byAssertion(ctx context.Context, c credentials) (by requester, err error) {
-	if c.assertion == "" || c.assertionType != assertionType {
-		return by, badAssertionType
+// basicAuth reads an Authorization header with the scheme Basic (RFC 6749, 2.3.1). One with another scheme is not the
+// client's: it is not used.
+func basicAuth(header http.Header) (cred passwordless.Credentials, used bool, err error) {
+	scheme, _, _ := strings.Cut(header.Get("Authorization"), " ")
+	if !strings.EqualFold(scheme, "Basic") {
+		return cred, false, nil
 	}
-	by.Client, by.release, err = h.svc.AuthenticateAssertion(ctx, passwordless.AssertionRequest{
-		Client: c.id, Assertion: passwordless.Secret(c.assertion), Audiences: []string{h.at(tokenPath)}})
-	return by, err
+	id, secret, ok := (&http.Request{Header: header}).BasicAuth()
+	id, errID := url.QueryUnescape(id)
+	secret, errSecret := url.QueryUnescape(secret)
+	if !ok || len(header.Values("Authorization")) > 1 || errID != nil || errSecret != nil {
+		err = passwordless.ErrUnauthenticated
+	}
+	return passwordless.Credentials{ClientID: id, Secret: passwordless.Secret(secret)}, true, err
 }
 
-// settle ends a call. One that a limit refused did nothing, and SDKs repeat it with the same assertion.
-func (by requester) settle(ctx context.Context, err error) {
-	var limited *passwordless.LimitedError
-	if by.release != nil && errors.As(err, &limited) {
-		by.release(ctx)
+// authenticate finds out who asks, by what the client presents, and checks the origin that its script is of.
+func (h *Handler) authenticate(r *http.Request, c credentials) (by passwordless.Requester, err error) {
+	cred, err := c.presented(r.Header)
+	if err != nil {
+		return by, err
 	}
+	if cred.Secret == "" && cred.Assertion == "" {
+		by, err = h.svc.Public(r.Context(), cred.ClientID, h.caller(r))
+		if errors.Is(err, passwordless.ErrUnauthenticated) {
+			return by, errNoCredentials
+		}
+	} else {
+		cred.Audiences = []string{h.at(tokenPath)}
+		by, err = h.svc.Authenticate(r.Context(), cred, h.caller(r))
+	}
+	if err != nil {
+		return by, err
+	}
+	return by, h.checkOrigin(r, by.Client())
 }
 
-// caller is where the request came from. A confidential client, which authenticated on this
-// call or would not have got here, may name its user's address, if it is trusted with that.
-func (h *Handler) caller(r *http.Request, client passwordless.Client) passwordless.Caller {
+// caller is where the request came from, and the user's address that a client's server names. The Service decides
+// whether that counts; a list of addresses is none.
+func (h *Handler) caller(r *http.Request) passwordless.Caller {
 	from := passwordless.Caller{IP: h.proxies.ClientIP(r)}
 	if h.ownScript(r) {
 		kept := h.opts.Pages.Caller(r)
 		from.Browser, from.Device = kept.Browser, kept.Device
 	}
-	named := r.Header.Values("Auth0-Forwarded-For")
-	if client.Public || !client.TrustForwarded || len(named) != 1 {
-		return from
-	}
-	if ip, err := netip.ParseAddr(strings.TrimSpace(named[0])); err == nil {
-		from.IP = ip.Unmap().WithZone("")
+	if named := r.Header.Values("Auth0-Forwarded-For"); len(named) == 1 {
+		from.EndUser, _ = netip.ParseAddr(strings.TrimSpace(named[0])) // the zero Addr of anything else
 	}
 	return from
 }
 
-// ownScript reports whether a script of the pages' own origin calls from a browser. Only then are cookies read and
-// set: a server may keep one jar for all of its users.
+// ownScript reports whether a script of the pages' own origin calls from a browser. Only then are cookies read and set:
+// a server may keep one jar for all of its users.
 func (h *Handler) ownScript(r *http.Request) bool {
 	return h.opts.Pages != nil && r.Header.Get("Sec-Fetch-Site") == "same-origin"
 }

@@ -3,20 +3,21 @@ package auth0
 import (
 	"net/http"
 	"net/url"
+	"slices"
 
 	"github.com/seed62b93bad/passwordless"
 )
 
-// Browsers let scripts of another origin call, and read the answers, only where these headers say so
-// (Fetch, "CORS protocol"). Answers to origins that no client has registered carry none.
+// Browsers let scripts of another origin call, and read the answers, only where these headers say so (Fetch, "CORS
+// protocol"). Answers to origins that no client has registered carry none.
 const (
 	allowHeaders  = "Auth0-Client, Authorization, Content-Type, X-Request-Language"
 	exposeHeaders = "Retry-After, X-RateLimit-Limit, X-RateLimit-Remaining, X-RateLimit-Reset"
 	preflightLife = "600" // seconds
 )
 
-// foreign returns the origin of a request that a script of another origin makes; "" for all others. Programs that are no
-// browsers send none.
+// foreign returns the origin of a request that a script of another origin makes; "" for all others. Programs that are
+// no browsers send none.
 func (h *Handler) foreign(r *http.Request) string {
 	origin := r.Header.Get("Origin")
 	if origin == h.origin {
@@ -59,7 +60,8 @@ func public(serve serving) serving {
 	}
 }
 
-// credentialed lets scripts that call with credentials read that what they call is not there: auth0.js calls /co/authenticate so.
+// credentialed lets scripts that call with credentials, as auth0.js calls /co/authenticate, read that what they call is
+// not there.
 func credentialed(serve serving) serving {
 	return func(w http.ResponseWriter, r *http.Request) answer {
 		a := serve(w, r)
@@ -80,7 +82,7 @@ func preflight(method string) answer {
 
 // checkOrigin refuses a call that a script of an origin makes for a client that has not registered it.
 func (h *Handler) checkOrigin(r *http.Request, client passwordless.Client) error {
-	if origin := h.foreign(r); origin != "" && !client.HasOrigin(origin) {
+	if origin := h.foreign(r); origin != "" && !slices.Contains(client.Browser.Origins, origin) {
 		return badOrigin
 	}
 	return nil

@@ -11,7 +11,7 @@ import (
 
 // Serve Auth0's clients beside the application's own pages, which links lead to.
 func Example() {
-	// From passwordless.New, with an RS256 key among SigningKeys and clients whose Algorithm is RS256.
+	// From passwordless.New, with an RS256 key among SigningKeys and clients whose Tokens.Algorithm is RS256.
 	var svc *passwordless.Service
 	pages, err := page.New(svc, page.Options{Client: "web"})
 	if err != nil {

@@ -12,8 +12,8 @@ import (
 	"github.com/seed62b93bad/passwordless/internal/strict"
 )
 
-// A problem is an error as clients see it. Their code compares error, and that of some
-// error_description, byte by byte: the words here are an interface.
+// A problem is an error as clients see it. Their code compares error, and that of some error_description, byte by byte:
+// the words here are an interface.
 type problem struct {
 	status      int
 	Code        string `json:"error"`
@@ -38,24 +38,30 @@ var (
 	wrongMethod     = &problem{405, "method_not_allowed", "The endpoint does not serve this method", ""}
 	serverError     = &problem{500, "server_error", "Internal error", ""}
 	unavailable     = &problem{503, "temporarily_unavailable", "Temporarily unavailable. Please try again later.", ""}
-	tooManyRequests = &problem{429, "too_many_requests", "Too many requests. Please try again after the time in the Retry-After header.", ""}
-	twoMethods      = &problem{400, "invalid_request", "More than one way of client authentication, or more than one client", ""}
-	badOrigin       = &problem{403, "access_denied", "Origin is not allowed", ""}
-	badAssertion    = &problem{401, "invalid_client", "Invalid client assertion", ""}
-	grantRefused    = &problem{403, "unauthorized_client", "Grant type '" + otpGrant + "' not allowed for the client.", "https://auth0.com/docs/clients/client-grant-types"}
-
-	badAssertionType = &problem{401, "invalid_client", "client_assertion_type must be " + assertionType + ", with a client_assertion", ""}
+	tooManyRequests = &problem{429, "too_many_requests",
+		"Too many requests. Please try again after the time in the Retry-After header.", ""}
+	twoMethods   = &problem{400, "invalid_request", "More than one way of client authentication, or more than one client", ""}
+	badOrigin    = &problem{403, "access_denied", "Origin is not allowed", ""}
+	badAssertion = &problem{401, "invalid_client", "Invalid client assertion", ""}
+	grantRefused = &problem{403, "unauthorized_client", "Grant type '" + otpGrant + "' not allowed for the client.",
+		"https://auth0.com/docs/clients/client-grant-types"}
+	badAssertionType = &problem{401, "invalid_client",
+		"client_assertion_type must be " + assertionType + ", with a client_assertion", ""}
 )
 
 // Problems of a start.
 var (
 	noConnection    = &problem{400, "bad.connection", "Connection does not exist", ""}
 	badPhonePattern = &problem{400, "bad.phone_number", `String does not match pattern: ^\+[0-9]{1,15}$`, ""}
+	notServed       = &problem{400, "bad.phone_number", "error in phone_number - numbers of this country are not served", ""}
+	gatewayTimeout  = &problem{400, "sms_provider_error", "Timeout while calling the SMS gateway", ""}
+	gatewayFailed   = &problem{400, "sms_provider_error", "Unexpected response while calling the SMS gateway", ""}
 	badSend         = &problem{400, "bad.send", "error in send - want link or code", ""}
-	noLinks         = &problem{400, "bad.send", "error in send - sign-in by link, which is the default, is not supported; want code", ""}
-	noSMSLinks      = &problem{400, "bad.send", "error in send - links are not sent by SMS; want code", ""}
-	noCaptcha       = &problem{400, "invalid_captcha", "captcha is not supported", ""}
-	badCredentials  = &problem{401, "invalid_client", "Invalid client credentials", ""}
+	noLinks         = &problem{400, "bad.send",
+		"error in send - sign-in by link, which is the default, is not supported; want code", ""}
+	noSMSLinks     = &problem{400, "bad.send", "error in send - links are not sent by SMS; want code", ""}
+	noCaptcha      = &problem{400, "invalid_captcha", "captcha is not supported", ""}
+	badCredentials = &problem{401, "invalid_client", "Invalid client credentials", ""}
 )
 
 // Problems of authParams, and of the query of verify_redirect.
@@ -136,15 +142,14 @@ func badBody(err *strict.Error) *problem {
 	return p
 }
 
-// What authenticate answers besides an error of Clients.
+// What authenticate answers besides the errors of Service.Public and Service.Authenticate.
 var (
-	errNoClient       = errors.New("auth0: no client_id")
-	errNoCredentials  = errors.New("auth0: confidential client without credentials")
-	errBadCredentials = errors.New("auth0: wrong client credentials")
+	errNoClient      = errors.New("auth0: no client_id")
+	errNoCredentials = errors.New("auth0: confidential client without credentials")
 )
 
-// A table says what each outcome is on the wire. The first row that matches counts. An
-// outcome that none matches is a server_error.
+// A table says what each outcome is on the wire. The first row that matches counts. An outcome that none matches is a
+// server_error.
 type table []row
 
 type row struct {
@@ -156,23 +161,23 @@ type row struct {
 var startTable = table{
 	{is(errNoClient), missingProperty("client_id"), nil},
 	{is(errNoCredentials), &problem{403, "unauthorized_client", "Client authentication is required", ""}, nil},
-	{is(errBadCredentials), badCredentials, nil},
+	{is(passwordless.ErrUnauthenticated), badCredentials, nil},
 	{is(passwordless.ErrInvalidAssertion), badAssertion, nil},
 	{is(passwordless.ErrUnknownClient), badCredentials, nil},
 	{input("Channel"), &problem{400, "bad.connection", "Connection is disabled", ""}, nil},
-	{input("Address"), nil, &problem{400, "bad.phone_number", "error in phone_number - numbers of this country are not served", ""}},
+	{input("Address"), nil, notServed},
 	{input("Params"), authParam("too long"), nil},
-	{undelivered(context.DeadlineExceeded), unavailable, &problem{400, "sms_provider_error", "Timeout while calling the SMS gateway", ""}},
-	{isA[*passwordless.DeliveryError], unavailable, &problem{400, "sms_provider_error", "Unexpected response while calling the SMS gateway", ""}},
+	{undelivered(context.DeadlineExceeded), unavailable, gatewayTimeout},
+	{isA[*passwordless.DeliveryError], unavailable, gatewayFailed},
 	{isA[*passwordless.LimitedError], tooManyRequests, nil},
 	{passing, unavailable, nil},
 }
 
-// Wrong, malformed, unknown, used, cancelled and replaced codes have one answer.
+// Wrong, malformed, unknown, used, cancelled, revoked and replaced codes have one answer.
 var tokenTable = table{
 	{is(errNoClient), missingParameter("client_id"), nil},
 	{is(errNoCredentials), unauthorized, nil},
-	{is(errBadCredentials), unauthorized, nil},
+	{is(passwordless.ErrUnauthenticated), unauthorized, nil},
 	{is(passwordless.ErrInvalidAssertion), badAssertion, nil},
 	{is(passwordless.ErrUnknownClient), unauthorized, nil},
 	{is(passwordless.ErrExhausted), startAgain, nil},
@@ -187,7 +192,7 @@ var tokenTable = table{
 	{input("Scopes"), &problem{400, "invalid_scope", "scope is more than was granted", ""}, nil},
 	{input("RedirectURI"), badRedirect, nil},
 	{input("CodeChallenge"), noChallenge, nil},
-	{input("Grant.Tokens"), &problem{400, "invalid_request", "scope, audience or nonce is too long", ""}, nil},
+	{input("Issue.Tokens"), &problem{400, "invalid_request", "scope, audience or nonce is too long", ""}, nil},
 	{isA[*passwordless.LimitedError], tooManyRequests, nil},
 	{passing, unavailable, nil},
 }
@@ -196,7 +201,7 @@ var tokenTable = table{
 var verifyTable = table{
 	{is(errNoClient), missingProperty("client_id"), nil},
 	{is(errNoCredentials), invalidClient, nil},
-	{is(errBadCredentials), invalidClient, nil},
+	{is(passwordless.ErrUnauthenticated), invalidClient, nil},
 	{is(passwordless.ErrInvalidAssertion), badAssertion, nil},
 	{is(passwordless.ErrUnknownClient), invalidClient, nil},
 	{is(passwordless.ErrExhausted), wrongPassword(startAgain), nil},
@@ -211,8 +216,8 @@ func wrongPassword(p *problem) *problem {
 	return &problem{401, "invalid_user_password", p.Description, ""}
 }
 
-// returned is what an application is told by redirect. A refused code or link is "unauthorized" there, and a parameter that a
-// start would call by its name an invalid_request (RFC 6749, 4.1.2.1).
+// returned is what an application is told by redirect. A refused code or link is "unauthorized" there, and a parameter
+// that a start would call by its name an invalid_request (RFC 6749, 4.1.2.1).
 func returned(err error, sms bool) *problem {
 	p := *tokenTable.find(err, sms)
 	switch {
@@ -221,7 +226,8 @@ func returned(err error, sms bool) *problem {
 	case p.Code == "bad.authParams":
 		p.Code = "invalid_request"
 	case strings.HasPrefix(p.Code, "bad."):
-		p.Code, p.Description = "invalid_request", "Invalid parameter: "+strings.TrimPrefix(p.Code, "bad.") // and no word of the request's
+		// No word of the request's is repeated.
+		p.Code, p.Description = "invalid_request", "Invalid parameter: "+strings.TrimPrefix(p.Code, "bad.")
 	}
 	return &p
 }
@@ -297,8 +303,8 @@ func (t table) find(err error, sms bool) *problem {
 	return serverError
 }
 
-// coarse is a wait in whole seconds, rounded up to ten and beyond a minute to minutes:
-// strangers must not read from it when somebody else last asked for a code.
+// coarse is a wait in whole seconds, rounded up to ten and beyond a minute to minutes: strangers must not read from it
+// when somebody else last asked for a code.
 func coarse(wait time.Duration) time.Duration {
 	unit := 10 * time.Second
 	if wait > time.Minute {

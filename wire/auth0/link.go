@@ -10,6 +10,8 @@ import (
 	"strings"
 
 	"github.com/seed62b93bad/passwordless"
+	"github.com/seed62b93bad/passwordless/confirm"
+	"github.com/seed62b93bad/passwordless/internal/strict"
 )
 
 // An authorization is a request for an authorization code that was checked: what of authParams is kept from a start to
@@ -48,11 +50,11 @@ func readParams(get func(name string) string) params {
 // The longest nonce, in bytes.
 const maxNonce = 512
 
-// authorization checks what a client asks for, and fills in where it returns to: by default the first redirect URI that it
-// registered. Only authorization codes are given: tokens in a URL end in histories and logs (RFC 9700, 2.1.2).
+// authorization checks what a client asks for, and fills in where it returns to: by default the first redirect URI that
+// it registered. Only authorization codes are given: tokens in a URL end in histories and logs (RFC 9700, 2.1.2).
 func (h *Handler) authorization(client passwordless.Client, p *params) (a authorization, err error) {
-	if p.redirectURI == "" && len(client.RedirectURIs) > 0 {
-		p.redirectURI = client.RedirectURIs[0]
+	if p.redirectURI == "" && len(client.Browser.RedirectURIs) > 0 {
+		p.redirectURI = client.Browser.RedirectURIs[0]
 	}
 	tokens, err := h.tokenRequest(p.scope, p.audience, p.nonce)
 	switch {
@@ -66,10 +68,10 @@ func (h *Handler) authorization(client passwordless.Client, p *params) (a author
 		return a, err
 	case len(p.nonce) > maxNonce:
 		return a, badNonce
-	case p.challenge != "" && (p.challengeMethod != "S256" || !passwordless.ValidCodeChallenge(p.challenge)),
+	case p.challenge != "" && (p.challengeMethod != "S256" || !strict.CodeChallenge(p.challenge)),
 		p.challenge == "" && p.challengeMethod != "":
 		return a, badChallenge
-	case p.challenge == "" && client.Public && !client.InsecureWithoutPKCE:
+	case p.challenge == "" && client.Public && !client.Browser.InsecureWithoutPKCE:
 		return a, noChallenge
 	}
 	return authorization{p.responseMode, tokens.Scopes, tokens.Audience, p.nonce, p.challenge}, nil
@@ -88,7 +90,7 @@ func (f finish) Peek(ctx context.Context, q map[string]string, from passwordless
 // Confirm takes the step. The browser goes back to the application with a code, or with why there is none.
 func (f finish) Confirm(ctx context.Context, q map[string]string, from passwordless.Caller) (string, error) {
 	s, err := f.step(ctx, q, from)
-	var back *passwordless.ReturnError
+	var back *confirm.ReturnError
 	switch {
 	case errors.As(err, &back):
 		return back.Location, nil
@@ -99,7 +101,7 @@ func (f finish) Confirm(ctx context.Context, q map[string]string, from passwordl
 	if err != nil {
 		return s.failed(err)
 	}
-	return s.answer("code", login.Code.Reveal()), nil
+	return s.answer("code", login.AuthorizationCode.Reveal()), nil
 }
 
 // A step is one request to verify_redirect, understood.
@@ -111,8 +113,8 @@ type step struct {
 	take   func(context.Context) (passwordless.Login, error)
 }
 
-// step understands a query. An error that is no *passwordless.ReturnError is not told to the application: it is not
-// known, or not to be trusted, where that is.
+// step understands a query. An error that is no *confirm.ReturnError is not told to the application: it is not known,
+// or not to be trusted, where that is.
 func (f finish) step(ctx context.Context, q map[string]string, from passwordless.Caller) (step, error) {
 	if t := q["t"]; t != "" {
 		return f.link(ctx, passwordless.Secret(t), from)
@@ -125,39 +127,46 @@ func (f finish) link(ctx context.Context, t passwordless.Secret, from passwordle
 	h := f.h
 	s = step{issuer: h.svc.Issuer()}
 	var dead *passwordless.ChallengeError
-	s.info, err = h.svc.PeekLink(ctx, t, from)
+	nobody, err := h.svc.Trusted(ctx, "", from)
+	if err != nil {
+		return s, err
+	}
+	s.info, err = h.svc.PeekLink(ctx, nobody, t)
 	if err != nil && (s.info.Client == "" || !errors.As(err, &dead)) {
 		return s, err
 	}
 	var a authorization
-	client, lost := h.svc.Client(ctx, s.info.Client)
+	by, lost := h.svc.Trusted(ctx, s.info.Client, from)
+	client := by.Client()
 	switch {
 	case lost != nil:
 		return s, lost
-	case s.info.LinkURL != h.at(linkPath), json.Unmarshal([]byte(s.info.Params), &a) != nil, !client.AllowsRedirect(s.info.RedirectURI):
+	case s.info.LinkURL != h.at(linkPath), json.Unmarshal([]byte(s.info.Params), &a) != nil,
+		!client.AllowsRedirect(s.info.RedirectURI):
 		return s, unknown()
 	}
 	s.mode = a.Mode
 	if err != nil {
 		return s, s.back(err)
 	}
-	s.info.SameBrowser = s.info.SameBrowser || client.InsecureAnyBrowser && (s.info.State != "" || a.Challenge != "")
+	s.info.SameBrowser = s.info.SameBrowser || client.Browser.InsecureAnyBrowser && (s.info.State != "" || a.Challenge != "")
 	s.take = func(ctx context.Context) (passwordless.Login, error) {
-		return h.svc.RedeemLink(ctx, passwordless.RedeemRequest{Client: client.ID, Token: t, LinkURL: s.info.LinkURL,
-			Caller: from, Grant: passwordless.Grant{Code: a.request(s.info.RedirectURI)}})
+		return h.svc.RedeemLink(ctx, by, passwordless.RedeemRequest{Token: t, LinkURL: s.info.LinkURL,
+			Issue: passwordless.Issue{Code: a.request(s.info.RedirectURI)}})
 	}
 	return s, nil
 }
 
 // code is the step of a code in the query.
 func (f finish) code(ctx context.Context, q map[string]string, from passwordless.Caller) (s step, err error) {
-	client, err := f.h.svc.Client(ctx, q["client_id"])
-	if errors.Is(err, passwordless.ErrUnknownClient) {
+	by, err := f.h.svc.Trusted(ctx, q["client_id"], from)
+	if q["client_id"] == "" || errors.Is(err, passwordless.ErrUnknownClient) {
 		return s, unknown()
 	}
 	if err != nil {
 		return s, err
 	}
+	client := by.Client()
 	get := func(name string) string { return q[name] }
 	to, p := recipient{get("connection"), get("email"), get("phone_number")}, readParams(get)
 	a, wrong := f.h.authorization(client, &p)
@@ -166,27 +175,28 @@ func (f finish) code(ctx context.Context, q map[string]string, from passwordless
 	}
 	channel, address, misaddressed := to.identifier()
 	id, malformed := passwordless.ParseIdentifier(channel, address)
-	s = step{issuer: f.h.svc.Issuer(), mode: p.mode(), sms: to.connection == "sms", info: passwordless.LinkInfo{Client: client.ID,
-		AppName: f.h.svc.AppName(client), Address: id.String(), SameBrowser: true, Origins: client.Origins, RedirectURI: p.redirectURI, State: p.state}}
+	s = step{issuer: f.h.svc.Issuer(), mode: p.mode(), sms: to.connection == "sms", info: passwordless.LinkInfo{
+		Client: client.ID, AppName: f.h.svc.AppName(client), Identifier: id, SameBrowser: true, Origins: client.Browser.Origins,
+		RedirectURI: p.redirectURI, State: p.state}}
 	if err := cmp.Or(wrong, misaddressed, malformed, presentable(client, p)); err != nil {
 		return s, s.back(err)
 	}
 	s.take = func(ctx context.Context) (passwordless.Login, error) {
-		return f.h.svc.Verify(ctx, passwordless.VerifyRequest{Client: client.ID, Channel: channel, Address: address,
-			Code: passwordless.Secret(q["verification_code"]), Caller: from, Grant: passwordless.Grant{Code: a.request(p.redirectURI)}})
+		return f.h.svc.Verify(ctx, by, passwordless.VerifyRequest{Channel: channel, Address: address,
+			Code: passwordless.Secret(q["verification_code"]), Issue: passwordless.Issue{Code: a.request(p.redirectURI)}})
 	}
 	return s, nil
 }
 
-// presentable says why a client may not have a code presented in a URL. Any page can send a browser with a code of its own
-// choice, so the finish must be bound to the browser in which the person began, and here only the application can
+// presentable says why a client may not have a code presented in a URL. Any page can send a browser with a code of its
+// own choice, so the finish must be bound to the browser in which the person began, and here only the application can
 // tell: by PKCE, or by its state if the client says InsecureAnyBrowser. A confidential client presents codes with its
 // credentials, at the token endpoint.
 func presentable(client passwordless.Client, p params) error {
 	switch {
 	case !client.FirstParty || !client.Public:
 		return grantRefused
-	case p.challenge == "" && (p.state == "" || !client.InsecureAnyBrowser):
+	case p.challenge == "" && (p.state == "" || !client.Browser.InsecureAnyBrowser):
 		return unbound
 	}
 	return nil
@@ -204,8 +214,8 @@ func unknown() error {
 	return &passwordless.ChallengeError{Reason: passwordless.ErrUnknownChallenge}
 }
 
-// failed tells the application why there is no code. What may go better in a moment, and a code to be typed
-// elsewhere, are for the person: the link still works.
+// failed tells the application why there is no code. What may go better in a moment, and a code to be typed elsewhere,
+// are for the person: the link still works.
 func (s step) failed(err error) (string, error) {
 	var other *passwordless.OtherBrowserError
 	p := returned(err, s.sms)
@@ -217,7 +227,7 @@ func (s step) failed(err error) (string, error) {
 
 // back leads to the application with why there can be no code.
 func (s step) back(err error) error {
-	return &passwordless.ReturnError{Location: s.problem(returned(err, s.sms)), Err: err}
+	return &confirm.ReturnError{Location: s.problem(returned(err, s.sms)), Err: err}
 }
 
 func (s step) problem(p *problem) string {

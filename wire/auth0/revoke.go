@@ -33,5 +33,5 @@ func (h *Handler) revoke(w http.ResponseWriter, r *http.Request) error {
 	if err := missing("token", token); err != nil {
 		return err
 	}
-	return h.svc.Revoke(r.Context(), passwordless.RevokeRequest{Client: by.ID, Token: passwordless.Secret(token)})
+	return h.svc.Revoke(r.Context(), by, passwordless.Secret(token))
 }

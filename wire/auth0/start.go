@@ -63,10 +63,9 @@ func (h *Handler) start(w http.ResponseWriter, r *http.Request) (form startForm,
 	if err != nil {
 		return form, started, err
 	}
-	req, err := h.startRequest(by, form)
+	req, err := h.startRequest(by.Client(), form)
 	if err == nil {
-		started, err = h.svc.Start(r.Context(), req)
-		by.settle(r.Context(), err)
+		started, err = h.svc.Start(r.Context(), by, req)
 	}
 	if h.ownScript(r) { // also if it is not known whether the message was taken
 		h.opts.Pages.KeepBrowser(w, started.Browser)
@@ -75,8 +74,8 @@ func (h *Handler) start(w http.ResponseWriter, r *http.Request) (form startForm,
 }
 
 func (h *Handler) readStart(w http.ResponseWriter, r *http.Request) (form startForm, err error) {
-	// No form: a page of any site could post one from its visitors' browsers, at their networks' cost,
-	// without being asked (CORS). No SDK sends one.
+	// No form: a page of any site could post one from its visitors' browsers, at their networks' cost, without being asked
+	// (CORS). No SDK sends one.
 	f, err := strict.ReadJSON(w, r, strict.Limits{})
 	if err != nil {
 		return form, err
@@ -148,8 +147,8 @@ func languages(header http.Header) string {
 }
 
 // startRequest is the call that a form asks for.
-func (h *Handler) startRequest(by requester, f startForm) (req passwordless.StartRequest, err error) {
-	req = passwordless.StartRequest{Client: by.ID, Handleless: true, Languages: f.languages, Caller: by.from}
+func (h *Handler) startRequest(client passwordless.Client, f startForm) (req passwordless.StartRequest, err error) {
+	req = passwordless.StartRequest{ByAddress: true, Languages: f.languages}
 	if f.captcha != "" {
 		return req, noCaptcha
 	}
@@ -166,14 +165,14 @@ func (h *Handler) startRequest(by requester, f startForm) (req passwordless.Star
 		return req, badAuthParam(wrong.Field)
 	}
 	if req.Send == passwordless.SendCode {
-		return req, checkReturn(by.Client, p)
+		return req, checkReturn(client, p)
 	}
-	return req, h.linkRequest(by.Client, p, &req)
+	return req, h.linkRequest(client, p, &req)
 }
 
-// checkReturn checks where a link would have returned to. Of a message with a code that is left out, like all of authParams: a
-// code is not redirected, its tokens are asked for when it is presented, and a state that is new each time would make
-// a repeated start another one.
+// checkReturn checks where a link would have returned to. Of a message with a code that is left out, like all of
+// authParams: a code is not redirected, its tokens are asked for when it is presented, and a state that is new each
+// time would make a repeated start another one.
 func checkReturn(client passwordless.Client, p params) error {
 	switch {
 	case p.redirectURI != "" && !client.AllowsRedirect(p.redirectURI):
@@ -207,9 +206,9 @@ func (h *Handler) linkRequest(client passwordless.Client, p params, req *passwor
 	return nil
 }
 
-// identifier is the one that belongs to the connection. Another beside it is refused: which of the
-// two would be meant is anybody's guess.
-func (to recipient) identifier() (passwordless.Channel, string, error) {
+// identifier is the one that belongs to the connection. Another beside it is refused: which of the two would be meant
+// is anybody's guess.
+func (to recipient) identifier() (passwordless.Channel, passwordless.Address, error) {
 	channel, ok := connections[to.connection]
 	switch {
 	case to.connection == "":
@@ -217,9 +216,9 @@ func (to recipient) identifier() (passwordless.Channel, string, error) {
 	case !ok:
 		return "", "", noConnection
 	case channel == passwordless.SMS:
-		return channel, to.phone, to.checkPhone()
+		return channel, passwordless.Address(to.phone), to.checkPhone()
 	}
-	return channel, to.email, to.checkEmail()
+	return channel, passwordless.Address(to.email), to.checkEmail()
 }
 
 func (to recipient) checkEmail() error {
@@ -229,7 +228,7 @@ func (to recipient) checkEmail() error {
 	if to.email == "" {
 		return missingProperty("email")
 	}
-	if _, err := passwordless.ParseIdentifier(passwordless.Email, to.email); err != nil {
+	if _, err := passwordless.ParseIdentifier(passwordless.Email, passwordless.Address(to.email)); err != nil {
 		return badEmail(to.email)
 	}
 	return nil
@@ -242,7 +241,7 @@ func (to recipient) checkPhone() error {
 	if to.phone == "" {
 		return missingProperty("phone_number")
 	}
-	_, err := passwordless.ParseIdentifier(passwordless.SMS, to.phone)
+	_, err := passwordless.ParseIdentifier(passwordless.SMS, passwordless.Address(to.phone))
 	if err != nil || !strings.HasPrefix(to.phone, "+") || strings.Trim(to.phone[1:], "0123456789") != "" {
 		return badPhonePattern
 	}
@@ -281,9 +280,9 @@ type (
 // startedBody is equal for addresses that somebody has and that nobody has.
 func (h *Handler) startedBody(f startForm, id passwordless.Identifier) any {
 	if id.Channel == passwordless.Email {
-		return startedEmail{newID(), id.Address, h.opts.Verified}
+		return startedEmail{newID(), string(id.Address), h.opts.Verified}
 	}
-	body := startedSMS{ID: newID(), Phone: id.Address, Verified: h.opts.Verified}
+	body := startedSMS{ID: newID(), Phone: string(id.Address), Verified: h.opts.Verified}
 	if f.languages != "" {
 		body.Language = &f.languages
 	}

@@ -47,7 +47,7 @@ type issue struct {
 func issueOf(l passwordless.Login) issue { return issue{*l.Tokens, l.Device, l.Rate} }
 
 // grants are what the token endpoint serves.
-var grants = map[string]func(*Handler, *http.Request, requester, tokenForm) (issue, error){
+var grants = map[string]func(*Handler, *http.Request, passwordless.Requester, tokenForm) (issue, error){
 	otpGrant:     (*Handler).otp,
 	codeGrant:    (*Handler).code,
 	refreshGrant: (*Handler).refresh,
@@ -77,7 +77,6 @@ func (h *Handler) token(w http.ResponseWriter, r *http.Request) (form tokenForm,
 		return form, got, err
 	}
 	got, err = grants[form.grantType](h, r, by, form)
-	by.settle(r.Context(), err)
 	return form, got, err
 }
 
@@ -122,10 +121,10 @@ func (f tokenForm) check() error {
 	return nil
 }
 
-// otp exchanges a one-time code for tokens. The application itself took the code from the person, so only
-// first-party clients may.
-func (h *Handler) otp(r *http.Request, by requester, f tokenForm) (issue, error) {
-	if !by.FirstParty {
+// otp exchanges a one-time code for tokens. The application itself took the code from the person, so only first-party
+// clients may.
+func (h *Handler) otp(r *http.Request, by passwordless.Requester, f tokenForm) (issue, error) {
+	if !by.Client().FirstParty {
 		return issue{}, grantRefused
 	}
 	channel, err := f.channel()
@@ -136,9 +135,9 @@ func (h *Handler) otp(r *http.Request, by requester, f tokenForm) (issue, error)
 	if err != nil {
 		return issue{}, err
 	}
-	login, err := h.svc.Verify(r.Context(), passwordless.VerifyRequest{
-		Client: by.ID, Channel: channel, Address: f.username, Code: passwordless.Secret(f.otp),
-		Caller: by.from, Grant: passwordless.Grant{Tokens: tokens},
+	login, err := h.svc.Verify(r.Context(), by, passwordless.VerifyRequest{
+		Channel: channel, Address: passwordless.Address(f.username), Code: passwordless.Secret(f.otp),
+		Issue: passwordless.Issue{Tokens: tokens},
 	})
 	if err != nil {
 		return issue{}, err
@@ -169,11 +168,11 @@ func missing(pairs ...string) error {
 }
 
 // code exchanges the authorization code that a link ended with. The start said which tokens.
-func (h *Handler) code(r *http.Request, by requester, f tokenForm) (issue, error) {
+func (h *Handler) code(r *http.Request, by passwordless.Requester, f tokenForm) (issue, error) {
 	if err := missing("code", f.code, "redirect_uri", f.redirectURI); err != nil {
 		return issue{}, err
 	}
-	login, err := h.svc.Exchange(r.Context(), passwordless.ExchangeRequest{Client: by.ID, Code: passwordless.Secret(f.code),
+	login, err := h.svc.Exchange(r.Context(), by, passwordless.ExchangeRequest{Code: passwordless.Secret(f.code),
 		RedirectURI: f.redirectURI, Verifier: passwordless.Secret(f.verifier), Subject: h.opts.Subject, Claims: profile})
 	if errors.Is(err, passwordless.ErrInvalidToken) {
 		return issue{}, badCode
@@ -185,13 +184,12 @@ func (h *Handler) code(r *http.Request, by requester, f tokenForm) (issue, error
 }
 
 // refresh exchanges a refresh token. The tokens keep their audience.
-func (h *Handler) refresh(r *http.Request, by requester, f tokenForm) (issue, error) {
+func (h *Handler) refresh(r *http.Request, by passwordless.Requester, f tokenForm) (issue, error) {
 	if err := missing("refresh_token", f.refreshToken); err != nil {
 		return issue{}, err
 	}
-	tokens, err := h.svc.Refresh(r.Context(), passwordless.RefreshRequest{
-		Client: by.ID, Token: passwordless.Secret(f.refreshToken), Scopes: strings.Fields(f.scope),
-		Audience: f.audience})
+	tokens, err := h.svc.Refresh(r.Context(), by, passwordless.RefreshRequest{Token: passwordless.Secret(f.refreshToken),
+		Scopes: strings.Fields(f.scope), Audience: f.audience})
 	return issue{Tokens: tokens}, err
 }
 
@@ -208,7 +206,8 @@ func (h *Handler) tokenRequest(scope, audience, nonce string) (*passwordless.Tok
 		return nil, noService
 	}
 	scopes := granted(strings.Fields(scope), everywhere, here)
-	return &passwordless.TokenRequest{Scopes: scopes, Audience: audience, Nonce: nonce, Subject: h.opts.Subject, Claims: profile}, nil
+	return &passwordless.TokenRequest{Scopes: scopes, Audience: audience, Nonce: nonce,
+		Subject: h.opts.Subject, Claims: profile}, nil
 }
 
 // granted are the wanted scopes that one of the lists has, each once.
@@ -232,15 +231,15 @@ func profile(l passwordless.Login, scopes []string) map[string]any {
 	if !slices.Contains(scopes, "profile") {
 		return nil
 	}
-	nickname, _, _ := strings.Cut(l.Identifier.Address, "@")
-	name := l.User.Name
+	address, name := string(l.Identifier.Address), l.User.Name
+	nickname, _, _ := strings.Cut(address, "@")
 	if name == "" {
-		name = l.Identifier.Address
+		name = address
 	}
 	return map[string]any{
 		"name":       name,
 		"nickname":   nickname,
-		"updated_at": l.At.UTC().Format("2006-01-02T15:04:05.000Z"),
+		"updated_at": l.At().UTC().Format("2006-01-02T15:04:05.000Z"),
 	}
 }
 

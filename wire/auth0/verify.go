@@ -7,8 +7,8 @@ import (
 	"github.com/seed62b93bad/passwordless/internal/strict"
 )
 
-// A verifyForm is the body of a check, as auth0.js posts it. The older form of the endpoint, with
-// grant_type "password", is not served.
+// A verifyForm is the body of a check, as auth0.js posts it. The older form of the endpoint, with grant_type
+// "password", is not served.
 type verifyForm struct {
 	credentials
 	recipient
@@ -40,16 +40,14 @@ func (h *Handler) verify(w http.ResponseWriter, r *http.Request) (form verifyFor
 	if err != nil {
 		return form, err
 	}
-	err = h.check(r, by, form)
-	by.settle(r.Context(), err)
-	return form, err
+	return form, h.check(r, by, form)
 }
 
-func (h *Handler) check(r *http.Request, by requester, form verifyForm) error {
+func (h *Handler) check(r *http.Request, by passwordless.Requester, form verifyForm) error {
 	switch {
 	case form.grantType != "":
 		return noPasswords
-	case !by.FirstParty:
+	case !by.Client().FirstParty:
 		return grantRefused
 	}
 	channel, address, err := form.identifier()
@@ -59,6 +57,6 @@ func (h *Handler) check(r *http.Request, by requester, form verifyForm) error {
 	if form.code == "" {
 		return missingProperty("verification_code")
 	}
-	return h.svc.Check(r.Context(), passwordless.VerifyRequest{
-		Client: by.ID, Channel: channel, Address: address, Code: passwordless.Secret(form.code), Caller: by.from})
+	return h.svc.CheckCode(r.Context(), by, passwordless.VerifyRequest{
+		Channel: channel, Address: address, Code: passwordless.Secret(form.code)})
 }

@@ -44,25 +44,40 @@ var rsaKey = sync.OnceValue(func() *rsa.PrivateKey {
 	return key
 })
 
-var bothChannels = []passwordless.Channel{passwordless.Email, passwordless.SMS}
+var (
+	bothChannels = []passwordless.Channel{passwordless.Email, passwordless.SMS}
+	rs256        = passwordless.TokenPolicy{Algorithm: passwordless.RS256}
+)
+
+func secretKeys(secret string) passwordless.ClientKeys {
+	return passwordless.ClientKeys{SecretHashes: []passwordless.SecretHash{passwordless.HashClientSecret(secret)}}
+}
+
+func newKeyring() *passwordless.Keyring {
+	return passwordless.NewKeyring(passwordless.RandomKey(), passwordless.RingKey{ID: "k1", Secret: passwordless.RandomKey()})
+}
 
 // clients are those of every test.
 var clients = passwordless.ClientList{
-	{ID: "spa", Public: true, FirstParty: true, Channels: bothChannels, Algorithm: passwordless.RS256,
-		RedirectURIs: []string{"https://app.example.com/callback"}, Origins: []string{"https://app.example.com"}},
-	{ID: "web", SecretHashes: []passwordless.SecretHash{passwordless.HashSecret("web secret+1")}, FirstParty: true,
-		Channels: bothChannels, Algorithm: passwordless.RS256, TrustForwarded: true, InsecureAnyBrowser: true,
-		RedirectURIs: []string{"https://web.example.com/callback", "https://web.example.com/other?tenant=1", "com.example.app:/callback"},
-		AppSchemes:   true, Origins: []string{"https://web.example.com"}},
-	{ID: "keyed", JWKS: keyedJWKS(), FirstParty: true, Algorithm: passwordless.RS256,
-		RedirectURIs: []string{"https://keyed.example.com/callback"}},
-	{ID: "signed", JWKS: signedJWKS(), FirstParty: true, Channels: bothChannels, Algorithm: passwordless.RS256},
-	{ID: "legacy", Public: true, FirstParty: true, Channels: bothChannels, Algorithm: passwordless.RS256, InsecureAnyBrowser: true,
-		InsecureWithoutPKCE: true, RedirectURIs: []string{"https://legacy.example.com/callback"}},
-	{ID: "careful", Public: true, FirstParty: true, InsecureWithoutPKCE: true, RedirectURIs: []string{"https://careful.example.com/callback"}},
-	{ID: "api", SecretHashes: []passwordless.SecretHash{passwordless.HashSecret("api-secret")}, FirstParty: true},
+	{ID: "spa", Public: true, FirstParty: true, Channels: bothChannels, Tokens: rs256,
+		Browser: passwordless.ClientBrowser{RedirectURIs: []string{"https://app.example.com/callback"},
+			Origins: []string{"https://app.example.com"}}},
+	{ID: "web", Keys: secretKeys("web secret+1"), FirstParty: true, Channels: bothChannels, Tokens: rs256, TrustForwarded: true,
+		Browser: passwordless.ClientBrowser{InsecureAnyBrowser: true, AppSchemes: true, Origins: []string{"https://web.example.com"},
+			RedirectURIs: []string{"https://web.example.com/callback", "https://web.example.com/other?tenant=1",
+				"com.example.app:/callback"}}},
+	{ID: "keyed", Keys: passwordless.ClientKeys{JWKS: keyedJWKS()}, FirstParty: true, Tokens: rs256,
+		Browser: passwordless.ClientBrowser{RedirectURIs: []string{"https://keyed.example.com/callback"}}},
+	{ID: "signed", Keys: passwordless.ClientKeys{JWKS: signedJWKS()}, FirstParty: true, Channels: bothChannels, Tokens: rs256},
+	{ID: "legacy", Public: true, FirstParty: true, Channels: bothChannels, Tokens: rs256,
+		Browser: passwordless.ClientBrowser{InsecureAnyBrowser: true, InsecureWithoutPKCE: true,
+			RedirectURIs: []string{"https://legacy.example.com/callback"}}},
+	{ID: "careful", Public: true, FirstParty: true, Browser: passwordless.ClientBrowser{InsecureWithoutPKCE: true,
+		RedirectURIs: []string{"https://careful.example.com/callback"}}},
+	{ID: "api", Keys: secretKeys("api-secret"), FirstParty: true},
+	{ID: "open", Keys: secretKeys("open-secret"), FirstParty: true, InsecureOpenStart: true, TrustForwarded: true, Tokens: rs256},
 	{ID: "third", Public: true},
-	{ID: "closed", Public: true, FirstParty: true, SignUp: passwordless.ClosedSignUp},
+	{ID: "closed", Public: true, FirstParty: true, ClosedSignUp: true},
 }
 
 // A world is a handler over a service in memory.
@@ -72,6 +87,7 @@ type world struct {
 	clock   *passwordlesstest.Clock
 	outbox  *passwordlesstest.Outbox
 	store   *storetest.Faulty
+	people  *people // nil: the built-in directory
 
 	mu      sync.Mutex // guards what follows
 	sending error
@@ -103,14 +119,15 @@ func newWorld(t testing.TB, opts auth0.Options, change ...func(*passwordless.Con
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &world{clock: passwordlesstest.NewClock(time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)), store: storetest.NewFaulty(memstore.New())}
+	w := &world{clock: passwordlesstest.NewClock(time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)),
+		store: storetest.NewFaulty(memstore.New())}
 	w.outbox = &passwordlesstest.Outbox{Clock: w.clock}
 	cfg := passwordless.Config{
 		Issuer: "https://login.example.com/", AppName: "Example", Store: w.store, Sender: w, Clients: clients, Clock: w.clock,
-		Keys: []passwordless.RingKey{{ID: "k1", Secret: passwordless.RandomKey()}}, IndexKey: passwordless.RandomKey(),
+		Hasher:      newKeyring(),
 		SigningKeys: []passwordless.SigningKey{{ID: "rsa", Key: rsaKey()}, {ID: "ec", Key: signing}},
-		Policy: passwordless.Policy{SMSCountries: []int{46},
-			Starts: []passwordless.Limit{{Count: 1000, Per: time.Hour}}, Guesses: passwordless.Limit{Count: 1000, Per: time.Hour}},
+		Policy: passwordless.Policy{SMS: passwordless.SMSPolicy{Countries: []int{46}}, Limits: passwordless.LimitPolicy{
+			Starts: []passwordless.Limit{{Count: 1000, Per: time.Hour}}, Guesses: passwordless.Limit{Count: 1000, Per: time.Hour}}},
 	}
 	for _, c := range change {
 		c(&cfg)
@@ -156,6 +173,7 @@ func (w *world) story() httpstory.World {
 		"long":    long,
 		"pkce":    pkce,
 		"revoke":  w.revoke,
+		"block":   w.block,
 	}}
 }
 
@@ -235,13 +253,14 @@ func (w *world) publicKey(kid string) (*rsa.PublicKey, error) {
 
 // access checks an access token for an audience and returns its scopes.
 func (w *world) access(args ...string) (string, error) {
-	t, err := w.svc.VerifyAccessToken(passwordless.Secret(args[0]), args[1])
+	t, err := w.svc.VerifyAccessToken(context.Background(),
+		passwordless.AccessTokenRequest{Token: passwordless.Secret(args[0]), Audience: args[1]})
 	return strings.Join(t.Scopes, " "), err
 }
 
 // user adds an unverified user, or one with a status.
 func (w *world) user(args ...string) (string, error) {
-	u := passwordless.User{Email: args[0], Name: strings.Join(args[2:], " ")}
+	u := passwordless.User{Email: passwordless.Address(args[0]), Name: strings.Join(args[2:], " ")}
 	if args[1] == "blocked" {
 		u.Status = passwordless.UserBlocked
 	}
@@ -289,7 +308,8 @@ func (w *world) link(args ...string) (string, error) {
 	return u.RequestURI(), nil
 }
 
-// A browser's answer to a page: its status and, if it leads elsewhere, where; of a page with a button "page", and whom it names.
+// A browser's answer to a page: its status and, if it leads elsewhere, where; of a page with a button "page", and whom
+// it names.
 func shown(rec *httptest.ResponseRecorder) string {
 	text := strconv.Itoa(rec.Code)
 	if to := rec.Header().Get("Location"); to != "" {
@@ -409,7 +429,7 @@ func (w *world) signed(args ...string) (string, error) {
 func (w *world) guess(args ...string) (string, error) {
 	n, err := strconv.Atoi(args[0])
 	for range n {
-		rec := post(w.handler, "/oauth/token", mediaJSON, `{"grant_type":"http://auth0.com/oauth/grant-type/passwordless/otp",`+
+		rec := post(w.handler, "/oauth/token", mediaJSON, `{"grant_type":"`+otpGrant+`",`+
 			`"client_id":"spa","username":"nobody@example.com","otp":"123456","realm":"email"}`)
 		if rec.Code != http.StatusForbidden {
 			return "", fmt.Errorf("status %d", rec.Code)
@@ -432,13 +452,58 @@ func pkce(args ...string) (string, error) {
 
 // revoke signs a user out everywhere.
 func (w *world) revoke(args ...string) (string, error) {
-	id, err := passwordless.ParseIdentifier(passwordless.Email, args[0])
-	if err != nil {
-		return "", err
-	}
-	u, err := w.svc.Directory().Find(context.Background(), "", id)
+	u, err := w.find(args[0])
 	if err != nil {
 		return "", err
 	}
 	return "", w.svc.RevokeUser(context.Background(), "", u.ID)
+}
+
+// find returns the user who holds an e-mail address.
+func (w *world) find(address string) (passwordless.User, error) {
+	id, err := passwordless.ParseIdentifier(passwordless.Email, passwordless.Address(address))
+	if err != nil {
+		return passwordless.User{}, err
+	}
+	return w.svc.Directory().Find(context.Background(), "", id)
+}
+
+// block blocks a user. The built-in directory signs the user out everywhere with that, one of the application's own does not.
+func (w *world) block(args ...string) (string, error) {
+	if w.people != nil {
+		w.people.blocked.Store(args[0], true)
+		return "", nil
+	}
+	u, err := w.find(args[0])
+	if err != nil {
+		return "", err
+	}
+	_, err = w.svc.Directory().Update(context.Background(), "", u.ID, func(u *passwordless.User) error {
+		u.Status = passwordless.UserBlocked
+		return nil
+	})
+	return "", err
+}
+
+// people are Users of the application's own, some of whom it has blocked.
+type people struct {
+	passwordless.Users
+	blocked sync.Map // by address
+}
+
+func (p *people) Find(ctx context.Context, tenant string, id passwordless.Identifier) (passwordless.User, error) {
+	u, err := p.Users.Find(ctx, tenant, id)
+	return p.withStatus(u), err
+}
+
+func (p *people) Get(ctx context.Context, tenant, userID string) (passwordless.User, error) {
+	u, err := p.Users.Get(ctx, tenant, userID)
+	return p.withStatus(u), err
+}
+
+func (p *people) withStatus(u passwordless.User) passwordless.User {
+	if _, blocked := p.blocked.Load(string(u.Email)); blocked {
+		u.Status = passwordless.UserBlocked
+	}
+	return u
 }

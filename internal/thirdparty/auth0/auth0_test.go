@@ -73,7 +73,8 @@ func (s *server) execute(t *testing.T, folder, script string) (plan []string, re
 	defer cancel()
 	c := exec.CommandContext(ctx, "node", script)
 	c.Dir = folder
-	c.Env = append(os.Environ(), append(s.environ, "SERVER="+s.url, "NODE_EXTRA_CA_CERTS="+filepath.Join(s.folder, "ca.pem"), "TMPDIR="+s.folder)...)
+	c.Env = append(os.Environ(), append(s.environ,
+		"SERVER="+s.url, "NODE_EXTRA_CA_CERTS="+filepath.Join(s.folder, "ca.pem"), "TMPDIR="+s.folder)...)
 	var stderr bytes.Buffer
 	c.Stderr = &stderr
 	out, err := c.Output()

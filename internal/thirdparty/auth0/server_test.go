@@ -68,14 +68,18 @@ const hs256Key = "thirty-two bytes or more, at random"
 func withKeys(t *testing.T, binary string) *server {
 	t.Helper()
 	own, other := newKey(t), newKey(t)
-	s := &server{folder: t.TempDir(), environ: []string{"CLIENT_KEY=" + privatePEM(t, own), "OTHER_KEY=" + privatePEM(t, other), "HS256_KEY=" + hs256Key}}
+	s := &server{folder: t.TempDir(), environ: []string{
+		"CLIENT_KEY=" + privatePEM(t, own), "OTHER_KEY=" + privatePEM(t, other), "HS256_KEY=" + hs256Key,
+	}}
 	object := map[string]any{
 		"app_name":    "Example",
 		"page_client": "pages",
 		"clients": []map[string]any{
 			{"id": "pages", "public": true},
-			{"id": "with-key", "jwks": keySet(t, own), "first_party": true, "algorithm": "RS256", "code_life": "3m"},
-			{"id": "symmetric", "jwks": keySet(t, own), "first_party": true, "algorithm": "HS256", "hs256_key": hs256Key},
+			{"id": "with-key", "first_party": true, "keys": map[string]any{"jwks": keySet(t, own)},
+				"tokens": map[string]any{"algorithm": "RS256"}, "codes": map[string]any{"email_life": "3m", "sms_life": "3m"}},
+			{"id": "symmetric", "first_party": true, "keys": map[string]any{"jwks": keySet(t, own), "hs256_key": hs256Key},
+				"tokens": map[string]any{"algorithm": "HS256"}},
 		},
 	}
 	text, err := json.Marshal(object)

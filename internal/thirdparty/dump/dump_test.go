@@ -23,6 +23,7 @@ import (
 	"github.com/seed62b93bad/passwordless/internal/thirdparty/servers"
 	"github.com/seed62b93bad/passwordless/internal/thirdparty/stores"
 	"github.com/seed62b93bad/passwordless/passwordlesstest"
+	"github.com/seed62b93bad/passwordless/store"
 )
 
 var shared servers.Shared
@@ -42,8 +43,8 @@ func TestRedis(t *testing.T) {
 }
 
 func TestSQLite(t *testing.T) {
-	store, path := stores.SQLiteAt(t, 4)
-	secrets := fullRun(t, store)
+	st, path := stores.SQLiteAt(t, 4)
+	secrets := fullRun(t, st)
 	var dump []byte
 	for _, suffix := range []string{"", "-wal"} {
 		part, err := os.ReadFile(path + suffix)
@@ -64,7 +65,7 @@ type secrets struct {
 var here = passwordless.Caller{IP: netip.MustParseAddr("192.0.2.1")}
 
 // fullRun signs a person in by code and by link, with a session and tokens, and uses everything once.
-func fullRun(t *testing.T, store passwordless.Store) *secrets {
+func fullRun(t *testing.T, st store.Store) *secrets {
 	t.Helper()
 	ctx, all := t.Context(), &secrets{of: map[string]passwordless.Secret{}}
 	clock := passwordlesstest.NewClock(time.Now())
@@ -74,30 +75,36 @@ func fullRun(t *testing.T, store passwordless.Store) *secrets {
 	ring, index := passwordless.RandomKey(), passwordless.RandomKey()
 	all.of["ring key"], all.of["index key"] = passwordless.Secret(ring), passwordless.Secret(index)
 	s, err := passwordless.New(passwordless.Config{
-		Issuer: "https://login.example.com/", AppName: "Example", Store: store, Sender: outbox, Clock: clock,
-		Keys: []passwordless.RingKey{{ID: "k1", Secret: ring}}, IndexKey: index,
+		Issuer: "https://login.example.com/", AppName: "Example", Store: st, Sender: outbox, Clock: clock,
+		Hasher:      passwordless.NewKeyring(index, passwordless.RingKey{ID: "k1", Secret: ring}),
 		SigningKeys: []passwordless.SigningKey{{ID: "s1", Key: signing}},
 		Clients:     passwordless.ClientList{{ID: "web", Public: true}},
 		Events:      func(_ context.Context, e passwordless.Event) { fmt.Fprintf(&all.events, "%+v\n", e) },
 	})
 	must(t, err)
-	started, err := s.Start(ctx, passwordless.StartRequest{Client: "web", Channel: passwordless.Email, Address: "alice@example.com", Send: passwordless.SendBoth, Caller: here})
+	caller := here
+	by := func() passwordless.Requester {
+		r, err := s.Trusted(ctx, "web", caller)
+		must(t, err)
+		return r
+	}
+	started, err := s.Start(ctx, by(), passwordless.StartRequest{Channel: passwordless.Email, Address: "alice@example.com",
+		Send: passwordless.SendBoth})
 	must(t, err)
 	all.of["handle"], all.of["browser"] = started.Handle, started.Browser
 	sent, _ := outbox.Last("alice@example.com")
 	all.of["code"], all.of["link"] = passwordless.Secret(sent.Code), parameter(t, sent.Link)
-	_, err = s.Verify(ctx, passwordless.VerifyRequest{Client: "web", Handle: started.Handle, Code: "000000", Caller: here})
+	_, err = s.Verify(ctx, by(), passwordless.VerifyRequest{Handle: started.Handle, Code: "000000"})
 	if err == nil {
 		t.Fatal("a wrong code signed in")
 	}
-	caller := here
 	caller.Browser = started.Browser
-	l, err := s.RedeemLink(ctx, passwordless.RedeemRequest{Token: all.of["link"], Caller: caller, Grant: passwordless.Grant{
+	l, err := s.RedeemLink(ctx, by(), passwordless.RedeemRequest{Token: all.of["link"], Issue: passwordless.Issue{
 		Session: true, Tokens: &passwordless.TokenRequest{Scopes: []string{"openid", "offline_access"}}}})
 	must(t, err)
 	all.of["device"], all.of["session"] = l.Device, l.Session.Token
 	all.of["access token"], all.of["ID token"], all.of["refresh token"] = l.Tokens.Access, l.Tokens.ID, l.Tokens.Refresh
-	next, err := s.Refresh(ctx, passwordless.RefreshRequest{Client: "web", Token: l.Tokens.Refresh})
+	next, err := s.Refresh(ctx, by(), passwordless.RefreshRequest{Token: l.Tokens.Refresh})
 	must(t, err)
 	all.of["next refresh token"] = next.Refresh
 	return all
@@ -155,7 +162,8 @@ func dumpPostgres(t *testing.T, url string) (dump []byte) {
 	must(t, err)
 	defer db.Close()
 	for _, table := range column(t, db, "SELECT table_name FROM information_schema.tables WHERE table_schema = 'public'") {
-		for _, name := range column(t, db, "SELECT column_name FROM information_schema.columns WHERE table_name = '"+string(table)+"'") {
+		names := fmt.Sprintf("SELECT column_name FROM information_schema.columns WHERE table_name = '%s'", table)
+		for _, name := range column(t, db, names) {
 			for _, value := range column(t, db, fmt.Sprintf("SELECT %q FROM %q WHERE %[1]q IS NOT NULL", name, table)) {
 				dump = append(append(dump, value...), '\n')
 			}

@@ -5,10 +5,9 @@ import (
 	"path/filepath"
 	"testing"
 
-	"github.com/seed62b93bad/passwordless"
-	"github.com/seed62b93bad/passwordless/internal/thirdparty/linear"
 	"github.com/seed62b93bad/passwordless/internal/thirdparty/servers"
 	"github.com/seed62b93bad/passwordless/internal/thirdparty/stores"
+	"github.com/seed62b93bad/passwordless/store"
 )
 
 var shared servers.Shared
@@ -17,23 +16,23 @@ func TestMain(m *testing.M) { os.Exit(shared.Run(m)) }
 
 func TestPostgreSQL(t *testing.T) {
 	url := shared.Postgres(t)
-	checkBoth(t, func() passwordless.Store { return stores.Postgres(t, url, 8) })
+	checkBoth(t, func() store.Store { return stores.Postgres(t, url, 8) })
 }
 
 func TestRedis(t *testing.T) {
 	url := shared.Redis(t)
-	checkBoth(t, func() passwordless.Store { return stores.Redis(t, url, 8) })
+	checkBoth(t, func() store.Store { return stores.Redis(t, url, 8) })
 }
 
 func TestSQLite(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "store")
-	checkBoth(t, func() passwordless.Store { return stores.SQLiteIn(t, path, 4) })
+	checkBoth(t, func() store.Store { return stores.SQLiteIn(t, path, 4) })
 }
 
 // checkBoth runs both checks on two instances of a store.
-func checkBoth(t *testing.T, open func() passwordless.Store) {
+func checkBoth(t *testing.T, open func() store.Store) {
 	t.Helper()
 	a, b := open(), open()
-	linear.Check(t, a, b)
-	linear.CheckService(t, a, b)
+	checkStore(t, a, b)
+	checkService(t, a, b)
 }

@@ -8,7 +8,6 @@ import (
 	"runtime"
 	"testing"
 
-	"github.com/seed62b93bad/passwordless/internal/thirdparty/linear"
 	"github.com/seed62b93bad/passwordless/store"
 	"github.com/seed62b93bad/passwordless/store/memstore"
 	"github.com/seed62b93bad/passwordless/store/storetest"
@@ -16,13 +15,13 @@ import (
 
 func TestAMemoryStoreIsLinearizable(t *testing.T) {
 	s := memstore.New()
-	linear.Check(t, s, s)
-	linear.CheckService(t, s, s)
+	checkStore(t, s, s)
+	checkService(t, s, s)
 }
 
 func TestAStoreThatLosesRequestsAndAnswersIsLinearizable(t *testing.T) {
 	s := memstore.New()
-	linear.Check(t, flaky{s}, flaky{s})
+	checkStore(t, flaky{s}, flaky{s})
 }
 
 // A flaky loses every tenth request or its answer, and says so.
@@ -53,7 +52,7 @@ func TestABrokenStoreIsCaught(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := memstore.New()
-			if err := linear.Stores(2000, broken(s), broken(s)); err == nil {
+			if err := storeRounds(2000, broken(s), broken(s)); err == nil {
 				t.Error("the check did not catch it")
 			} else if testing.Verbose() {
 				t.Logf("%.300s", err)
@@ -64,7 +63,7 @@ func TestABrokenStoreIsCaught(t *testing.T) {
 
 func TestADoubleSpendIsCaught(t *testing.T) {
 	s := checksFirst{memstore.New()}
-	if err := linear.Services(2000, s, s); err == nil {
+	if err := serviceRounds(2000, s, s); err == nil {
 		t.Error("the check did not catch it")
 	}
 }

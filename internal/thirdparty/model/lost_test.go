@@ -17,21 +17,25 @@ import (
 func TestALostAnswerDoesNotTakeTheCountBack(t *testing.T) {
 	st := &interrupted{Store: memstore.New()}
 	mail := &mailbox{}
-	s, err := passwordless.New(passwordless.Config{Issuer: "https://login.example.com/", AppName: "Example", Sender: mail, Store: st,
+	s, err := passwordless.New(passwordless.Config{Issuer: "https://login.example.com/", AppName: "Example", Sender: mail,
+		Store: st,
 		Clock: &clock{start}, Templates: english(t), Clients: passwordless.ClientList{{ID: "web", Public: true}},
-		Keys: []passwordless.RingKey{{ID: "k", Secret: passwordless.RandomKey()}}, IndexKey: passwordless.RandomKey(),
-		Policy: passwordless.Policy{MaxAttempts: attempts}})
+		Hasher: passwordless.NewKeyring(passwordless.RandomKey(), passwordless.RingKey{ID: "k", Secret: passwordless.RandomKey()}),
+		Policy: passwordless.Policy{Codes: passwordless.CodePolicy{MaxAttempts: attempts}}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	started, err := s.Start(t.Context(), passwordless.StartRequest{Client: "web", Channel: passwordless.Email,
-		Address: "person@example.com", Caller: caller(0, "")})
+	by, err := s.Trusted(t.Context(), "web", caller(0, ""))
+	if err != nil {
+		t.Fatal(err)
+	}
+	started, err := s.Start(t.Context(), by, passwordless.StartRequest{Channel: passwordless.Email, Address: "person@example.com"})
 	if err != nil {
 		t.Fatal(err)
 	}
 	guess := func() int {
-		_, err := s.Verify(context.Background(), passwordless.VerifyRequest{Client: "web", Handle: started.Handle,
-			Code: passwordless.Secret(wrong(mail.last().Code.Reveal())), Caller: caller(0, "")})
+		_, err := s.Verify(context.Background(), by, passwordless.VerifyRequest{Handle: started.Handle,
+			Code: passwordless.Secret(wrong(mail.last().Code.Reveal()))})
 		var refused *passwordless.ChallengeError
 		if !errors.As(err, &refused) {
 			t.Errorf("a wrong code was answered %v", err)

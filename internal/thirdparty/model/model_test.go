@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -71,7 +72,7 @@ type op struct {
 	Person, Network, Browser, Instance int
 	Pick                               int // of the challenges, counted from the newest
 	Secret                             int
-	Handleless, Same                   bool
+	ByAddress, Same                    bool
 	Jump                               time.Duration
 	Fault                              fault
 }
@@ -94,18 +95,20 @@ var faults = map[string]func() storetest.Fault{
 
 var ops = rapid.Custom(func(t *rapid.T) op {
 	return op{
-		Do: rapid.SampledFrom([]string{"start", "start", "start", "again", "again", "guess", "guess", "guess", "guess", "guess", "burst", "check",
-			"redeem", "redeem", "cancel", "resend", "resend", "resends", "clock", "clock", "clock", "rotate", "drop"}).Draw(t, "do"),
-		Person:     upTo(1).Draw(t, "person"),
-		Network:    upTo(1).Draw(t, "network"),
-		Browser:    upTo(2).Draw(t, "browser"),
-		Instance:   upTo(1).Draw(t, "instance"),
-		Pick:       upTo(3).Draw(t, "pick"),
-		Secret:     upTo(5).Draw(t, "secret"),
-		Handleless: upTo(3).Draw(t, "handleless") == 3,
-		Same:       upTo(3).Draw(t, "same browser") < 3,
-		Jump: rapid.SampledFrom([]time.Duration{time.Second, 10 * time.Second, 29 * time.Second, 31 * time.Second, 31 * time.Second, time.Minute,
-			time.Minute, 2 * time.Minute, life - 1, life, retention, 30 * 24 * time.Hour, -5 * time.Second, -3 * time.Minute, -life}).Draw(t, "jump"),
+		Do: rapid.SampledFrom([]string{"start", "start", "start", "again", "again", "guess", "guess", "guess", "guess", "guess",
+			"burst", "check", "redeem", "redeem", "cancel", "resend", "resend", "resends", "sign out", "clock", "clock", "clock",
+			"rotate", "drop"}).Draw(t, "do"),
+		Person:    upTo(1).Draw(t, "person"),
+		Network:   upTo(1).Draw(t, "network"),
+		Browser:   upTo(2).Draw(t, "browser"),
+		Instance:  upTo(1).Draw(t, "instance"),
+		Pick:      upTo(3).Draw(t, "pick"),
+		Secret:    upTo(5).Draw(t, "secret"),
+		ByAddress: upTo(3).Draw(t, "by address") == 3,
+		Same:      upTo(3).Draw(t, "same browser") < 3,
+		Jump: rapid.SampledFrom([]time.Duration{time.Second, 10 * time.Second, 29 * time.Second, 31 * time.Second, 31 * time.Second,
+			time.Minute, time.Minute, 2 * time.Minute, life - 1, life, retention, 30 * 24 * time.Hour, -5 * time.Second,
+			-3 * time.Minute, -life}).Draw(t, "jump"),
 		Fault: rapid.OneOf(rapid.Just(fault{}), rapid.Just(fault{}), rapid.Just(fault{}), rapid.Custom(func(t *rapid.T) fault {
 			return fault{
 				Method: rapid.SampledFrom([]storetest.Method{storetest.Load, storetest.Commit, storetest.Commit}).Draw(t, "method"),
@@ -135,6 +138,7 @@ type machine struct {
 	log      *exhaustions
 	stores   [2]*storetest.Faulty
 	services [2]*passwordless.Service
+	rings    [2]*passwordless.Keyring
 	ring     []passwordless.RingKey // the newest first
 	made     int                    // keys
 	replace  bool
@@ -142,17 +146,18 @@ type machine struct {
 	persons    [2]*person
 	challenges []*challenge
 	cooldowns  map[repeat]*cooldown
-	ghosts     map[repeat]ghost
+	ghosts     map[repeat][]ghost
 }
 
 // A person has proved the address before anything goes wrong.
 type person struct {
-	address string
+	address passwordless.Address
+	id      string
 	ledger  ledger
-	slot    *challenge // the one without a handle
-	murky   bool       // a failed start may have replaced it
-	proved  store.Instant
-	faulted bool // so that the ledger may hold less than the model thinks
+	slot    *challenge    // the one without a handle
+	murky   bool          // a failed start may have replaced it
+	revoked store.Instant // what began until then is over
+	faulted bool          // so that the ledger may hold less than the model thinks
 }
 
 // A challenge is what the model knows of one.
@@ -173,7 +178,7 @@ type challenge struct {
 type repeat struct {
 	person           *person
 	network, browser int
-	handleless       bool
+	byAddress        bool
 }
 
 // A cooldown is what answers a repeated start.
@@ -202,20 +207,18 @@ func english(t *testing.T) fs.FS {
 
 func newMachine(t *rapid.T, templates fs.FS, replace bool, instances ...store.Store) *machine {
 	m := &machine{t: t, clock: &clock{start}, mail: &mailbox{}, log: &exhaustions{}, replace: replace,
-		cooldowns: map[repeat]*cooldown{}, ghosts: map[repeat]ghost{}}
+		cooldowns: map[repeat]*cooldown{}, ghosts: map[repeat][]ghost{}}
 	wide := passwordless.Limit{Count: 1e6, Per: 24 * time.Hour}
 	m.cfg = passwordless.Config{Issuer: "https://login.example.com/", AppName: "Example", Sender: m.mail, Clock: m.clock,
-		Templates: templates, Events: m.log.add, IndexKey: passwordless.RandomKey(), Clients: passwordless.ClientList{{ID: "web", Public: true}},
-		Policy: passwordless.Policy{MaxAttempts: attempts, MaxResends: mostResends, EmailLife: life, ResendCooldown: resendAfter,
-			StartCooldown: startAfter, EmailSends: []passwordless.Limit{wide}, Starts: []passwordless.Limit{wide},
-			Guesses: wide, GlobalFailures: wide}}
-	if replace {
-		m.cfg.Policy.Resend = passwordless.ReplaceSecret
-	}
-	for i := range m.stores {
-		m.stores[i] = storetest.NewFaulty(instances[i])
-	}
-	m.rotate()
+		Templates: templates, Events: m.log.add, Clients: passwordless.ClientList{{ID: "web", Public: true}},
+		Policy: passwordless.Policy{
+			ClockSkew: skew,
+			Codes: passwordless.CodePolicy{MaxAttempts: attempts, MaxResends: mostResends, EmailLife: life, ResendCooldown: resendAfter,
+				StartCooldown: startAfter, ReplaceOnResend: replace},
+			Limits: passwordless.LimitPolicy{EmailSends: []passwordless.Limit{wide}, Starts: []passwordless.Limit{wide},
+				Guesses: wide, GlobalFailures: wide},
+		}}
+	m.serve(instances)
 	for i := range m.persons {
 		m.prove(i)
 	}
@@ -223,47 +226,79 @@ func newMachine(t *rapid.T, templates fs.FS, replace bool, instances ...store.St
 	return m
 }
 
-// prove signs a person in for the first time, which ends what began before.
+// serve makes the services, each on an instance of the store and with a keyring of its own.
+func (m *machine) serve(instances []store.Store) {
+	index := passwordless.RandomKey()
+	m.newKey()
+	for i := range m.services {
+		m.stores[i] = storetest.NewFaulty(instances[i])
+		m.rings[i] = passwordless.NewKeyring(index, m.ring...)
+		cfg := m.cfg
+		cfg.Store, cfg.Hasher = m.stores[i], m.rings[i]
+		s, err := passwordless.New(cfg)
+		if err != nil {
+			m.t.Fatal(err)
+		}
+		m.services[i] = s
+	}
+}
+
+// prove signs a person in for the first time.
 func (m *machine) prove(i int) {
-	p := &person{address: fmt.Sprintf("person%d@example.com", i), proved: m.now(), ledger: ledger{ledgerBurst, m.now()}}
+	p := &person{address: passwordless.Address(fmt.Sprintf("person%d@example.com", i)), ledger: ledger{ledgerBurst, m.now()}}
 	m.persons[i] = p
 	c := m.begin(op{Do: "start", Person: i})
 	if got := m.guess(c, op{}, c.message.Code.Reveal(), false); got != "login" {
 		m.t.Fatalf("first sign-in: %s", got)
 	}
+	id := passwordless.Identifier{Channel: passwordless.Email, Address: p.address}
+	u, err := m.services[0].Directory().Find(context.Background(), "", id)
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	p.id = u.ID
+}
+
+// signOut signs a person out everywhere.
+func (m *machine) signOut(o op) {
+	p := m.persons[o.Person]
+	if err := m.services[o.Instance].RevokeUser(context.Background(), "", p.id); err != nil {
+		m.t.Fatal(err)
+	}
+	p.revoked = max(p.revoked, m.now().Add(skew))
 }
 
 func (m *machine) now() store.Instant { return store.InstantOf(m.clock.now) }
 
-// rotate adds a key, which the first service begins to use. The second still uses the oldest.
-func (m *machine) rotate() {
+func (m *machine) newKey() {
 	m.made++
 	key := passwordless.RingKey{ID: fmt.Sprint("k", m.made), Secret: passwordless.RandomKey()}
 	m.ring = append([]passwordless.RingKey{key}, m.ring...)
-	m.restart()
+}
+
+// rotate adds a key, which the first service begins to use. The second still uses the oldest.
+func (m *machine) rotate() {
+	m.newKey()
+	m.replaceKeys()
 }
 
 // drop takes the oldest key away, with all that it protects.
 func (m *machine) drop() {
 	if len(m.ring) > 1 {
 		m.ring = m.ring[:len(m.ring)-1]
-		m.restart()
+		m.replaceKeys()
 	}
 }
 
-func (m *machine) restart() {
-	for i := range m.services {
-		cfg := m.cfg
-		cfg.Store = m.stores[i]
-		cfg.Keys = append([]passwordless.RingKey(nil), m.ring...)
-		if last := len(m.ring) - 1; i == 1 {
-			cfg.Keys[0], cfg.Keys[last] = cfg.Keys[last], cfg.Keys[0]
+func (m *machine) replaceKeys() {
+	for i, ring := range m.rings {
+		all := slices.Clone(m.ring)
+		if last := len(all) - 1; i == 1 {
+			all[0], all[last] = all[last], all[0]
 		}
-		s, err := passwordless.New(cfg)
-		if err != nil {
+		if err := ring.Replace(all...); err != nil {
 			m.t.Fatal(err)
 		}
-		m.services[i] = s
 	}
 }
 
@@ -300,6 +335,9 @@ func (m *machine) run(o op) {
 	case "drop":
 		m.drop()
 		return
+	case "sign out":
+		m.signOut(o)
+		return
 	}
 	c := m.pick(o)
 	if c == nil {
@@ -308,7 +346,7 @@ func (m *machine) run(o op) {
 	switch o.Do {
 	case "again": // as it was started
 		m.begin(op{Do: "start", Person: m.number(c.person), Network: c.network, Browser: c.cookie, Instance: o.Instance,
-			Handleless: c.handle == "", Fault: o.Fault})
+			ByAddress: c.handle == "", Fault: o.Fault})
 	case "burst":
 		for range attempts - strangers {
 			m.guess(c, op{Do: "guess", Network: c.network, Instance: o.Instance}, wrong(c.message.Code.Reveal()), false)
@@ -350,7 +388,9 @@ func (m *machine) number(p *person) int {
 }
 
 // call makes a call with the op's fault and returns its answer, or that it failed.
-func (m *machine) call(p *person, o op, f func(context.Context, *passwordless.Service) (string, error)) (got string, failed bool) {
+func (m *machine) call(
+	p *person, o op, f func(context.Context, *passwordless.Service) (string, error),
+) (got string, failed bool) {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	st := m.stores[o.Instance]
@@ -386,12 +426,15 @@ func answer(success string, err error) (got string, failed bool) {
 		return "elsewhere " + elsewhere.Code.Reveal(), false
 	case errors.Is(err, store.ErrUnavailable), errors.Is(err, store.ErrUncertain), errors.Is(err, context.DeadlineExceeded):
 		return "", true
+	case errors.Is(err, passwordless.ErrUnavailable):
+		return "no key", false
 	case !errors.As(err, &refused):
 		return err.Error(), false
 	}
-	words := map[error]string{passwordless.ErrExpired: "expired", passwordless.ErrConsumed: "consumed", passwordless.ErrExhausted: "exhausted",
-		passwordless.ErrCancelled: "cancelled", passwordless.ErrUnknownChallenge: "unknown", passwordless.ErrTooSoon: "too soon",
-		passwordless.ErrNoResends: "no resends", passwordless.ErrShortCodesOff: "short codes off",
+	words := map[error]string{
+		passwordless.ErrExpired: "expired", passwordless.ErrConsumed: "consumed", passwordless.ErrExhausted: "exhausted",
+		passwordless.ErrCancelled: "cancelled", passwordless.ErrRevoked: "revoked", passwordless.ErrUnknownChallenge: "unknown",
+		passwordless.ErrTooSoon: "too soon", passwordless.ErrNoResends: "no resends", passwordless.ErrShortCodesOff: "short codes off",
 		passwordless.ErrWrongSecret:   fmt.Sprintf("wrong, %d left", refused.AttemptsLeft),
 		passwordless.ErrMalformedCode: fmt.Sprintf("malformed, %d left", refused.AttemptsLeft)}
 	return words[refused.Reason], false
@@ -406,11 +449,23 @@ func (m *machine) expect(c *challenge, o op, got string, failed bool, step func(
 	c.refs = next
 }
 
+// at is the moment of a call about a person's challenge.
+func (m *machine) at(p *person) moment { return moment{m.now(), m.known(), p.revoked} }
+
 // browsers are cookies as they could be; the first is none.
 var browsers = [3]passwordless.Secret{"", cookie(1), cookie(2)}
 
 func cookie(b byte) passwordless.Secret {
 	return passwordless.Secret(base64.RawURLEncoding.EncodeToString(append(make([]byte, 31), b)))
+}
+
+// by is who asks for the client.
+func (m *machine) by(s *passwordless.Service, network int, browser passwordless.Secret) passwordless.Requester {
+	by, err := s.Trusted(context.Background(), "web", caller(network, browser))
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	return by
 }
 
 func caller(network int, browser passwordless.Secret) passwordless.Caller {
@@ -423,12 +478,12 @@ func (m *machine) begin(o op) *challenge {
 	var started passwordless.Started
 	got, failed := m.call(p, o, func(ctx context.Context, s *passwordless.Service) (string, error) {
 		var err error
-		started, err = s.Start(ctx, passwordless.StartRequest{Client: "web", Channel: passwordless.Email, Address: p.address,
-			Send: passwordless.SendBoth, Handleless: o.Handleless, Caller: caller(o.Network, browsers[o.Browser])})
+		started, err = s.Start(ctx, m.by(s, o.Network, browsers[o.Browser]), passwordless.StartRequest{Channel: passwordless.Email,
+			Address: p.address, Send: passwordless.SendBoth, ByAddress: o.ByAddress})
 		return "started", err
 	})
-	again := repeat{p, o.Network, o.Browser, o.Handleless}
-	repeats := o.Browser != 0 || o.Handleless
+	again := repeat{p, o.Network, o.Browser, o.ByAddress}
+	repeats := o.Browser != 0 || o.ByAddress
 	sent := len(m.mail.all) > before
 	switch {
 	case failed:
@@ -438,10 +493,13 @@ func (m *machine) begin(o op) *challenge {
 		if lost := strings.HasPrefix(o.Fault.Kind, "lost"); lost && o.Fault.Method == storetest.Commit && !o.Fault.All {
 			m.t.Fatalf("a start gave up after one commit of unknown outcome")
 		}
-		p.murky = p.murky || o.Handleless
+		p.murky = p.murky || o.ByAddress
 		if repeats {
-			m.ghosts[again] = ghost{m.current(o.Instance), m.now()}
+			m.ghosts[again] = append(m.ghosts[again], ghost{m.current(o.Instance), m.now()})
 		}
+		return nil
+	case got == "no key":
+		m.keyless(again)
 		return nil
 	case got != "started":
 		m.t.Fatalf("start was answered %q", got)
@@ -458,16 +516,16 @@ func (m *machine) begin(o op) *challenge {
 // began makes the model of a new challenge.
 func (m *machine) began(o op, again repeat, started passwordless.Started) *challenge {
 	p := again.person
-	c := &challenge{person: p, handle: started.Handle, network: o.Network, cookie: o.Browser, browser: started.Browser, message: m.mail.last()}
-	r := ref{state: "open", most: [2]int{attempts, 0}, sent: m.now(), touched: m.now(), expires: m.now().Add(life),
-		key: m.current(o.Instance), revoked: m.now() <= p.proved && len(m.challenges) >= len(m.persons)}
-	if o.Handleless {
+	c := &challenge{person: p, handle: started.Handle, network: o.Network, cookie: o.Browser, browser: started.Browser,
+		message: m.mail.last()}
+	r := made(m.now(), m.current(o.Instance))
+	if o.ByAddress {
 		r.most = [2]int{attempts - strangers, strangers}
 		p.slot, p.murky = c, false
 	}
 	c.refs = set{r.told(c.message)}
 	m.challenges = append(m.challenges, c)
-	if again.browser != 0 || o.Handleless {
+	if again.browser != 0 || o.ByAddress {
 		m.cooldowns[again] = &cooldown{c, r.key, m.now().Add(startAfter)}
 		delete(m.ghosts, again)
 	}
@@ -476,6 +534,18 @@ func (m *machine) began(o op, again repeat, started passwordless.Started) *chall
 		m.t.Fatalf("a short code is sent with %f guesses left in the ledger", p.ledger.left)
 	}
 	return c
+}
+
+// keyless demands that a start repeats one whose key is not there any more.
+func (m *machine) keyless(again repeat) {
+	c := m.cooldowns[again]
+	found := c != nil && m.now() < c.until && !m.known()[c.key]
+	for _, g := range m.ghosts[again] {
+		found = found || m.now() < g.at.Add(startAfter) && !m.known()[g.key]
+	}
+	if !found {
+		m.t.Fatalf("a start misses a key, and repeats none that would need it")
+	}
 }
 
 // told takes the secrets of a message.
@@ -494,8 +564,7 @@ func (m *machine) answers(c *cooldown, r ref) bool {
 // unlessRepeated demands that a start that sent something repeats none.
 func (m *machine) unlessRepeated(again repeat) {
 	c := m.cooldowns[again]
-	_, ghost := m.ghosts[again]
-	if c == nil || ghost || c.murky {
+	if c == nil || len(m.ghosts[again]) > 0 || c.murky {
 		return
 	}
 	var over set
@@ -524,18 +593,25 @@ func (m *machine) repeated(again repeat, started passwordless.Started) {
 			return
 		}
 	}
-	g, ok := m.ghosts[again]
-	if !ok || m.now() >= g.at.Add(startAfter) {
+	var refs set
+	var last ghost
+	for _, g := range m.ghosts[again] {
+		if m.now() < g.at.Add(startAfter) && m.known()[g.key] {
+			refs, last = refs.with(made(g.at, g.key)), g
+		}
+	}
+	if len(refs) == 0 {
 		m.t.Fatalf("a start sent nothing, and what it repeats is over")
 	}
 	if started.Handle == "" {
 		return // which is in the slot stays unknown
 	}
 	p := again.person
-	c := &challenge{person: p, handle: started.Handle, network: again.network, cookie: again.browser, browser: browsers[again.browser]}
-	c.refs = set{{state: "open", most: [2]int{attempts, 0}, sent: g.at, touched: g.at, expires: g.at.Add(life), key: g.key, revoked: g.at <= p.proved}}
+	c := &challenge{person: p, handle: started.Handle, network: again.network, cookie: again.browser,
+		browser: browsers[again.browser]}
+	c.refs = refs
 	m.challenges = append(m.challenges, c)
-	m.cooldowns[again] = &cooldown{c, g.key, g.at.Add(startAfter)}
+	m.cooldowns[again] = &cooldown{c, last.key, last.at.Add(startAfter)}
 	delete(m.ghosts, again)
 }
 
@@ -559,7 +635,7 @@ func (m *machine) code(c *challenge, o op) string {
 // guess presents a code and returns the answer.
 func (m *machine) guess(c *challenge, o op, typed string, check bool) string {
 	browser := browsers[o.Browser]
-	req := passwordless.VerifyRequest{Client: "web", Handle: c.handle, Code: passwordless.Secret(typed), Caller: caller(o.Network, browser)}
+	req := passwordless.VerifyRequest{Handle: c.handle, Code: passwordless.Secret(typed)}
 	side := 0
 	if c.handle == "" {
 		req.Channel, req.Address = passwordless.Email, c.address
@@ -570,16 +646,16 @@ func (m *machine) guess(c *challenge, o op, typed string, check bool) string {
 	before := m.log.n
 	got, failed := m.call(c.person, o, func(ctx context.Context, s *passwordless.Service) (string, error) {
 		if check {
-			return "right", s.Check(ctx, req)
+			return "right", s.CheckCode(ctx, m.by(s, o.Network, browser), req)
 		}
-		_, err := s.Verify(ctx, req)
+		_, err := s.Verify(ctx, m.by(s, o.Network, browser), req)
 		return "login", err
 	})
 	if got == "short codes off" {
 		m.shortCodesOff(c, typed)
 		return got
 	}
-	m.expect(c, o, got, failed, func(r ref) (string, ref) { return r.guess(m.now(), side, typed, m.known(), check) })
+	m.expect(c, o, got, failed, func(r ref) (string, ref) { return r.guess(m.at(c.person), side, typed, check) })
 	if got == "right" || got == "login" || strings.HasPrefix(got, "wrong") || m.log.n > before {
 		m.looked(c, typed, got)
 	}
@@ -646,10 +722,10 @@ func (m *machine) redeem(c *challenge, o op) {
 		browser = c.browser
 	}
 	got, failed := m.call(c.person, o, func(ctx context.Context, s *passwordless.Service) (string, error) {
-		_, err := s.RedeemLink(ctx, passwordless.RedeemRequest{Token: passwordless.Secret(typed), Caller: caller(o.Network, browser)})
+		_, err := s.RedeemLink(ctx, m.by(s, o.Network, browser), passwordless.RedeemRequest{Token: passwordless.Secret(typed)})
 		return "login", err
 	})
-	m.expect(c, o, got, failed, func(r ref) (string, ref) { return r.redeem(m.now(), typed, o.Same, m.known()) })
+	m.expect(c, o, got, failed, func(r ref) (string, ref) { return r.redeem(m.at(c.person), typed, o.Same) })
 	m.finished(c, got, failed)
 }
 
@@ -659,9 +735,9 @@ func (m *machine) cancel(c *challenge, o op) {
 		typed = changed(typed)
 	}
 	got, failed := m.call(c.person, o, func(ctx context.Context, s *passwordless.Service) (string, error) {
-		return "done", s.Cancel(ctx, passwordless.Secret(typed), caller(o.Network, ""))
+		return "done", s.Cancel(ctx, m.by(s, o.Network, ""), passwordless.Secret(typed))
 	})
-	m.expect(c, o, got, failed, func(r ref) (string, ref) { return r.notMe(m.now(), typed, m.known()) })
+	m.expect(c, o, got, failed, func(r ref) (string, ref) { return r.notMe(m.at(c.person), typed) })
 }
 
 func (m *machine) resend(c *challenge, o op) {
@@ -670,37 +746,34 @@ func (m *machine) resend(c *challenge, o op) {
 	}
 	before := len(m.mail.all)
 	got, failed := m.call(c.person, o, func(ctx context.Context, s *passwordless.Service) (string, error) {
-		_, err := s.Resend(ctx, passwordless.ResendRequest{Client: "web", Handle: c.handle, Caller: caller(o.Network, "")})
+		_, err := s.Resend(ctx, m.by(s, o.Network, ""), c.handle)
 		return "sent", err
 	})
 	if sent := len(m.mail.all) > before; sent != (got == "sent") {
 		m.t.Fatalf("a resend was answered %q, and a message was sent: %v", got, sent)
 	}
-	current := m.current(o.Instance)
-	step := func(r ref) (string, ref) { return r.resend(m.now(), m.replace, current, m.known()) }
+	step := func(r ref) (string, ref) { return r.resend(m.at(c.person), m.replace) }
 	if failed {
 		for _, r := range c.refs {
 			if _, n := step(r); n.resends > r.resends && !r.long {
-				c.refs = c.refs.with(n.lengthened(current))
+				c.refs = c.refs.with(n.lengthened())
 			}
 		}
 	}
 	m.expect(c, o, got, failed, step)
 	if got == "sent" {
-		m.resent(c, current)
+		m.resent(c)
 	}
 }
 
 // resent takes the secrets of the message. They are the former ones, unless the model expects
 // new ones or they have become longer.
-func (m *machine) resent(c *challenge, current string) {
+func (m *machine) resent(c *challenge) {
 	message := m.mail.last()
 	var told set
 	for _, r := range c.refs {
 		now := r.told(message)
-		if now.long && !r.long {
-			now.key = current
-		} else if r.link != now.link && (r.link != "" || now.link == tokenOf(c.message.Link)) {
+		if now.long == r.long && r.link != now.link && (r.link != "" || now.link == tokenOf(c.message.Link)) {
 			continue
 		}
 		told = told.with(now)
@@ -712,58 +785,4 @@ func (m *machine) resent(c *challenge, current string) {
 		c.old = append(c.old, c.message)
 	}
 	c.refs, c.message = told, message
-}
-
-// wrong returns another code of the same shape.
-func wrong(code string) string {
-	last := "0BC"[0:1]
-	switch {
-	case len(code) != 6:
-		last = "B"
-		if strings.HasSuffix(code, "B") {
-			last = "C"
-		}
-	case strings.HasSuffix(code, "0"):
-		last = "1"
-	}
-	return code[:len(code)-1] + last
-}
-
-// changed returns another token for the same challenge.
-func changed(token string) string {
-	middle := len(token) - 8
-	flip := "A"
-	if token[middle] == 'A' {
-		flip = "B"
-	}
-	return token[:middle] + flip + token[middle+1:]
-}
-
-func tokenOf(link passwordless.Secret) string {
-	_, token, _ := strings.Cut(link.Reveal(), "?t=")
-	return token
-}
-
-// A clock stands still until it is turned.
-type clock struct{ now time.Time }
-
-func (c *clock) Now() time.Time { return c.now }
-
-// A mailbox keeps what is sent.
-type mailbox struct{ all []passwordless.Message }
-
-func (b *mailbox) Send(_ context.Context, m passwordless.Message) error {
-	b.all = append(b.all, m)
-	return nil
-}
-
-func (b *mailbox) last() passwordless.Message { return b.all[len(b.all)-1] }
-
-// exhaustions count last wrong guesses.
-type exhaustions struct{ n int }
-
-func (e *exhaustions) add(_ context.Context, ev passwordless.Event) {
-	if ev.Type == passwordless.EventExhausted {
-		e.n++
-	}
 }

@@ -19,30 +19,70 @@ const (
 	retention   = time.Hour
 	resendAfter = 30 * time.Second
 	startAfter  = 30 * time.Second
+	skew        = 2 * time.Second
 )
 
 // A ref is one way in which a challenge may be, in the words of docs/machines.md. It is
 // compared with ==.
 type ref struct {
-	state                  string
-	used, most             [2]int // by the initiator, by strangers
-	resends                int
-	sent, touched, expires store.Instant
-	key                    string // of its secrets
-	code, link, cancel     string // "" if nobody was ever told them
-	long                   bool   // the code
-	revoked                bool   // nothing matches
+	state                           string
+	used, most                      [2]int // by the initiator, by strangers
+	resends                         int
+	started, sent, touched, expires store.Instant
+	key                             string // of its secrets
+	code, link, cancel              string // "" if nobody was ever told them
+	long                            bool   // the code
+}
+
+// made is a challenge that was started with a key.
+func made(at store.Instant, key string) ref {
+	return ref{state: "open", most: [2]int{attempts, 0}, started: at, sent: at, touched: at, expires: at.Add(life), key: key}
 }
 
 // keys are the ring keys that there still are.
 type keys map[string]bool
 
-// live returns the state at now.
-func (r ref) live(now store.Instant) string {
-	if r.state == "open" && now >= r.expires {
+// A moment is when something happens, and what was before.
+type moment struct {
+	now     store.Instant
+	known   keys
+	revoked store.Instant // what began until then is over, for whoever would sign in
+}
+
+// live returns the state at a moment.
+func (r ref) live(at moment) string {
+	switch {
+	case r.state != "open":
+		return r.state
+	case at.now >= r.expires:
 		return "expired"
+	case r.started <= at.revoked:
+		return "revoked"
 	}
-	return r.state
+	return "open"
+}
+
+// lost answers for a challenge that is not loaded, or cannot be read without its key.
+func (r ref) lost(at moment) string {
+	switch {
+	case r.gone(at.now):
+		return "unknown"
+	case !at.known[r.key]:
+		return "no key"
+	}
+	return ""
+}
+
+// unasked returns the moment of a call that presents nothing that signs in: nobody asks whether the user was signed out.
+func (at moment) unasked() moment {
+	at.revoked = 0
+	return at
+}
+
+// on returns the moment by the clock of the challenge, which never goes back.
+func (at moment) on(r ref) moment {
+	at.now = max(at.now, r.touched)
+	return at
 }
 
 // gone tells whether the record is not loaded any more.
@@ -50,25 +90,25 @@ func (r ref) gone(now store.Instant) bool { return now >= r.expires.Add(retentio
 
 // alive tells whether a repeated start is answered with this challenge.
 func (r ref) alive(now store.Instant) bool {
-	return !r.gone(now) && r.live(now) == "open" && r.used[0] < r.most[0]
+	return !r.gone(now) && r.live(moment{now: now}) == "open" && r.used[0] < r.most[0]
 }
 
-// dead answers for a challenge that is over; the first to see an expiry writes it.
-func (r ref) dead(now store.Instant) (string, ref) {
-	state := r.live(now)
+// dead answers for a challenge that is over; the first to see its end writes it.
+func (r ref) dead(at moment) (string, ref) {
+	state := r.live(at)
 	if state != r.state {
-		r.state, r.touched = state, now
+		r.state, r.touched = state, at.now
 	}
 	return state, r
 }
 
 // guess is a code typed by the initiator (0) or a stranger (1).
-func (r ref) guess(now store.Instant, side int, typed string, known keys, check bool) (string, ref) {
-	if r.gone(now) {
-		return "unknown", r
+func (r ref) guess(at moment, side int, typed string, check bool) (string, ref) {
+	if word := r.lost(at); word != "" {
+		return word, r
 	}
-	if now = max(now, r.touched); r.live(now) != "open" {
-		return r.dead(now)
+	if at = at.on(r); r.live(at) != "open" {
+		return r.dead(at)
 	}
 	left := r.most[side] - r.used[side]
 	switch {
@@ -78,10 +118,10 @@ func (r ref) guess(now store.Instant, side int, typed string, known keys, check 
 		return fmt.Sprintf("malformed, %d left", left), r
 	}
 	r.used[side]++
-	r.touched = now
+	r.touched = at.now
 	left--
 	switch {
-	case typed == r.code && known[r.key] && !r.revoked:
+	case typed == r.code:
 		if check && left == 0 {
 			r.used[side]-- // it is to be presented once more
 		}
@@ -104,63 +144,63 @@ func shaped(typed string, long bool) bool {
 }
 
 // redeem is a link opened in the browser that asked, or elsewhere.
-func (r ref) redeem(now store.Instant, typed string, same bool, known keys) (string, ref) {
-	if r.gone(now) {
-		return "unknown", r
+func (r ref) redeem(at moment, typed string, same bool) (string, ref) {
+	if word := r.lost(at); word != "" {
+		return word, r
 	}
-	if typed != r.link || !known[r.key] || r.revoked {
+	if typed != r.link {
 		return "wrong, 0 left", r
 	}
-	if now = max(now, r.touched); r.live(now) != "open" {
-		return r.dead(now)
+	if at = at.on(r); r.live(at) != "open" {
+		return r.dead(at)
 	}
 	if !same {
 		return "elsewhere " + r.code, r
 	}
-	r.state, r.touched = "consumed", now
+	r.state, r.touched = "consumed", at.now
 	return "login", r
 }
 
 // notMe is the link of whoever did not ask.
-func (r ref) notMe(now store.Instant, typed string, known keys) (string, ref) {
-	if r.gone(now) {
-		return "unknown", r
+func (r ref) notMe(at moment, typed string) (string, ref) {
+	if word := r.lost(at); word != "" {
+		return word, r
 	}
-	if typed != r.cancel || !known[r.key] || r.revoked {
+	if typed != r.cancel {
 		return "wrong, 0 left", r
 	}
-	if now = max(now, r.touched); r.live(now) != "open" {
-		return r.dead(now)
+	if at = at.unasked().on(r); r.live(at) != "open" {
+		return r.dead(at)
 	}
-	r.state, r.touched = "cancelled", now
+	r.state, r.touched = "cancelled", at.now
 	return "done", r
 }
 
 // resend sends again. The secrets are forgotten if new ones are made: the message tells them.
-func (r ref) resend(now store.Instant, replace bool, current string, known keys) (string, ref) {
-	if r.gone(now) {
-		return "unknown", r
+func (r ref) resend(at moment, replace bool) (string, ref) {
+	if word := r.lost(at); word != "" {
+		return word, r
 	}
-	if now = max(now, r.touched); r.live(now) != "open" {
-		return r.dead(now)
+	if at = at.unasked().on(r); r.live(at) != "open" {
+		return r.dead(at)
 	}
 	switch {
 	case r.resends == mostResends:
 		return "no resends", r
-	case now < r.sent.Add(resendAfter<<r.resends):
+	case at.now < r.sent.Add(resendAfter<<r.resends):
 		return "too soon", r
 	}
 	r.resends++
-	r.sent, r.touched = now, now
-	if replace || !known[r.key] {
-		r.key, r.code, r.link, r.cancel = current, "", "", ""
+	r.sent, r.touched = at.now, at.now
+	if replace {
+		r.code, r.link, r.cancel = "", "", ""
 	}
 	return "sent", r
 }
 
 // lengthened is a resend that found the guess ledger low.
-func (r ref) lengthened(current string) ref {
-	r.key, r.code, r.link, r.cancel, r.long = current, "", "", "", true
+func (r ref) lengthened() ref {
+	r.code, r.link, r.cancel, r.long = "", "", "", true
 	return r
 }
 

@@ -107,7 +107,8 @@ func newLimit(tb testing.TB, url string, clients int) func(context.Context) erro
 		tb.Fatal(err)
 	}
 	tb.Cleanup(pool.Close)
-	if _, err := pool.Exec(tb.Context(), "CREATE TABLE least (key bytea PRIMARY KEY, body bytea) WITH (fillfactor = 80)"); err != nil {
+	const table = "CREATE TABLE least (key bytea PRIMARY KEY, body bytea) WITH (fillfactor = 80)"
+	if _, err := pool.Exec(tb.Context(), table); err != nil {
 		tb.Fatal(err)
 	}
 	return func(ctx context.Context) error {

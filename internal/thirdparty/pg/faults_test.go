@@ -116,7 +116,7 @@ func oneOfEach(name string) store.Batch {
 
 func TestServerThatIsGoneIsUnavailable(t *testing.T) {
 	s := openStore(t, "pgx", shared.Postgres(t))
-	gone := open(t, "pgx", "postgres://postgres@127.0.0.1:1/postgres")
+	gone := open(t, "pgx", "postgres://postgres@"+servers.Nowhere(t)+"/postgres")
 	lost, err := pgstore.New(gone, pgstore.Options{})
 	if err != nil {
 		t.Fatal(err)
@@ -164,6 +164,7 @@ func TestServerCrash(t *testing.T) {
 	server := servers.StartPostgres(t)
 	s := openStore(t, "pgx", server.URL())
 	var answered sync.Map
+	var commits atomic.Int64
 	var stop atomic.Bool
 	var all sync.WaitGroup
 	for g := range 8 {
@@ -174,27 +175,25 @@ func TestServerCrash(t *testing.T) {
 				switch {
 				case err == nil:
 					answered.Store(b.Puts[0].Record.Key, b)
+					commits.Add(1)
 				case !errors.Is(err, store.ErrUncertain) && !errors.Is(err, store.ErrUnavailable):
 					t.Errorf("Commit during the crash: %v, want ErrUncertain or ErrUnavailable", err)
 				}
 			}
 		})
 	}
-	time.Sleep(500 * time.Millisecond)
+	for commits.Load() < 200 && !t.Failed() {
+		time.Sleep(time.Millisecond)
+	}
 	server.Kill()
 	stop.Store(true)
 	all.Wait()
 	server.Restart()
 	recovers(t, s)
-	n := 0
 	answered.Range(func(_, value any) bool {
-		n++
 		survives(t, s, value.(store.Batch))
 		return !t.Failed()
 	})
-	if n == 0 {
-		t.Error("no commit was answered before the crash")
-	}
 }
 
 // recovers demands that each connection of the pool fails at most once.

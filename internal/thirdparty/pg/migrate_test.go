@@ -13,7 +13,8 @@ import (
 func TestPrefixesThatCouldBeMoreThanAName(t *testing.T) {
 	db := open(t, "pgx", shared.Postgres(t))
 	for _, prefix := range []string{
-		"x; DROP TABLE users; --", `x"`, "x'", "x.y", "x y", "x-", "X", "é", "1x", "_x", "x\x00", "x\n", "{{prefix}}", "$1", "%s", strings.Repeat("x", 33),
+		"x; DROP TABLE users; --", `x"`, "x'", "x.y", "x y", "x-", "X", "é", "1x", "_x",
+		"x\x00", "x\n", "{{prefix}}", "$1", "%s", strings.Repeat("x", 33),
 	} {
 		if _, err := pgstore.New(db, pgstore.Options{Prefix: prefix}); err == nil {
 			t.Errorf("New takes the prefix %q", prefix)

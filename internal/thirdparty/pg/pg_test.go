@@ -10,8 +10,9 @@ import (
 	_ "github.com/jackc/pgx/v5/stdlib"
 	_ "github.com/lib/pq"
 
-	"github.com/seed62b93bad/passwordless"
 	"github.com/seed62b93bad/passwordless/internal/thirdparty/servers"
+	"github.com/seed62b93bad/passwordless/passwordlesstest/servicetest"
+	"github.com/seed62b93bad/passwordless/store"
 	"github.com/seed62b93bad/passwordless/store/pgstore"
 	"github.com/seed62b93bad/passwordless/store/storetest"
 )
@@ -29,10 +30,12 @@ var adapters = map[string]string{
 func TestStore(t *testing.T) {
 	for adapter, parameters := range adapters {
 		t.Run(adapter, func(t *testing.T) {
-			storetest.Run(t, func(tb testing.TB) (a, b passwordless.Store) {
+			open := func(tb testing.TB) (a, b store.Store) {
 				url := shared.Postgres(tb) + parameters
 				return openStore(tb, adapter, url), openStore(tb, adapter, url)
-			}, storetest.Crash(reopen))
+			}
+			storetest.Run(t, open, storetest.Crash(reopen))
+			t.Run("service", func(t *testing.T) { servicetest.Run(t, open) })
 		})
 	}
 }
@@ -78,7 +81,7 @@ func newStore(tb testing.TB, db *sql.DB, opts pgstore.Options) *pgstore.Store {
 
 // reopen ends the pools of two instances, whatever they are doing, and opens the database
 // anew. What the server's own crash leaves is in TestServerCrash.
-func reopen(tb testing.TB, a, b passwordless.Store) passwordless.Store {
+func reopen(tb testing.TB, a, b store.Store) store.Store {
 	tb.Helper()
 	first := a.(testStore)
 	first.db.Close()

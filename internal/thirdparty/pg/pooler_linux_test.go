@@ -13,6 +13,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/seed62b93bad/passwordless/internal/thirdparty/servers"
 )
 
 // Behind a pooler in transaction mode each statement may meet another session. Two sessions
@@ -60,10 +62,19 @@ func startPgBouncer(t *testing.T, database string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	folder, port := t.TempDir(), freePort(t)
+	folder, port := t.TempDir(), servers.FreePort()
 	config := filepath.Join(folder, "pgbouncer.ini")
-	text := fmt.Sprintf("[databases]\n* = host=%s port=%s user=postgres\n[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = %d\nunix_socket_dir =\nauth_type = any\npool_mode = transaction\ndefault_pool_size = 2\nmax_client_conn = 200\n",
-		address.Hostname(), address.Port(), port)
+	text := fmt.Sprintf(`[databases]
+* = host=%s port=%s user=postgres
+[pgbouncer]
+listen_addr = 127.0.0.1
+listen_port = %d
+unix_socket_dir =
+auth_type = any
+pool_mode = transaction
+default_pool_size = 2
+max_client_conn = 200
+`, address.Hostname(), address.Port(), port)
 	if err := os.WriteFile(config, []byte(text), 0o644); err != nil {
 		t.Fatal(err)
 	}
@@ -86,7 +97,7 @@ func startPgBouncer(t *testing.T, database string) string {
 		bouncer.Wait()
 	})
 	address.Host = fmt.Sprintf("127.0.0.1:%d", port)
-	for range 250 {
+	for range 3000 {
 		if conn, err := net.Dial("tcp", address.Host); err == nil {
 			conn.Close()
 			return address.String()
@@ -112,14 +123,4 @@ func unprivileged(t *testing.T) *syscall.Credential {
 	uid, _ := strconv.Atoi(nobody.Uid)
 	gid, _ := strconv.Atoi(nobody.Gid)
 	return &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}
-}
-
-func freePort(t *testing.T) int {
-	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer listener.Close()
-	return listener.Addr().(*net.TCPAddr).Port
 }

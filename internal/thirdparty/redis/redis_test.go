@@ -7,8 +7,9 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
-	"github.com/seed62b93bad/passwordless"
 	"github.com/seed62b93bad/passwordless/internal/thirdparty/servers"
+	"github.com/seed62b93bad/passwordless/passwordlesstest/servicetest"
+	"github.com/seed62b93bad/passwordless/store"
 	"github.com/seed62b93bad/passwordless/store/redisstore"
 	"github.com/seed62b93bad/passwordless/store/storetest"
 )
@@ -45,11 +46,11 @@ func open(tb testing.TB, client *redis.Client, o redisstore.Options) *redisstore
 
 func openWith(tb testing.TB, prepare func(string) redisstore.Script, o redisstore.Options) *redisstore.Store {
 	tb.Helper()
-	store, err := redisstore.New(context.Background(), prepare, o)
+	s, err := redisstore.New(context.Background(), prepare, o)
 	if err != nil {
 		tb.Fatal(err)
 	}
-	return store
+	return s
 }
 
 func TestStoreKeepsTheContract(t *testing.T) {
@@ -68,15 +69,16 @@ func TestStoreKeepsTheContract(t *testing.T) {
 			instance := func(tb testing.TB) *redisstore.Store {
 				return openWith(tb, row.prepare(dial(tb, server, row.options)), o)
 			}
-			open := func(tb testing.TB) (a, b passwordless.Store) {
+			open := func(tb testing.TB) (a, b store.Store) {
 				o.Prefix = rand.Text()
 				return instance(tb), instance(tb)
 			}
-			storetest.Run(t, open, storetest.Crash(func(tb testing.TB, _, _ passwordless.Store) passwordless.Store {
+			storetest.Run(t, open, storetest.Crash(func(tb testing.TB, _, _ store.Store) store.Store {
 				server.Kill()
 				server.Restart()
 				return instance(tb)
 			}))
+			t.Run("service", func(t *testing.T) { servicetest.Run(t, open) })
 		})
 	}
 }

@@ -27,6 +27,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/seed62b93bad/passwordless/internal/thirdparty/servers"
 )
 
 // The mail server is chasquid, of Debian's package of that name: it wants STARTTLS and a password, and
@@ -83,7 +85,8 @@ func TestRefusedMailIsInTheLog(t *testing.T) {
 		s := start(t, c)
 		s.ask(alice)
 		s.stop()
-		if log := s.log.String(); !strings.Contains(log, "message not sent") || strings.Contains(log, alice) || strings.Contains(log, test.password) {
+		if log := s.log.String(); !strings.Contains(log, "message not sent") ||
+			strings.Contains(log, alice) || strings.Contains(log, test.password) {
 			t.Errorf("%s: %s", rule, log)
 		}
 	}
@@ -167,7 +170,7 @@ func startMailServer(t *testing.T) *mailServer {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { os.RemoveAll(folder) })
-	m := &mailServer{folder: folder, port: freePort(t), user: unprivileged(t)}
+	m := &mailServer{folder: folder, port: servers.FreePort(), user: unprivileged(t)}
 	m.configure(t)
 	log, err := os.Create(filepath.Join(folder, "log"))
 	if err != nil {
@@ -191,7 +194,7 @@ func startMailServer(t *testing.T) *mailServer {
 // await waits until the server answers.
 func (m *mailServer) await(t *testing.T) {
 	t.Helper()
-	for range 200 {
+	for range 1200 {
 		conn, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", m.port))
 		if err == nil {
 			conn.Close()
@@ -222,7 +225,8 @@ mail_delivery_agent_args: "cat > \"$0.part\" && mv \"$0.part\" \"$0\""
 mail_delivery_agent_args: "%s/%%to_user%%"
 `, m.port, filepath.Join(m.folder, "data"), filepath.Join(m.folder, "box")))
 	for user, password := range map[string]string{"login": goodPassword, "alice": "another"} {
-		out, err := exec.Command("chasquid-util", "-C="+m.folder, "user-add", user+"@example.com", "--password="+password).CombinedOutput()
+		out, err := exec.Command("chasquid-util", "-C="+m.folder,
+			"user-add", user+"@example.com", "--password="+password).CombinedOutput()
 		if err != nil {
 			t.Fatalf("add a user of mail: %v: %s", err, out)
 		}
@@ -288,15 +292,4 @@ func unprivileged(t *testing.T) *syscall.Credential {
 		t.Fatal(err)
 	}
 	return &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}
-}
-
-// freePort returns a port that was free a moment ago.
-func freePort(t *testing.T) int {
-	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer listener.Close()
-	return listener.Addr().(*net.TCPAddr).Port
 }

@@ -61,7 +61,7 @@ func TestForgetfulRedis(t *testing.T) {
 	if !strings.Contains(s.log.String(), "appendonly off") {
 		t.Errorf("no warning in %s", s.log)
 	}
-	mail := "smtp+insecure://127.0.0.1:1?from=login@example.com" // where nothing listens
+	mail := "smtp+insecure://" + servers.Nowhere(t) + "?from=login@example.com"
 	out, err := command(t, folder, "-store", store, "-dev=false", "-smtp", mail).CombinedOutput()
 	if err == nil || !bytes.Contains(out, []byte("appendonly is off")) {
 		t.Errorf("%v: %s", err, out)

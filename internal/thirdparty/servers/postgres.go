@@ -95,7 +95,8 @@ func startPostgres(settings []string) (*server, error) {
 
 func initPostgres(s *server, initdb string, settings []string) error {
 	// Without a wait for the disk: that matters only if the machine itself fails.
-	out, err := s.exec(initdb, "-D", dataFolder(s), "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync").CombinedOutput()
+	out, err := s.exec(initdb, "-D", dataFolder(s), "-U", "postgres", "-A", "trust",
+		"-E", "UTF8", "--locale=C", "--no-sync").CombinedOutput()
 	if err != nil {
 		return fmt.Errorf("%w: %s", err, out)
 	}

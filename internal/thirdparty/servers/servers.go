@@ -81,7 +81,7 @@ func newServer(name string) (*server, error) {
 func (s *server) start() error {
 	var err error
 	for range 5 {
-		s.port = freePort()
+		s.port = FreePort()
 		if err = s.run(); err == nil {
 			return nil
 		}
@@ -197,10 +197,10 @@ func (s *server) logTail() string {
 	return string(text[max(0, len(text)-2000):])
 }
 
-// freePort returns a port of 127.0.0.1 that was free a moment ago. It lies below
+// FreePort returns a port of 127.0.0.1 that was free a moment ago. It lies below
 // the range from which outgoing connections take theirs: else, while a server is
 // down, a client could take its port, or even connect to itself.
-func freePort() int {
+func FreePort() int {
 	for {
 		port := 20000 + rand.IntN(12000)
 		listener, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
@@ -210,6 +210,22 @@ func freePort() int {
 		listener.Close()
 		return port
 	}
+}
+
+// Nowhere is an address of this machine at which nobody listens for as long as the test runs: a connection has its port.
+func Nowhere(tb testing.TB) string {
+	tb.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() { listener.Close() })
+	conn, err := net.Dial("tcp", listener.Addr().String())
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() { conn.Close() })
+	return conn.LocalAddr().String()
 }
 
 // find returns the path of the first of the programs in PATH or in one of the

@@ -12,7 +12,8 @@ import (
 func TestPrefixesThatCouldBeMoreThanAName(t *testing.T) {
 	s := openStore(t, filepath.Join(t.TempDir(), "store.db"))
 	for _, prefix := range []string{
-		"x; DROP TABLE users; --", `x"`, "x'", "x.y", "x y", "x-", "X", "é", "1x", "_x", "x\x00", "x\n", "{{prefix}}", "?1", strings.Repeat("x", 33),
+		"x; DROP TABLE users; --", `x"`, "x'", "x.y", "x y", "x-", "X", "é", "1x", "_x",
+		"x\x00", "x\n", "{{prefix}}", "?1", strings.Repeat("x", 33),
 	} {
 		if _, err := sqlitestore.New(s.db, sqlitestore.Options{Prefix: prefix}); err == nil {
 			t.Errorf("New takes the prefix %q", prefix)

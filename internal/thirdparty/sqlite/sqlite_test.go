@@ -8,16 +8,21 @@ import (
 
 	_ "modernc.org/sqlite"
 
-	"github.com/seed62b93bad/passwordless"
+	"github.com/seed62b93bad/passwordless/passwordlesstest/servicetest"
+	"github.com/seed62b93bad/passwordless/store"
 	"github.com/seed62b93bad/passwordless/store/sqlitestore"
 	"github.com/seed62b93bad/passwordless/store/storetest"
 )
 
-func TestStore(t *testing.T) {
-	storetest.Run(t, func(tb testing.TB) (a, b passwordless.Store) {
-		path := filepath.Join(tb.TempDir(), "store.db")
-		return openStore(tb, path), openStore(tb, path)
-	}, storetest.Crash(reopen))
+func TestStore(t *testing.T) { storetest.Run(t, openTwo, storetest.Crash(reopen)) }
+
+func TestServiceOnStore(t *testing.T) { servicetest.Run(t, openTwo) }
+
+// openTwo opens two instances on one new file.
+func openTwo(tb testing.TB) (a, b store.Store) {
+	tb.Helper()
+	path := filepath.Join(tb.TempDir(), "store.db")
+	return openStore(tb, path), openStore(tb, path)
 }
 
 // A store remembers its pool and file.
@@ -59,7 +64,7 @@ func newStore(tb testing.TB, db *sql.DB, opts sqlitestore.Options) *sqlitestore.
 
 // reopen ends the pools of two instances and opens the file anew. What a kill -9 leaves
 // is in TestKill.
-func reopen(tb testing.TB, a, b passwordless.Store) passwordless.Store {
+func reopen(tb testing.TB, a, b store.Store) store.Store {
 	tb.Helper()
 	first := a.(testStore)
 	first.db.Close()
@@ -68,7 +73,7 @@ func reopen(tb testing.TB, a, b passwordless.Store) passwordless.Store {
 }
 
 func BenchmarkStore(b *testing.B) {
-	storetest.Bench(b, func(tb testing.TB) (x, y passwordless.Store) {
+	storetest.Bench(b, func(tb testing.TB) (x, y store.Store) {
 		s := openStore(tb, filepath.Join(tb.TempDir(), "store.db"))
 		return s, s
 	})

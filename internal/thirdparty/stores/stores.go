@@ -12,7 +12,7 @@ import (
 	"github.com/redis/go-redis/v9"
 	_ "modernc.org/sqlite" // the driver "sqlite"
 
-	"github.com/seed62b93bad/passwordless"
+	"github.com/seed62b93bad/passwordless/store"
 	"github.com/seed62b93bad/passwordless/store/pgstore"
 	"github.com/seed62b93bad/passwordless/store/redisstore"
 	"github.com/seed62b93bad/passwordless/store/sqlitestore"
@@ -23,7 +23,7 @@ var Durable = []string{"appendonly yes", "appendfsync always"}
 
 // Postgres opens a store in a database, with at most conns connections. The first to open it makes
 // the tables.
-func Postgres(tb testing.TB, url string, conns int) passwordless.Store {
+func Postgres(tb testing.TB, url string, conns int) store.Store {
 	tb.Helper()
 	db := open(tb, "pgx", url, conns)
 	check(tb, pgstore.Migrate(context.Background(), db, pgstore.Options{}))
@@ -33,21 +33,21 @@ func Postgres(tb testing.TB, url string, conns int) passwordless.Store {
 }
 
 // SQLite opens a store in a new file.
-func SQLite(tb testing.TB, conns int) passwordless.Store {
+func SQLite(tb testing.TB, conns int) store.Store {
 	tb.Helper()
 	s, _ := SQLiteAt(tb, conns)
 	return s
 }
 
 // SQLiteAt is SQLite and tells where the file is.
-func SQLiteAt(tb testing.TB, conns int) (store passwordless.Store, path string) {
+func SQLiteAt(tb testing.TB, conns int) (s store.Store, path string) {
 	tb.Helper()
 	path = filepath.Join(tb.TempDir(), "store")
 	return SQLiteIn(tb, path, conns), path
 }
 
 // SQLiteIn opens a store in the file at path, whether or not there is one.
-func SQLiteIn(tb testing.TB, path string, conns int) passwordless.Store {
+func SQLiteIn(tb testing.TB, path string, conns int) store.Store {
 	tb.Helper()
 	db := open(tb, "sqlite", sqlitestore.DSN(path), conns)
 	check(tb, sqlitestore.Migrate(context.Background(), db, sqlitestore.Options{}))
@@ -67,7 +67,7 @@ func open(tb testing.TB, driver, url string, conns int) *sql.DB {
 }
 
 // Redis opens a store on a server, whether or not it is durable.
-func Redis(tb testing.TB, url string, conns int) passwordless.Store {
+func Redis(tb testing.TB, url string, conns int) store.Store {
 	tb.Helper()
 	s, err := redisstore.New(context.Background(), Prepare(Client(tb, url, conns)), redisstore.Options{InsecureVolatile: true})
 	check(tb, err)

@@ -1,8 +1,7 @@
 // Package sqlmigrate brings the tables of an SQL driver up to date.
 //
-// A schema is a folder of files 0001_name.sql, 0002_name.sql and so on without a
-// gap, each applied once, in that order. Published files are not edited: a change is
-// another file. In each, {{prefix}} stands for the prefix of all table names.
+// A schema is a folder of files 0001_name.sql, 0002_name.sql and so on without a gap, each applied once, in that order.
+// Published files are not edited: a change is another file. In each, {{prefix}} stands for the prefix of all table names.
 package sqlmigrate
 
 import (
@@ -24,17 +23,15 @@ const maxPrefix = 32
 
 // A Dialect is what differs between engines.
 type Dialect struct {
-	// Begin starts a transaction that no other migration of the same prefix can be
-	// in at the same time, as one statement or several.
+	// Begin starts a transaction that no other migration of the same prefix can be in at the same time, as one statement
+	// or several.
 	Begin []string
-	// Retry tells whether an error of the first of them wrote nothing and may pass.
-	// May be nil: none does.
+	// Retry tells whether an error of the first of them wrote nothing and may pass. May be nil: none does.
 	Retry func(error) bool
 }
 
-// Prefix returns the prefix to use for the one that the caller gave: that, or DefaultPrefix
-// for "". It refuses what could be more than a part of a name: a prefix consists of
-// a-z, 0-9 and '_', begins with a letter and has at most 32 bytes.
+// Prefix returns the prefix to use for the one that the caller gave: that, or DefaultPrefix for "". It refuses what could be
+// more than a part of a name: a prefix consists of a-z, 0-9 and '_', begins with a letter and has at most 32 bytes.
 func Prefix(given string) (string, error) {
 	if given == "" {
 		return DefaultPrefix, nil
@@ -56,10 +53,9 @@ func Expand(text, prefix string) string {
 	return strings.ReplaceAll(text, "{{prefix}}", prefix)
 }
 
-// Up applies the files that the database does not have yet, all in one transaction. It
-// may run in many processes at once: one applies them, the others wait and find them
-// there. A database that has files which this program does not know is refused:
-// a newer program made it.
+// Up applies the files that the database does not have yet, all in one transaction. It may run in many processes at
+// once: one applies them, the others wait and find them there. A database that has files which this program does not
+// know is refused: a newer program made it.
 func Up(ctx context.Context, db *sql.DB, schema fs.FS, prefix string, d Dialect) error {
 	files, err := read(schema)
 	if err != nil {
@@ -143,8 +139,8 @@ func up(ctx context.Context, conn *sql.Conn, files []string, prefix string) erro
 		return fmt.Errorf("%s is at version %d, and this program knows only %d: it needs a newer one", table, have, len(files))
 	}
 	for i := have; i < len(files); i++ {
-		// The version is part of the text, and the text is sent without arguments, so that
-		// every adapter takes several statements at once.
+		// The version is part of the text, and the text is sent without arguments, so that every adapter takes several
+		// statements at once.
 		text := Expand(files[i], prefix) + fmt.Sprintf("\n;INSERT INTO %s (version) VALUES (%d)", table, i+1)
 		if _, err := conn.ExecContext(ctx, text); err != nil {
 			return fmt.Errorf("apply schema version %d: %w", i+1, err)
@@ -153,8 +149,7 @@ func up(ctx context.Context, conn *sql.Conn, files []string, prefix string) erro
 	return nil
 }
 
-// end leaves the transaction, also when ctx ended, and gives up the connection if it
-// cannot.
+// end leaves the transaction, also when ctx ended, and gives up the connection if it cannot.
 func end(ctx context.Context, conn *sql.Conn) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer cancel()

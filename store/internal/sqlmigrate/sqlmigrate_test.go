@@ -21,7 +21,8 @@ func TestPrefix(t *testing.T) {
 			t.Errorf("Prefix(%q) is %q, %v, want %q", given, got, err, want)
 		}
 	}
-	for _, given := range []string{" ", "A", "_", "1a", "a-b", "a.b", "a b", "a;", "a'", `a"`, "a\x00", "ä", "{{prefix}}", strings.Repeat("z", 33)} {
+	for _, given := range []string{" ", "A", "_", "1a", "a-b", "a.b", "a b", "a;", "a'", `a"`, "a\x00",
+		"ä", "{{prefix}}", strings.Repeat("z", 33)} {
 		if got, err := sqlmigrate.Prefix(given); got != "" || err == nil {
 			t.Errorf("Prefix(%q) is %q, %v, want an error", given, got, err)
 		}

@@ -1,4 +1,4 @@
-package linear
+package linear_test
 
 import (
 	"context"
@@ -109,16 +109,18 @@ func answer(success string, err error) (string, error) {
 	return "", err
 }
 
-// Services returns an error if calls at one challenge, on two Services of one
+// serviceRounds returns an error if calls at one challenge, on two Services of one
 // configuration, could not have happened one after another.
-func Services(rounds int, a, b store.Store) error {
+func serviceRounds(rounds int, a, b store.Store) error {
 	var mail mailbox
 	var services [2]*passwordless.Service
 	wide := passwordless.Limit{Count: 1e6, Per: 24 * time.Hour}
-	cfg := passwordless.Config{Issuer: "https://login.example.com/", AppName: "Example", Sender: &mail, Clock: clock{}, Users: everybody{},
-		Keys: []passwordless.RingKey{{ID: "k1", Secret: passwordless.RandomKey()}}, IndexKey: passwordless.RandomKey(),
+	cfg := passwordless.Config{
+		Issuer: "https://login.example.com/", AppName: "Example", Sender: &mail, Clock: clock{}, Users: everybody{},
+		Hasher:  passwordless.NewKeyring(passwordless.RandomKey(), passwordless.RingKey{ID: "k1", Secret: passwordless.RandomKey()}),
 		Clients: passwordless.ClientList{{ID: "web", Public: true}}, Timeout: time.Minute,
-		Policy: passwordless.Policy{MaxAttempts: attempts, Guesses: wide, Starts: []passwordless.Limit{wide}}}
+		Policy: passwordless.Policy{Codes: passwordless.CodePolicy{MaxAttempts: attempts},
+			Limits: passwordless.LimitPolicy{Guesses: wide, Starts: []passwordless.Limit{wide}}}}
 	for i, st := range [...]store.Store{a, b} {
 		var err error
 		cfg.Store = st
@@ -127,7 +129,7 @@ func Services(rounds int, a, b store.Store) error {
 		}
 	}
 	for i := range rounds {
-		r, err := startRound(services, &mail, fmt.Sprintf("person%d@example.com", i))
+		r, err := startRound(services, &mail, passwordless.Address(fmt.Sprintf("person%d@example.com", i)))
 		if err != nil {
 			return fmt.Errorf("linear: starting: %w", err)
 		}
@@ -149,9 +151,13 @@ type serviceRound struct {
 
 var caller = passwordless.Caller{IP: netip.MustParseAddr("192.0.2.1")}
 
-func startRound(services [2]*passwordless.Service, mail *mailbox, address string) (*serviceRound, error) {
-	started, err := services[0].Start(context.Background(), passwordless.StartRequest{Client: "web",
-		Channel: passwordless.Email, Address: address, Send: passwordless.SendBoth, Caller: caller})
+func startRound(services [2]*passwordless.Service, mail *mailbox, address passwordless.Address) (*serviceRound, error) {
+	by, err := services[0].Trusted(context.Background(), "web", caller)
+	if err != nil {
+		return nil, err
+	}
+	started, err := services[0].Start(context.Background(), by, passwordless.StartRequest{
+		Channel: passwordless.Email, Address: address, Send: passwordless.SendBoth})
 	return &serviceRound{services: services, started: started, message: mail.last()}, err
 }
 
@@ -179,6 +185,10 @@ func (r *serviceRound) present(s *passwordless.Service, input string) (string, e
 	defer cancel()
 	from := caller
 	from.Browser = r.started.Browser
+	by, err := s.Trusted(ctx, "web", from)
+	if err != nil {
+		return "", err
+	}
 	code := r.message.Code.Reveal()
 	switch input {
 	case rightLink, wrongLink:
@@ -186,23 +196,23 @@ func (r *serviceRound) present(s *passwordless.Service, input string) (string, e
 		if input == wrongLink {
 			token = other(token)
 		}
-		_, err := s.RedeemLink(ctx, passwordless.RedeemRequest{Token: passwordless.Secret(token), Caller: from})
+		_, err := s.RedeemLink(ctx, by, passwordless.RedeemRequest{Token: passwordless.Secret(token)})
 		return answer("login", err)
 	case notMe:
-		return answer("done", s.Cancel(ctx, passwordless.Secret(tokenOf(r.message.Cancel)), from))
+		return answer("done", s.Cancel(ctx, by, passwordless.Secret(tokenOf(r.message.Cancel))))
 	case resend:
-		_, err := s.Resend(ctx, passwordless.ResendRequest{Client: "web", Handle: r.started.Handle, Caller: from})
+		_, err := s.Resend(ctx, by, r.started.Handle)
 		return answer("resent", err)
 	case wrongCode:
 		code = code[:len(code)-1] + string('0'+(code[len(code)-1]-'0'+1)%10)
 	case malformed:
 		code = "12x"
 	}
-	req := passwordless.VerifyRequest{Client: "web", Handle: r.started.Handle, Code: passwordless.Secret(code), Caller: from}
+	req := passwordless.VerifyRequest{Handle: r.started.Handle, Code: passwordless.Secret(code)}
 	if input == checkRight {
-		return answer("right", s.Check(ctx, req))
+		return answer("right", s.CheckCode(ctx, by, req))
 	}
-	_, err := s.Verify(ctx, req)
+	_, err = s.Verify(ctx, by, req)
 	return answer("login", err)
 }
 
@@ -227,18 +237,24 @@ type clock struct{}
 
 func (clock) Now() time.Time { return t0.Time() }
 
-// An everybody holds every address, proved: a first sign-in would end other challenges too.
+// An everybody holds every address, proved.
 type everybody struct{}
 
 func (everybody) Find(_ context.Context, _ string, id passwordless.Identifier) (passwordless.User, error) {
 	return passwordless.User{ID: "user", Email: id.Address, EmailVerified: true}, nil
 }
 
+func (everybody) Get(context.Context, string, string) (passwordless.User, error) {
+	return passwordless.User{}, passwordless.ErrNoUser // nobody refreshes
+}
+
 func (e everybody) Create(ctx context.Context, tenant string, id passwordless.Identifier) (passwordless.User, error) {
 	return e.Find(ctx, tenant, id)
 }
 
-func (e everybody) ConfirmFirstProof(ctx context.Context, tenant, _ string, id passwordless.Identifier) (passwordless.User, error) {
+func (e everybody) ConfirmFirstProof(
+	ctx context.Context, tenant, _ string, id passwordless.Identifier,
+) (passwordless.User, error) {
 	return e.Find(ctx, tenant, id)
 }
 

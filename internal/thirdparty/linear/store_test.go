@@ -1,4 +1,4 @@
-package linear
+package linear_test
 
 import (
 	"context"
@@ -126,7 +126,9 @@ func (o outcome) is(want outcome) bool {
 	case want.before:
 		return true
 	}
-	return slices.EqualFunc(o.levels, want.levels, func(g, w []int64) bool { return len(g) >= len(w) && slices.Equal(g[:len(w)], w) })
+	return slices.EqualFunc(o.levels, want.levels, func(g, w []int64) bool {
+		return len(g) >= len(w) && slices.Equal(g[:len(w)], w)
+	})
 }
 
 var storeModel = porcupine.Model{
@@ -149,9 +151,9 @@ var storeModel = porcupine.Model{
 
 func describe(input, output any) string { return fmt.Sprintf("%v -> %v", input, output) }
 
-// Stores returns an error if the calls of a round on two instances of a store could not have
+// storeRounds returns an error if the calls of a round on two instances of a store could not have
 // happened one after another, or one of them answered what the contract does not know.
-func Stores(rounds int, a, b store.Store) error {
+func storeRounds(rounds int, a, b store.Store) error {
 	for range rounds {
 		r := newRound(a, b)
 		parallel(storeClients, r.run)

@@ -1,4 +1,4 @@
-package storetest
+package servicetest
 
 import (
 	"context"
@@ -13,20 +13,22 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"sync/atomic"
+	"testing"
 	"time"
 
 	"github.com/seed62b93bad/passwordless"
+	"github.com/seed62b93bad/passwordless/passwordlesstest"
 	"github.com/seed62b93bad/passwordless/store"
+	"github.com/seed62b93bad/passwordless/store/storetest"
 )
 
-// A duo is what the cases of the group "service" work with: two Services of one
-// configuration, each on its instance of the store, as two processes would have them.
+// A duo is what the cases of Run work with: two Services of one configuration, each on its instance of the store.
 type duo struct {
-	*kit
+	testing.TB
+	ctx      context.Context
 	services [2]*passwordless.Service
-	clock    *hands
-	mail     *mailbox
+	clock    *passwordlesstest.Clock
+	mail     *passwordlesstest.Outbox
 	reports  counts // events by their type and reason
 
 	mu     sync.Mutex // guards logins
@@ -40,36 +42,53 @@ const (
 )
 
 // everything asks a login for a session and for a refresh family.
-var everything = passwordless.Grant{Session: true, Tokens: &passwordless.TokenRequest{Scopes: []string{"openid", "offline_access"}}}
+var everything = passwordless.Issue{Session: true,
+	Tokens: &passwordless.TokenRequest{Scopes: []string{"openid", "offline_access"}}}
 
-// newDuo makes a duo whose limits are wide enough to reach the ones behind them; change,
-// unless it is nil, alters its policy first.
-func newDuo(k *kit, change func(*passwordless.Policy)) *duo {
-	d := &duo{kit: k, clock: &hands{}, mail: &mailbox{}}
-	d.clock.advance(time.Duration(t0))
-	wide := passwordless.Limit{Count: 1e6, Per: 24 * hour}
-	policy := passwordless.Policy{EmailSends: []passwordless.Limit{wide}, Starts: []passwordless.Limit{wide}, Guesses: wide, GlobalFailures: wide}
+// caseTimeout ends the context of a case whose store hangs.
+const caseTimeout = 2 * time.Minute
+
+// newDuo makes a duo whose limits are wide enough to reach the ones behind them; change, unless it is nil, alters its
+// policy first. The clock does not stand at a whole number of microseconds, so that a store that rounds is found out.
+func newDuo(tb testing.TB, open storetest.Factory, change func(*passwordless.Policy)) (d *duo, end func()) {
+	tb.Helper()
+	d = &duo{TB: tb, clock: passwordlesstest.NewClock(time.Unix(2_000_000_000, 123_456_789))}
+	d.mail = &passwordlesstest.Outbox{Clock: d.clock}
+	wide := passwordless.Limit{Count: 1e6, Per: 24 * time.Hour}
+	policy := passwordless.Policy{Limits: passwordless.LimitPolicy{EmailSends: []passwordless.Limit{wide},
+		Starts: []passwordless.Limit{wide}, Guesses: wide, GlobalFailures: wide}}
 	if change != nil {
 		change(&policy)
 	}
 	signing, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
-		k.fatalf("making a key: %v", err)
+		tb.Fatalf("making a key: %v", err)
 	}
 	cfg := passwordless.Config{
 		Issuer: "https://login.example.com/", AppName: "Example", Sender: d.mail, Clock: d.clock, Events: d.report, Policy: policy,
-		Keys: []passwordless.RingKey{{ID: "k1", Secret: passwordless.RandomKey()}}, IndexKey: passwordless.RandomKey(),
+		Hasher: passwordless.NewKeyring(passwordless.RandomKey(),
+			passwordless.RingKey{ID: "k1", Secret: passwordless.RandomKey()}),
 		SigningKeys: []passwordless.SigningKey{{ID: "s1", Key: signing}},
-		Clients: passwordless.ClientList{{ID: client, Public: true, FirstParty: true, RedirectURIs: []string{callback},
-			InsecureWithoutPKCE: true}},
+		Clients: passwordless.ClientList{{ID: client, Public: true, FirstParty: true,
+			Browser: passwordless.ClientBrowser{RedirectURIs: []string{callback}, InsecureWithoutPKCE: true}}},
 	}
-	for i, one := range [...]store.Store{k.a, k.b} {
+	a, b := open(tb)
+	for i, one := range [...]store.Store{a, b} {
 		cfg.Store = one
 		if d.services[i], err = passwordless.New(cfg); err != nil {
-			k.fatalf("%v", err)
+			tb.Fatalf("%v", err)
 		}
 	}
-	return d
+	d.ctx, end = context.WithTimeout(tb.Context(), caseTimeout)
+	return d, end
+}
+
+// short returns n, or a tenth of it with -short.
+func short(n int) int {
+	if testing.Short() {
+		return max(1, n/10)
+	}
+	return n
 }
 
 func (d *duo) report(_ context.Context, e passwordless.Event) {
@@ -83,20 +102,29 @@ func (d *duo) looked() int {
 	return d.reports.of(wrong) + d.reports.of(last)
 }
 
-// at calls f n times at once, with the services in turn, and returns how often each answer
-// came. An error that no comment names is a failure.
+// at calls f n times at once, with the services in turn, and returns how often each answer came. An error that no comment names
+// is a failure.
 func (d *duo) at(n int, f func(i int, s *passwordless.Service) error) *counts {
-	answers := &counts{}
-	d.parallel(n, func(i int, _ store.Store) error {
-		err := f(i, d.services[i%2])
-		answer, named := answerOf(err)
-		answers.add(answer)
-		if !named {
-			return fmt.Errorf("an error that no comment names: %w", err)
-		}
-		return nil
-	})
-	return answers
+	d.Helper()
+	var answers, nameless counts
+	begin := make(chan struct{})
+	var all sync.WaitGroup
+	for i := range n {
+		all.Go(func() {
+			<-begin
+			answer, named := answerOf(f(i, d.services[i%2]))
+			answers.add(answer)
+			if !named {
+				nameless.add(answer)
+			}
+		})
+	}
+	close(begin)
+	all.Wait()
+	for _, answer := range nameless.keys() {
+		d.Errorf("%d calls ended in an error that no comment names: %s", nameless.of(answer), answer)
+	}
+	return &answers
 }
 
 // errResent stands for the success of a resend beside logins.
@@ -113,7 +141,7 @@ func answerOf(err error) (answer string, named bool) {
 	case errors.As(err, &refused):
 		return refused.Reason.Error(), true
 	case errors.As(err, &limited):
-		return "limit " + string(limited.Bucket.Kind), true
+		return "limit " + limited.Limit, true
 	case errors.Is(err, passwordless.ErrReusedToken):
 		return "reused token", true
 	case errors.Is(err, passwordless.ErrInvalidToken):
@@ -128,12 +156,12 @@ func answerOf(err error) (answer string, named bool) {
 func (d *duo) want(got *counts, want map[string]int) {
 	for _, answer := range got.keys() {
 		if _, ok := want[answer]; !ok {
-			d.errorf("%d calls were answered %q, want none", got.of(answer), answer)
+			d.Errorf("%d calls were answered %q, want none", got.of(answer), answer)
 		}
 	}
 	for answer, n := range want {
 		if got.of(answer) != n {
-			d.errorf("%d calls were answered %q, want %d", got.of(answer), answer, n)
+			d.Errorf("%d calls were answered %q, want %d", got.of(answer), answer, n)
 		}
 	}
 }
@@ -142,7 +170,7 @@ func (d *duo) want(got *counts, want map[string]int) {
 func (d *duo) only(got *counts, allowed ...string) {
 	for _, answer := range got.keys() {
 		if !slices.Contains(allowed, answer) {
-			d.errorf("%d calls were answered %q", got.of(answer), answer)
+			d.Errorf("%d calls were answered %q", got.of(answer), answer)
 		}
 	}
 }
@@ -150,31 +178,56 @@ func (d *duo) only(got *counts, allowed ...string) {
 // refuses demands that a call was refused for this reason.
 func (d *duo) refuses(err, reason error) {
 	if !errors.Is(err, reason) {
-		d.fatalf("answer is %s, want %q", text(err), reason)
+		d.Fatalf("answer is %s, want %q", text(err), reason)
 	}
+}
+
+// as is who asks for the client from a network.
+func (d *duo) as(s *passwordless.Service, from int) passwordless.Requester {
+	d.Helper()
+	return d.by(s, passwordless.Caller{IP: network(from)})
+}
+
+// in is who asks for the client in a browser.
+func (d *duo) in(s *passwordless.Service, browser passwordless.Secret) passwordless.Requester {
+	d.Helper()
+	return d.by(s, passwordless.Caller{IP: network(0), Browser: browser})
+}
+
+// by is who asks for the client: code of its own.
+func (d *duo) by(s *passwordless.Service, caller passwordless.Caller) passwordless.Requester {
+	d.Helper()
+	r, err := s.Trusted(d.ctx, client, caller)
+	if err != nil {
+		d.Errorf("Trusted: %v", err)
+	}
+	return r
 }
 
 // start begins a sign-in from a network and returns it with the message that was sent.
-func (d *duo) start(from int, address string, send passwordless.SendMode) (passwordless.Started, passwordless.Message) {
-	started, err := d.services[from%2].Start(d.ctx, passwordless.StartRequest{Client: client, Channel: passwordless.Email,
-		Address: address, Send: send, Caller: passwordless.Caller{IP: network(from)}})
-	messages := d.mail.to(address)
-	if err != nil || len(messages) == 0 {
-		d.fatalf("Start: %v, with %d messages sent", text(err), len(messages))
+func (d *duo) start(from int, address string, send passwordless.SendMode) (passwordless.Started, passwordlesstest.Entry) {
+	d.Helper()
+	s := d.services[from%2]
+	started, err := s.Start(d.ctx, d.as(s, from), passwordless.StartRequest{Channel: passwordless.Email,
+		Address: passwordless.Address(address), Send: send})
+	message, sent := d.mail.Last(address)
+	if err != nil || !sent {
+		d.Fatalf("Start: %s; a message was sent: %v", text(err), sent)
 	}
-	return started, messages[len(messages)-1]
+	return started, message
 }
 
 // verify presents a code and remembers the login, if it is one.
-func (d *duo) verify(s *passwordless.Service, handle passwordless.Secret, code string, grant passwordless.Grant) error {
-	return d.remember(s.Verify(d.ctx, passwordless.VerifyRequest{Client: client, Handle: handle, Code: passwordless.Secret(code),
-		Caller: passwordless.Caller{IP: network(0)}, Grant: grant}))
+func (d *duo) verify(s *passwordless.Service, handle passwordless.Secret, code string, issue passwordless.Issue) error {
+	return d.remember(s.Verify(d.ctx, d.as(s, 0), passwordless.VerifyRequest{
+		Handle: handle, Code: passwordless.Secret(code), Issue: issue}))
 }
 
 // redeem presents a message's link and remembers the login, if it is one.
-func (d *duo) redeem(s *passwordless.Service, browser passwordless.Secret, m passwordless.Message, grant passwordless.Grant) error {
-	return d.remember(s.RedeemLink(d.ctx, passwordless.RedeemRequest{Token: token(m),
-		Caller: passwordless.Caller{IP: network(0), Browser: browser}, Grant: grant}))
+func (d *duo) redeem(s *passwordless.Service, browser passwordless.Secret, m passwordlesstest.Entry,
+	issue passwordless.Issue,
+) error {
+	return d.remember(s.RedeemLink(d.ctx, d.in(s, browser), passwordless.RedeemRequest{Token: token(m), Issue: issue}))
 }
 
 func (d *duo) remember(l passwordless.Login, err error) error {
@@ -192,7 +245,7 @@ func (d *duo) loggedIn(address string) (logins []passwordless.Login) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.logins = slices.DeleteFunc(d.logins, func(l passwordless.Login) bool {
-		if l.Identifier.Address != address {
+		if string(l.Identifier.Address) != address {
 			return false
 		}
 		logins = append(logins, l)
@@ -202,29 +255,28 @@ func (d *duo) loggedIn(address string) (logins []passwordless.Login) {
 }
 
 // signIn takes a person the whole way.
-func (d *duo) signIn(address string, grant passwordless.Grant) passwordless.Login {
-	d.signInLate(0, address, grant)
+func (d *duo) signIn(address string, issue passwordless.Issue) passwordless.Login {
+	d.signInLate(0, address, issue)
 	logins := d.loggedIn(address)
 	return logins[len(logins)-1]
 }
 
-// signInLate signs in after some wrong guesses. A second passes, because a first sign-in ends
-// every challenge that began before it or with it.
-func (d *duo) signInLate(guesses int, address string, grant passwordless.Grant) {
-	d.clock.advance(time.Second)
+// signInLate signs in after some wrong guesses, and takes a second before and after it: what one case does follows on itself.
+func (d *duo) signInLate(guesses int, address string, issue passwordless.Issue) {
+	d.clock.Advance(time.Second)
 	started, message := d.start(0, address, passwordless.SendCode)
 	for i := range guesses {
-		d.refuses(d.verify(d.services[i%2], started.Handle, wrong(message.Code.Reveal()), grant), passwordless.ErrWrongSecret)
+		d.refuses(d.verify(d.services[i%2], started.Handle, wrong(message.Code), issue), passwordless.ErrWrongSecret)
 	}
-	if err := d.verify(d.services[1], started.Handle, message.Code.Reveal(), grant); err != nil {
-		d.fatalf("signing in: %v", err)
+	if err := d.verify(d.services[1], started.Handle, message.Code, issue); err != nil {
+		d.Fatalf("signing in: %v", err)
 	}
-	d.clock.advance(time.Second)
+	d.clock.Advance(time.Second)
 }
 
 // refresh exchanges a refresh token for the next.
 func (d *duo) refresh(s *passwordless.Service, token passwordless.Secret) (passwordless.Secret, error) {
-	tokens, err := s.Refresh(d.ctx, passwordless.RefreshRequest{Client: client, Token: token})
+	tokens, err := s.Refresh(d.ctx, d.as(s, 0), passwordless.RefreshRequest{Token: token})
 	return tokens.Refresh, err
 }
 
@@ -232,7 +284,7 @@ func (d *duo) refresh(s *passwordless.Service, token passwordless.Secret) (passw
 func (d *duo) sessions(user string) []passwordless.Session {
 	all, _, err := d.services[1].Sessions(d.ctx, "", user, 1000, "")
 	if err != nil {
-		d.fatalf("Sessions: %v", err)
+		d.Fatalf("Sessions: %v", err)
 	}
 	return all
 }
@@ -242,7 +294,7 @@ func (d *duo) alive(l passwordless.Login) {
 	_, err1 := d.services[0].Session(d.ctx, l.Session.Token)
 	_, err2 := d.refresh(d.services[0], l.Tokens.Refresh)
 	if err := errors.Join(err1, err2); err != nil {
-		d.fatalf("a login after the revocation: %v", err)
+		d.Fatalf("a login after the revocation: %v", err)
 	}
 }
 
@@ -265,8 +317,8 @@ func browser() passwordless.Secret {
 }
 
 // token returns the token in the link of a message.
-func token(m passwordless.Message) passwordless.Secret {
-	_, t, _ := strings.Cut(m.Link.Reveal(), "?t=")
+func token(m passwordlesstest.Entry) passwordless.Secret {
+	_, t, _ := strings.Cut(m.Link, "?t=")
 	return passwordless.Secret(t)
 }
 
@@ -276,34 +328,12 @@ func wrong(code string) string {
 	return code[:last] + string('0'+(code[last]-'0'+1)%10)
 }
 
-// hands are a clock that moves when told to. They are safe for concurrent use.
-type hands struct{ now atomic.Int64 }
-
-func (h *hands) Now() time.Time          { return time.Unix(0, h.now.Load()) }
-func (h *hands) advance(d time.Duration) { h.now.Add(int64(d)) }
-
-// A mailbox keeps what is sent. It is safe for concurrent use.
-type mailbox struct {
-	mu  sync.Mutex // guards all
-	all map[string][]passwordless.Message
-}
-
-// Send keeps the message.
-func (b *mailbox) Send(_ context.Context, m passwordless.Message) error {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.all == nil {
-		b.all = map[string][]passwordless.Message{}
+// text returns err for a message.
+func text(err error) string {
+	if err == nil {
+		return "success"
 	}
-	b.all[m.To.Reveal()] = append(b.all[m.To.Reveal()], m)
-	return nil
-}
-
-// to returns what was sent to an address, the oldest first.
-func (b *mailbox) to(address string) []passwordless.Message {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return slices.Clone(b.all[address])
+	return fmt.Sprintf("%q", err)
 }
 
 // counts count by name. They are safe for concurrent use; the zero value is empty.

@@ -1,4 +1,4 @@
-package linear
+package linear_test
 
 import (
 	"fmt"

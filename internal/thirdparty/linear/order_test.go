@@ -1,15 +1,9 @@
-// Package linear checks that what several callers of a Store, or of Services on it, saw
+// Package linear_test checks that what several callers of a Store, or of Services on it, saw
 // at once could have happened one after another, in an order that agrees with real time.
-//
-//	func TestLinear(t *testing.T) {
-//		a, b := open(t), open(t)
-//		linear.Check(t, a, b)
-//		linear.CheckService(t, a, b)
-//	}
 //
 // It runs real calls, notes when each began and ended and what it answered, and searches
 // for such an order, in which a sequential model gives the same answers.
-package linear
+package linear_test
 
 import (
 	"cmp"
@@ -24,22 +18,22 @@ import (
 
 	"github.com/anishathalye/porcupine"
 
-	"github.com/seed62b93bad/passwordless"
+	"github.com/seed62b93bad/passwordless/store"
 )
 
-// Check runs six clients on two instances of a store, round after round for two seconds or
+// checkStore runs six clients on two instances of a store, round after round for two seconds or
 // so, and ends the test if the calls of a round could not have happened one after another.
 // What else is stored does not matter.
-func Check(tb testing.TB, a, b passwordless.Store) {
+func checkStore(tb testing.TB, a, b store.Store) {
 	tb.Helper()
-	check(tb, func() error { return Stores(1, a, b) })
+	check(tb, func() error { return storeRounds(1, a, b) })
 }
 
-// CheckService does the same for the calls that finish a challenge, on two Services of one
+// checkService does the same for the calls that finish a challenge, on two Services of one
 // configuration.
-func CheckService(tb testing.TB, a, b passwordless.Store) {
+func checkService(tb testing.TB, a, b store.Store) {
 	tb.Helper()
-	check(tb, func() error { return Services(1, a, b) })
+	check(tb, func() error { return serviceRounds(1, a, b) })
 }
 
 // check runs 20 rounds, but after two seconds no more than five.
@@ -125,7 +119,8 @@ func explain(model porcupine.Model, all []porcupine.Operation, info porcupine.Li
 	placed := map[int64]bool{}
 	var text strings.Builder
 	line := func(op porcupine.Operation) {
-		fmt.Fprintf(&text, "  client %d, %d to %d: %s\n", op.ClientId, op.Call, op.Return, model.DescribeOperation(op.Input, op.Output))
+		what := model.DescribeOperation(op.Input, op.Output)
+		fmt.Fprintf(&text, "  client %d, %d to %d: %s\n", op.ClientId, op.Call, op.Return, what)
 	}
 	text.WriteString("These could, in this order:\n")
 	for _, op := range longest {

@@ -1,0 +1,14 @@
+package machine
+
+// Uniform is uniform, for a stream of numbers that a test chooses.
+func (f Format) Uniform(next func() uint64) uint64 { return f.uniform(next) }
+
+// Spell is spell.
+func (f Format) Spell(n uint64) string { return f.spell(n) }
+
+// What the tests hold against the tables.
+const (
+	MaxMethods  = maxMethods
+	Retention   = retention
+	ClaimStands = claimStands
+)
