@@ -23,22 +23,22 @@ func invalidAssertion(reason error) error { return fmt.Errorf("%w: %w", ErrInval
 
 // authenticateAssertion returns the client that an assertion proves, and the moment of the claim of its jti.
 func (s *Service) authenticateAssertion(ctx context.Context, text Secret, rules jose.AssertionRules) (
-	*client, machine.Moment, error,
+	*client, *machine.Moment, error,
 ) {
 	a, err := jose.ReadAssertion(text.Reveal())
 	if err != nil {
-		return nil, machine.Moment{}, invalidAssertion(err)
+		return nil, nil, invalidAssertion(err)
 	}
 	now := s.now()
 	if err := a.Check(rules, now.Time()); err != nil {
-		return nil, machine.Moment{}, invalidAssertion(err)
+		return nil, nil, invalidAssertion(err)
 	}
 	c, err := s.signatory(ctx, &a)
 	if err != nil {
-		return nil, machine.Moment{}, err
+		return nil, nil, err
 	}
 	at, err := s.claimAssertion(ctx, c, &a, now)
-	return c, at, err
+	return c, &at, err
 }
 
 // signatory returns the client that an assertion names, if one of its keys made the signature.

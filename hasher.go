@@ -85,7 +85,7 @@ func (k *Keyring) Replace(keys ...RingKey) error {
 		r, faults := newRing(k.index, keys)
 		for id, key := range r.byID {
 			had, ok := was.byID[id]
-			faults.unlessf(!ok || had == key, "key %q: the ID is that of another key", id)
+			faults.unlessf(!ok || had.Same(key), "key %q: the ID is that of another key", id)
 		}
 		if err := joined(faults); err != nil {
 			return fmt.Errorf("passwordless: replacing keys:\n%w", err)
@@ -116,11 +116,11 @@ func (k *Keyring) holds(material []byte) bool {
 	}
 	key, r := secret.NewKey(material), k.current.Load()
 	for _, one := range r.byID {
-		if one == key {
+		if one.Has(key) {
 			return true
 		}
 	}
-	return r.index == key
+	return r.index.Has(key)
 }
 
 // check tells what is wrong with the keys.
@@ -133,15 +133,15 @@ func (k *Keyring) check() error {
 
 // A ring is the keys of a Keyring at one time. Immutable.
 type ring struct {
-	index   secret.Key
+	index   *secret.MAC
 	current string
-	byID    map[string]secret.Key
+	byID    map[string]*secret.MAC
 }
 
 // newRing makes a ring, and tells what is wrong with the keys.
 func newRing(index []byte, keys []RingKey) (*ring, faultList) {
 	var f faultList
-	r := &ring{index: secret.NewKey(index), byID: map[string]secret.Key{}}
+	r := &ring{index: secret.NewMAC(secret.NewKey(index)), byID: map[string]*secret.MAC{}}
 	f.unlessf(len(keys) > 0, "keys: at least one key is required")
 	for i, k := range keys {
 		key := secret.NewKey(k.Secret)
@@ -156,10 +156,10 @@ func newRing(index []byte, keys []RingKey) (*ring, faultList) {
 			f.addf("keys[%d].Secret: want at least %d random bytes", i, minKey)
 		case same >= 0:
 			f.addf("keys[%d].Secret: that of keys[%d] too", i, same)
-		case key == r.index:
+		case r.index.Has(key):
 			f.addf("keys[%d].Secret: also the index key", i)
 		}
-		r.byID[k.ID] = key
+		r.byID[k.ID] = secret.NewMAC(key)
 	}
 	if len(keys) > 0 {
 		r.current = keys[0].ID
@@ -174,12 +174,12 @@ func (r *ring) RecordKey(_ context.Context, id string, seed [32]byte) (RecordKey
 	if !ok {
 		return RecordKey{}, errUnknownKey
 	}
-	return RecordKey{ID: id, Key: key.Sum("record", string(seed[:]))}, nil
+	return RecordKey{ID: id, Key: key.Sum("record", seed[:])}, nil
 }
 
 // IndexName implements Hasher, for the namer of a call.
 func (r *ring) IndexName(_ context.Context, parts []byte) ([32]byte, error) {
-	return r.index.SumBytes("index", parts), nil
+	return r.index.Sum("index", parts), nil
 }
 
 // errUnknownKey is for the ID of a key that is not in the ring.

@@ -18,7 +18,7 @@ type namer struct {
 	hasher  Hasher
 	current string // the ID of the current ring key, if a Keyring holds it
 	err     error
-	room    [256]byte // for the parts of one name
+	room    [128]byte // for the parts of one name
 }
 
 // index makes a name with the index key. The label keeps names of different kinds apart.

@@ -42,7 +42,7 @@ type Requester struct {
 	client   *client // nil: none; a link or a handle names its own
 	caller   Caller
 	strength strength
-	claim    machine.Moment // of the assertion's claim; without a Name: there was none
+	claim    *machine.Moment // of the assertion's claim; nil: there was none
 }
 
 // Client returns the client that the Requester names, with its default Channels filled in; the zero Client if it names
@@ -188,8 +188,8 @@ func (d demand) of(s *Service, r Requester) error {
 // Users came after something was done.
 func (r Requester) settle(ctx context.Context, err error) error {
 	//nolint:errorlint // as said
-	if _, limited := err.(*LimitedError); limited && r.claim.Name != "" {
-		r.service.releaseAssertion(ctx, r.claim)
+	if _, limited := err.(*LimitedError); limited && r.claim != nil {
+		r.service.releaseAssertion(ctx, *r.claim)
 	}
 	return err
 }

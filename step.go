@@ -37,10 +37,10 @@ type step struct {
 	event   machine.ChallengeEvent
 	eventOf func(*client) machine.ChallengeEvent // the event, where it depends on the client
 	method  Method                               // "" if the event signs nobody in
-	checks  bool                                 // CheckCode's: it tells whether a code is right, and signs nobody in
 	at      machine.Moment
 	key     secret.Key // of the record
 	device  device
+	checks  bool // CheckCode's: it tells whether a code is right, and signs nobody in
 	asked   bool // the directory was asked who the user is
 	rate    RateLimit
 	used    [1]machine.Method // backs proof.Methods, which saves an allocation

@@ -102,9 +102,9 @@ const retention = time.Hour
 type batch struct {
 	store.Batch
 	room struct { // for what most decisions need, in one allocation
-		charges   [6]store.Charge
-		giveBacks [4]store.Charge
-		puts      [4]store.Put
+		charges   [5]store.Charge
+		giveBacks [2]store.Charge
+		puts      [3]store.Put
 	}
 }
 

@@ -62,8 +62,32 @@ func isURL(s string) bool {
 	if !ok {
 		rest, ok = strings.CutPrefix(s, "http://")
 	}
-	return ok && rest != "" && len(s) <= maxURL && !strings.ContainsFunc(rest, notURL)
+	return ok && rest != "" && len(s) <= maxURL && urlBytes.hold(rest)
 }
+
+// A byteSet is the bytes that a text may be made of. Every message asks for its links, and a table answers faster than a
+// function for each character.
+type byteSet [256]bool
+
+// without is the bytes of which a function says no. It must say yes of all that are not ASCII.
+func without(not func(rune) bool) *byteSet {
+	var s byteSet
+	for c := range s {
+		s[c] = !not(rune(c))
+	}
+	return &s
+}
+
+func (s *byteSet) hold(text string) bool {
+	for _, c := range []byte(text) {
+		if !s[c] {
+			return false
+		}
+	}
+	return true
+}
+
+var urlBytes, plainBytes = without(notURL), without(notPlain)
 
 func notURL(c rune) bool {
 	switch c {

@@ -132,9 +132,7 @@ func (p piece) secret(d messageData) string {
 }
 
 // plain reports whether a URL is made of nothing that HTML or a URL in HTML escapes.
-func plain(url string) bool {
-	return !strings.ContainsFunc(url, notPlain)
-}
+func plain(url string) bool { return plainBytes.hold(url) }
 
 func notPlain(c rune) bool {
 	switch c {

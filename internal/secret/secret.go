@@ -2,6 +2,7 @@
 package secret
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/base64"
@@ -31,38 +32,30 @@ const blockSize = 64
 // bytes. The label keeps the uses of one key apart. It does not allocate for fields of up to about 400 bytes in all.
 func (k *Key) Sum(label string, fields ...string) Digest {
 	var room [512]byte
-	in := AppendField(k.pad(room[:0], 0x36), label)
+	in := AppendField(k.pad(room[:0], &inside), label)
 	for _, f := range fields {
 		in = AppendField(in, f)
 	}
 	return k.finish(in)
 }
 
-// SumBytes is Sum of one field.
-func (k *Key) SumBytes(label string, field []byte) Digest {
-	var room [512]byte
-	in := AppendField(k.pad(room[:0], 0x36), label)
-	return k.finish(append(binary.AppendUvarint(in, uint64(len(field))), field...))
-}
-
 // finish makes the HMAC of what begins with the padded key.
 func (k *Key) finish(in []byte) Digest {
 	inner := sha256.Sum256(in)
 	var last [blockSize + sha256.Size]byte
-	out := append(k.pad(last[:0], 0x5c), inner[:]...)
+	out := append(k.pad(last[:0], &outside), inner[:]...)
 	return sha256.Sum256(out)
 }
 
 // pad appends the key, filled up to a block, with each byte combined with one of HMAC's two constants.
-func (k *Key) pad(b []byte, with byte) []byte {
-	for _, c := range k {
-		b = append(b, c^with)
-	}
-	for range blockSize - len(k) {
-		b = append(b, with)
-	}
-	return b
+func (k *Key) pad(b []byte, with *[blockSize]byte) []byte {
+	block := *with
+	subtle.XORBytes(block[:len(k)], block[:len(k)], k[:])
+	return append(b, block[:]...)
 }
+
+// inside and outside are HMAC's constants, as blocks.
+var inside, outside = [blockSize]byte(bytes.Repeat([]byte{0x36}, blockSize)), [blockSize]byte(bytes.Repeat([]byte{0x5c}, blockSize))
 
 // AppendField appends a field behind its length.
 func AppendField(b []byte, f string) []byte {
