@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -30,12 +31,34 @@ func TestTheListFitsTheTree(t *testing.T) {
 			_, err = os.Stat(filepath.Join(root, m.tests.module, "go.mod"))
 		}
 		if err == nil {
-			_, err = os.Stat(filepath.Join(root, m.tests.module, m.tests.pkg))
+			err = named(filepath.Join(root, m.tests.module, m.tests.pkg), m.tests.pattern)
 		}
 		if err != nil {
 			t.Errorf("%s: %v", m, err)
 		}
 	}
+}
+
+// named reports a test that a pattern names and no file of a folder has.
+func named(folder, pattern string) error {
+	files, err := filepath.Glob(filepath.Join(folder, "*_test.go"))
+	if err != nil {
+		return err
+	}
+	var sources []byte
+	for _, f := range files {
+		source, err := os.ReadFile(f)
+		if err != nil {
+			return err
+		}
+		sources = append(sources, source...)
+	}
+	for _, name := range regexp.MustCompile(`\b(Test|Fuzz|Example)\w+`).FindAllString(pattern, -1) {
+		if !bytes.Contains(sources, []byte("func "+name)) {
+			return fmt.Errorf("%s has no %s", folder, name)
+		}
+	}
+	return nil
 }
 
 func TestAnEditReplacesWholeLinesThatOccurOnce(t *testing.T) {
