@@ -55,7 +55,10 @@ func (k *Key) pad(b []byte, with *[blockSize]byte) []byte {
 }
 
 // inside and outside are HMAC's constants, as blocks.
-var inside, outside = [blockSize]byte(bytes.Repeat([]byte{0x36}, blockSize)), [blockSize]byte(bytes.Repeat([]byte{0x5c}, blockSize))
+var (
+	inside  = [blockSize]byte(bytes.Repeat([]byte{0x36}, blockSize))
+	outside = [blockSize]byte(bytes.Repeat([]byte{0x5c}, blockSize))
+)
 
 // AppendField appends a field behind its length.
 func AppendField(b []byte, f string) []byte {
