@@ -184,8 +184,8 @@ func (d demand) of(s *Service, r Requester) error {
 }
 
 // settle returns the error of a call. If a limit refused the call, nothing was done, and settle gives up the claim of
-// the assertion. A refusal of ours is not wrapped. One inside of an error of the Sender or of
-// Users came after something was done.
+// the assertion. A refusal of ours is not wrapped. One inside of an error of the Sender or of Users came after
+// something was done.
 func (r Requester) settle(ctx context.Context, err error) error {
 	//nolint:errorlint // as said
 	if _, limited := err.(*LimitedError); limited && r.claim != nil {

@@ -9,12 +9,13 @@ import (
 )
 
 // A MAC is a Key that is kept and used often. HMAC begins by hashing the padded key; a MAC has done that once, so that a
-// sum costs about half. It is safe for concurrent use, and does not allocate once it is in use. Make one with NewMAC.
+// sum of a short field hashes half as many blocks. It is safe for concurrent use. Make one with NewMAC.
 type MAC struct {
 	key  Key
 	pool sync.Pool // of *macState
 }
 
+// A macState is what one sum needs; the next one uses it again.
 type macState struct {
 	hash hash.Hash
 	in   []byte

@@ -36,11 +36,6 @@ func (k *Key) Sum(label string, fields ...string) Digest {
 	for _, f := range fields {
 		in = AppendField(in, f)
 	}
-	return k.finish(in)
-}
-
-// finish makes the HMAC of what begins with the padded key.
-func (k *Key) finish(in []byte) Digest {
 	inner := sha256.Sum256(in)
 	var last [blockSize + sha256.Size]byte
 	out := append(k.pad(last[:0], &outside), inner[:]...)
