@@ -36,7 +36,7 @@ func deviceUser(id string) int64 {
 func (d device) issue(n *namer, tenant string, person secret.Name) Secret {
 	numbers := d.numbers()
 	key, keyID := n.key("", d.seed())
-	sum := key.Sum("device", tenant, string(person), string(d.id), numbers)
+	sum := key.Derive("device", tenant, string(person), string(d.id), numbers)
 	return Secret(secret.EncodeAfter(keyID+".", string(d.id), numbers, string(sum[:])))
 }
 
@@ -65,7 +65,7 @@ func (n *namer) openDevice(cookie Secret, tenant string, person secret.Name, now
 		return device{}, false
 	}
 	key, known := n.had(keyID, d.seed())
-	want := key.Sum("device", tenant, string(person), id, numbers)
+	want := key.Derive("device", tenant, string(person), id, numbers)
 	if !known || !secret.Equal(string(want[:]), mac) {
 		return device{}, false
 	}

@@ -21,6 +21,16 @@ type namer struct {
 	room    [128]byte // for the parts of one name
 }
 
+// begin readies the namer for one call. It holds the keys that a Keyring has now: Keyring.Replace does not change them
+// during the call.
+func (n *namer) begin(ctx context.Context, h Hasher) {
+	n.ctx, n.hasher = ctx, h
+	if k, ours := h.(*Keyring); ours {
+		r := k.current.Load()
+		n.hasher, n.current = r, r.current
+	}
+}
+
 // index makes a name with the index key. The label keeps names of different kinds apart.
 func (n *namer) index(label string, fields ...string) secret.Name {
 	if n.err != nil {

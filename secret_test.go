@@ -211,9 +211,9 @@ func (th theft) deriveSecrets(t *testing.T, keys keyset, code, link, cancel pass
 	assert.Equal(t, cancel.Reveal(), token(ours, "kill"))
 	seed := th.c.Seed[:]
 	for name, key := range map[string][]byte{"no key": nil, "the seed": seed,
-		"a hash of the seed": derived(nil, "key", string(seed)),
+		"a hash of the seed": mac(nil, seed),
 		"no ring key":        recordKey(nil, th.c.Seed), "a ring key of zeros": recordKey(make([]byte, 32), th.c.Seed),
-		"a key of zeros": derived(nil, "record", string(seed)), "the seed twice": recordKey(seed, th.c.Seed),
+		"a key of zeros": mac(nil, append([]byte("\x06record\x20"), seed...)), "the seed twice": recordKey(seed, th.c.Seed),
 		"the key's ID": recordKey([]byte(th.c.KeyID), th.c.Seed), "the handle": []byte(th.handle),
 		"the index key": recordKey(keys.index, th.c.Seed), "the ring key itself": keys.ring[0].Secret,
 		"another record's": recordKey(keys.ring[0].Secret, sha256.Sum256(seed))} {

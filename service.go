@@ -53,14 +53,10 @@ func (s *Service) emit(ctx context.Context, e Event) {
 	s.events(ctx, e)
 }
 
-// namer returns a namer for one call. It holds the keys that a Keyring has now: Keyring.Replace does not change them
-// during the call.
+// namer returns a namer for one call.
 func (s *Service) namer(ctx context.Context) *namer {
-	n := &namer{ctx: ctx, hasher: s.hasher}
-	if k, ours := s.hasher.(*Keyring); ours {
-		r := k.current.Load()
-		n.hasher, n.current = r, r.current
-	}
+	n := &namer{}
+	n.begin(ctx, s.hasher)
 	return n
 }
 

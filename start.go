@@ -89,13 +89,13 @@ type beginning struct {
 	client  *client
 	id      Identifier
 	at      machine.Moment
-	start   machine.Start // the event
-	names   *namer
+	start   machine.Start // the event; once it is committed, its Draft is the challenge
+	names   namer
 	key     secret.Key // of the challenge
 	handle  secret.Handle
-	browser Secret            // that the challenge is bound to
-	own     bool              // the caller brought it
-	there   machine.Challenge // the record under the name: none, an earlier start's, and after the commit the new one
+	browser Secret             // that the challenge is bound to
+	own     bool               // the caller brought it
+	there   *machine.Challenge // an earlier start's under the same name; nil for none
 	repeats repetition
 	refusals
 }
@@ -130,7 +130,7 @@ func (s *Service) start(ctx context.Context, by Requester, req StartRequest) (St
 		}
 		levels, err := s.commit(ctx, x.at.Now, d.Batch)
 		if err == nil {
-			x.there = d.Next
+			x.start.Draft = d.Next
 			return s.sendStarted(ctx, x, rateOf(&d.Batch, limit.Starts, x.at.Now, levels))
 		}
 		if err := s.startAgain(ctx, x, &d.Batch, err); err != nil {
@@ -170,15 +170,15 @@ func (s *Service) checkStart(x *beginning) (err error) {
 
 // prepareStart draws the seed, names the records, and fills in the event.
 func (s *Service) prepareStart(ctx context.Context, x *beginning, caller Caller) error {
-	n, seed, now := s.namer(ctx), newSeed(), s.now()
-	x.names = n
+	n, seed, now := &x.names, newSeed(), s.now()
+	n.begin(ctx, s.hasher)
 	var keyID string
 	x.key, keyID = n.key("", seed)
 	person, network := n.person(x.client.Tenant, x.id), n.network(caller.IP)
 	if x.own = validBrowser(caller.Browser); x.own {
 		x.browser = caller.Browser
 	} else {
-		d := x.key.Sum("browser")
+		d := x.key.Derive("browser")
 		x.browser = Secret(secret.Encode(string(d[:])))
 	}
 	x.at = machine.Moment{Now: now, Key: &x.key, Limits: s.limits, Plan: limit.Plan{Sends: true},
@@ -242,7 +242,11 @@ func (s *Service) suppresses(ctx context.Context, x *beginning) (bool, error) {
 func (x *beginning) decide() machine.Decision[machine.Challenge] {
 	x.at.Fresh = newVersion()
 	x.start.Repeats = x.repeats.earlier.Seed
-	d := x.there.On(&x.start, x.at)
+	var there machine.Challenge
+	if x.there != nil {
+		there = *x.there
+	}
+	d := there.On(&x.start, x.at)
 	if x.repeats.cooldown != "" && d.Reason == machine.Done {
 		at := machine.Moment{Now: x.at.Now, Name: x.repeats.cooldown, Was: x.repeats.was, Fresh: newVersion()}
 		d.Batch.Puts = append(d.Batch.Puts, machine.CooldownOf(&d.Next).Put(at, x.client.codes.StartCooldown))
@@ -293,10 +297,12 @@ func (s *Service) repeated(ctx context.Context, x *beginning) error {
 	if recs, err = s.load(ctx, x.at.Now, "challenge", store.Key{Kind: machine.KindChallenge, Name: string(name)}); err != nil {
 		return err
 	}
-	if x.there = (machine.Challenge{}); recs[0].Exists() {
-		if x.there, err = machine.DecodeChallenge(recs[0].Body); err != nil {
+	if x.there = nil; recs[0].Exists() {
+		there, err := machine.DecodeChallenge(recs[0].Body)
+		if err != nil {
 			return corrupt(recs[0], err)
 		}
+		x.there = &there
 	}
 	// The browser secret is the caller's own, never the earlier call's, and no new one: nothing is bound to that.
 	earlier := &x.repeats.earlier
@@ -310,7 +316,7 @@ func (s *Service) repeated(ctx context.Context, x *beginning) error {
 
 // sendStarted reports a start that was committed, and sends its message.
 func (s *Service) sendStarted(ctx context.Context, x *beginning, rate RateLimit) (Started, error) {
-	c := &x.there
+	c := &x.start.Draft
 	kind := EventStarted
 	if c.Suppressed {
 		kind = EventSuppressed

@@ -44,6 +44,7 @@ type step struct {
 	asked   bool // the directory was asked who the user is
 	rate    RateLimit
 	used    [1]machine.Method // backs proof.Methods, which saves an allocation
+	namer   namer             // backs names, likewise
 	refusals
 }
 
@@ -94,7 +95,8 @@ func (s *Service) loadChallenge(ctx context.Context, x *step) (c machine.Challen
 		return c, err
 	}
 	if x.names == nil {
-		x.names = s.namer(ctx)
+		x.names = &x.namer
+		x.names.begin(ctx, s.hasher)
 	}
 	n := x.names
 	x.at.By.Network, x.at.By.Browser = n.network(x.by.caller.IP), browserDigest(x.by.caller.Browser)

@@ -106,7 +106,7 @@ func (s *Service) signerFor(ctx context.Context, c *client, typ string) (jose.Si
 // no client can make it. keyID "" is the current key.
 func (n *namer) access(keyID, tenant, clientID string) jose.Signer {
 	key, id := n.key(keyID, accessSeed)
-	made := key.Sum("access token", tenant, clientID)
+	made := key.Derive("access token", tenant, clientID)
 	return jose.Secret(id, made[:])
 }
 

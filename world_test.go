@@ -467,14 +467,22 @@ func hs256Client(id string) passwordless.Client {
 		Tokens: passwordless.TokenPolicy{Algorithm: passwordless.HS256}}
 }
 
-// derived is what the library derives from a key for a use.
-func derived(secret []byte, label string, fields ...string) []byte {
-	mac := hmac.New(sha256.New, secret)
+// derived is what the library derives from the key of a record for a use.
+func derived(key []byte, label string, fields ...string) []byte {
+	in := append([]byte{0, 0, 0, 1}, key...)
+	in = binary.AppendUvarint(in, uint64(len(fields)))
 	for _, f := range append([]string{label}, fields...) {
-		mac.Write(binary.AppendUvarint(nil, uint64(len(f))))
-		mac.Write([]byte(f))
+		in = append(binary.AppendUvarint(in, uint64(len(f))), f...)
 	}
-	return mac.Sum(nil)
+	sum := sha256.Sum256(in)
+	return sum[:]
+}
+
+// mac is HMAC-SHA-256.
+func mac(key, in []byte) []byte {
+	h := hmac.New(sha256.New, key)
+	h.Write(in)
+	return h.Sum(nil)
 }
 
 var openid = passwordless.Issue{Tokens: &passwordless.TokenRequest{Scopes: []string{"openid", "offline_access"}, Nonce: "n-1"}}

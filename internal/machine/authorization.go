@@ -100,7 +100,7 @@ func (c *AuthorizationCode) secretOf(k *secret.Key, n secret.Name) string {
 	w := record.NewWriter(256)
 	c.encode(&w)
 	numbers := binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint64(nil, uint64(c.Granted)), uint64(c.Expires))
-	d := k.Sum("authorization code", string(w.Bytes()), c.RedirectURI, c.Challenge, c.Scope, c.Audience, c.Nonce,
+	d := k.Derive("authorization code", string(w.Bytes()), c.RedirectURI, c.Challenge, c.Scope, c.Audience, c.Nonce,
 		string(numbers), string(n))
 	return string(d[:])
 }

@@ -10,7 +10,7 @@ import (
 // [Cancel]. That its time is over, or that its user was signed out everywhere, no event tells: the machine sees it in
 // the moment.
 type ChallengeEvent interface {
-	on(c *Challenge, b *batch, at *Moment) verdict
+	on(c *Challenge, b *batch, at Moment) verdict
 }
 
 // A verdict is a Decision in the making.
@@ -28,12 +28,11 @@ func (c Challenge) On(e ChallengeEvent, at Moment) Decision[Challenge] {
 	x := &struct { // in one allocation
 		batch
 		next Challenge
-		at   Moment
-	}{next: c, at: at}
+	}{next: c}
 	x.begin()
-	v := e.on(&x.next, &x.batch, &x.at)
+	v := e.on(&x.next, &x.batch, at)
 	if v.write {
-		put := x.next.put(&x.at)
+		put := x.next.put(&at)
 		put.Any = v.any
 		x.put(put)
 	}
@@ -51,8 +50,8 @@ type Create struct {
 	Repeats secret.Seed
 }
 
-func (e Create) on(c *Challenge, b *batch, at *Moment) verdict {
-	if c.Live(at) == StateOpen {
+func (e Create) on(c *Challenge, b *batch, at Moment) verdict {
+	if c.Live(&at) == StateOpen {
 		switch {
 		case e.Draft.Again == Refuse:
 			return verdict{reason: Occupied}
@@ -66,7 +65,7 @@ func (e Create) on(c *Challenge, b *batch, at *Moment) verdict {
 	c.Tries, c.MaxResends = splitTries(e.Attempts, c.Scope), uint8(max(0, e.Resends))
 	c.Stripe = at.Limits.Stripe(c.Seed[0] + at.Plan.Shift())
 	c.Network, c.Browser = at.By.Network, at.By.Browser
-	c.lengthen(b, at)
+	c.lengthen(b, &at)
 	return verdict{write: true, any: c.Scope != ByHandle && c.Again != Refuse}
 }
 
@@ -88,8 +87,8 @@ type Send struct {
 	Cooldown time.Duration // before the first resend, doubled for each next
 }
 
-func (e Send) on(c *Challenge, b *batch, at *Moment) verdict {
-	if st := c.Live(at); st != StateOpen {
+func (e Send) on(c *Challenge, b *batch, at Moment) verdict {
+	if st := c.Live(&at); st != StateOpen {
 		v := c.dead(st, false)
 		v.note = Nothing
 		return v
@@ -108,10 +107,10 @@ func (e Send) on(c *Challenge, b *batch, at *Moment) verdict {
 		}
 		v.note = MessageAgain
 		c.Stripe = at.Limits.Stripe(c.Stripe + at.Plan.Shift())
-		c.lengthen(b, at)
+		c.lengthen(b, &at)
 	}
 	c.Sent = at.Now
-	at.Limits.Send(&b.Batch, c.subject(at), at.Plan)
+	at.Limits.Send(&b.Batch, c.subject(&at), at.Plan)
 	return v
 }
 
@@ -121,7 +120,7 @@ type Start struct {
 	Send
 }
 
-func (e Start) on(c *Challenge, b *batch, at *Moment) verdict {
+func (e Start) on(c *Challenge, b *batch, at Moment) verdict {
 	made := e.Create.on(c, b, at)
 	if made.reason != Done {
 		return made
@@ -141,15 +140,15 @@ type Guess struct {
 	Return string // the redirect URI of what the login is to end with; "" for none
 }
 
-func (e Guess) on(c *Challenge, b *batch, at *Moment) verdict {
-	if c.Live(at) != NoChallenge && c.returnsElsewhere(e.Return) {
+func (e Guess) on(c *Challenge, b *batch, at Moment) verdict {
+	if c.Live(&at) != NoChallenge && c.returnsElsewhere(e.Return) {
 		return verdict{reason: OtherReturn}
 	}
-	return c.guess(e.Code, e.Shown, b, at, func(side int, right bool) verdict {
+	return c.guess(e.Code, e.Shown, b, &at, func(side int, right bool) verdict {
 		if !right {
 			return c.missed(side)
 		}
-		return c.succeed(b, at)
+		return c.succeed(b, &at)
 	})
 }
 
@@ -177,8 +176,8 @@ type Check struct {
 	Shown bool   // see Guess
 }
 
-func (e Check) on(c *Challenge, b *batch, at *Moment) verdict {
-	return c.guess(e.Code, e.Shown, b, at, func(side int, right bool) verdict {
+func (e Check) on(c *Challenge, b *batch, at Moment) verdict {
+	return c.guess(e.Code, e.Shown, b, &at, func(side int, right bool) verdict {
 		if !right {
 			return c.missed(side)
 		}
@@ -268,24 +267,24 @@ type Redeem struct {
 	Return  string // see Guess
 }
 
-func (e Redeem) on(c *Challenge, b *batch, at *Moment) verdict {
+func (e Redeem) on(c *Challenge, b *batch, at Moment) verdict {
 	switch {
 	case c.State == NoChallenge:
 		return verdict{reason: Unknown, note: Failed}
-	case c.Suppressed || !c.LinkIs(e.Secret, e.LinkURL, at):
+	case c.Suppressed || !c.LinkIs(e.Secret, e.LinkURL, &at):
 		return verdict{reason: WrongSecret, note: Failed}
-	case c.Live(at) != NoChallenge && c.returnsElsewhere(e.Return):
+	case c.Live(&at) != NoChallenge && c.returnsElsewhere(e.Return):
 		return verdict{reason: OtherReturn}
 	}
-	if st := c.Live(at); st != StateOpen {
+	if st := c.Live(&at); st != StateOpen {
 		return c.dead(st, true)
 	}
 	anywhere := e.Where == AnyBrowser || e.Where == IfState && c.ClientState != ""
 	if !anywhere && (c.Browser == secret.Digest{} || at.By.Browser != c.Browser) {
 		return verdict{reason: OtherBrowser}
 	}
-	at.Limits.LookDevice(&b.Batch, c.subject(at), at.Plan)
-	return c.succeed(b, at)
+	at.Limits.LookDevice(&b.Batch, c.subject(&at), at.Plan)
+	return c.succeed(b, &at)
 }
 
 // LinkIs reports whether a secret is that of the challenge's link, opened where it leads.
@@ -301,14 +300,14 @@ func (c *Challenge) KillIs(presented string, at *Moment) bool {
 // A Cancel presents the secret of a "this was not me" link. The network that began the challenge pays for it.
 type Cancel struct{ Secret string }
 
-func (e Cancel) on(c *Challenge, b *batch, at *Moment) verdict {
+func (e Cancel) on(c *Challenge, b *batch, at Moment) verdict {
 	switch {
 	case c.State == NoChallenge:
 		return verdict{reason: Unknown}
-	case c.Suppressed || !c.KillIs(e.Secret, at):
+	case c.Suppressed || !c.KillIs(e.Secret, &at):
 		return verdict{reason: WrongSecret}
 	}
-	if st := c.Live(at); st != StateOpen {
+	if st := c.Live(&at); st != StateOpen {
 		return c.dead(st, false)
 	}
 	c.State = StateCancelled

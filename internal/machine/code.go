@@ -106,5 +106,5 @@ func (c *Challenge) secretOf(k *secret.Key, label string, n secret.Name) string 
 
 // bound derives 32 bytes for one use of a challenge, bound as Code says.
 func (c *Challenge) bound(k *secret.Key, label string, n secret.Name, round byte) secret.Digest {
-	return k.Sum(label, c.Tenant, c.Client, c.Channel, c.Address, c.Purpose, string(n), string([]byte{c.Generation, round}))
+	return k.Derive(label, c.Tenant, c.Client, c.Channel, c.Address, c.Purpose, string(n), string([]byte{c.Generation, round}))
 }

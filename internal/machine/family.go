@@ -154,7 +154,7 @@ func (f *Family) Token(k *secret.Key, n, owner secret.Name) string {
 }
 
 func (f *Family) secretOf(k *secret.Key, n, owner secret.Name, counter uint32) string {
-	d := k.Sum("family", f.Tenant, f.Client, f.UserID, string(n), string(owner),
+	d := k.Derive("family", f.Tenant, f.Client, f.UserID, string(n), string(owner),
 		string([]byte{record.Bit(f.Rotates)}), string(binary.BigEndian.AppendUint32(nil, counter)))
 	return string(d[:])
 }

@@ -8,8 +8,9 @@ import (
 	"sync"
 )
 
-// A MAC is a Key that is kept and used often. HMAC begins by hashing the padded key; a MAC has done that once, so that a
-// sum of a short field hashes half as many blocks. It is safe for concurrent use. Make one with NewMAC.
+// A MAC is HMAC-SHA-256 (RFC 2104) under a key that is kept and used often. HMAC begins by hashing the padded key; a MAC
+// has done that once, so that a sum of a short field hashes half as many blocks. It is safe for concurrent use. Make one
+// with NewMAC.
 type MAC struct {
 	key  Key
 	pool sync.Pool // of *macState
@@ -27,7 +28,7 @@ func NewMAC(k Key) *MAC {
 	return &MAC{key: k, pool: sync.Pool{New: func() any { return &macState{hash: hmac.New(sha256.New, k[:])} }}}
 }
 
-// Sum is what [Key.Sum] returns for one field.
+// Sum authenticates a label and a field. Both carry their length. The label keeps the uses of one key apart.
 func (m *MAC) Sum(label string, field []byte) Digest {
 	st := m.pool.Get().(*macState)
 	defer m.pool.Put(st)

@@ -2,7 +2,7 @@
 package secret
 
 import (
-	"bytes"
+	"crypto/hmac"
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/base64"
@@ -10,50 +10,39 @@ import (
 	"encoding/hex"
 )
 
-// A Digest is an HMAC-SHA-256 value.
+// A Digest is a value of SHA-256 or of HMAC-SHA-256.
 type Digest [sha256.Size]byte
 
 // A Seed is 32 random bytes that a record keeps. Together with a key of the ring it gives the record's own Key.
 type Seed = Digest
 
-// A Key is a key of HMAC-SHA-256 (RFC 2104). The zero Key is none: nothing may be made with it.
+// A Key is 32 bytes that cannot be told from random ones: a ring key, or the key of one record. The zero Key is none:
+// nothing may be made with it.
 type Key [sha256.Size]byte
 
-// NewKey makes a Key of random bytes, at least as many as a Key has.
-func NewKey(material []byte) Key {
-	var k Key
-	return Key(k.Sum("key", string(material)))
+// NewKey makes a Key of random bytes, at least as many as a Key has: HMAC-SHA-256 of them under zeros (RFC 5869, 2.2).
+func NewKey(material []byte) (k Key) {
+	extract := hmac.New(sha256.New, k[:])
+	extract.Write(material)
+	extract.Sum(k[:0])
+	return k
 }
 
-// blockSize is the size of SHA-256's blocks (FIPS 180-4), to which HMAC fills up its key.
-const blockSize = 64
-
-// Sum authenticates a label and fields. Each field carries its length, so that no two lists of fields are the same
-// bytes. The label keeps the uses of one key apart. It does not allocate for fields of up to about 400 bytes in all.
-func (k *Key) Sum(label string, fields ...string) Digest {
+// Derive makes 32 bytes for one use of the key of a record: SHA-256 of the key and what the bytes are for (NIST SP
+// 800-56C Rev. 2, 4.1, option 1). The label keeps the uses apart. The number of fields comes first and each field
+// carries its length, so no input is another one, nor the beginning of another one: whoever has seen what was derived
+// for some uses cannot tell any other from random bytes, nor continue the hash into one. It does not allocate for
+// fields of up to about 400 bytes in all.
+func (k *Key) Derive(label string, fields ...string) Digest {
 	var room [512]byte
-	in := AppendField(k.pad(room[:0], &inside), label)
+	in := append(room[:0], 0, 0, 0, 1) // the counter: all is in the first block
+	in = append(in, k[:]...)
+	in = AppendField(binary.AppendUvarint(in, uint64(len(fields))), label)
 	for _, f := range fields {
 		in = AppendField(in, f)
 	}
-	inner := sha256.Sum256(in)
-	var last [blockSize + sha256.Size]byte
-	out := append(k.pad(last[:0], &outside), inner[:]...)
-	return sha256.Sum256(out)
+	return sha256.Sum256(in)
 }
-
-// pad appends the key, filled up to a block, with each byte combined with one of HMAC's two constants.
-func (k *Key) pad(b []byte, with *[blockSize]byte) []byte {
-	block := *with
-	subtle.XORBytes(block[:len(k)], block[:len(k)], k[:])
-	return append(b, block[:]...)
-}
-
-// inside and outside are HMAC's constants, as blocks.
-var (
-	inside  = [blockSize]byte(bytes.Repeat([]byte{0x36}, blockSize))
-	outside = [blockSize]byte(bytes.Repeat([]byte{0x5c}, blockSize))
-)
 
 // AppendField appends a field behind its length.
 func AppendField(b []byte, f string) []byte {
@@ -111,7 +100,7 @@ const HandleSize = 4 + sha256.Size
 func NewHandle(k *Key, seconds uint32) Handle {
 	var h [HandleSize]byte
 	binary.BigEndian.PutUint32(h[:4], seconds)
-	d := k.Sum("handle")
+	d := k.Derive("handle")
 	copy(h[4:], d[:])
 	return Handle(h[:])
 }

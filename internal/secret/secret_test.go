@@ -12,36 +12,41 @@ import (
 	"github.com/seed62b93bad/passwordless/internal/secret"
 )
 
-func TestSumIsHMACOverFieldsWithTheirLengths(t *testing.T) { // SK-1
+func TestWhatIsDerivedIsSHA256OfKeyAndUse(t *testing.T) { // SK-1
 	key := secret.NewKey([]byte("0123456789abcdef0123456789abcdef"))
 	for _, fields := range [][]string{nil, {""}, {"a", "b"}, {strings.Repeat("x", 5000), "y"}} {
-		in := secret.AppendField(nil, "label")
+		in := append([]byte{0, 0, 0, 1}, key[:]...)
+		in = secret.AppendField(append(in, byte(len(fields))), "label")
 		for _, f := range fields {
 			in = secret.AppendField(in, f)
 		}
-		want := hmac.New(sha256.New, key[:])
-		want.Write(in)
-		got := key.Sum("label", fields...)
-		assert.Equal(t, want.Sum(nil), got[:])
+		assert.Equal(t, secret.Digest(sha256.Sum256(in)), key.Derive("label", fields...))
 	}
 }
 
-func TestNoTwoListsOfFieldsHaveOneSum(t *testing.T) { // CG-10
+func TestAKeyIsExtractedFromItsMaterial(t *testing.T) { // SK-1
+	h := hmac.New(sha256.New, make([]byte, 32))
+	h.Write([]byte("material"))
+	key := secret.NewKey([]byte("material"))
+	assert.Equal(t, h.Sum(nil), key[:])
+}
+
+func TestNoTwoUsesAreTheSameBytes(t *testing.T) { // CG-10
 	key := secret.NewKey([]byte("0123456789abcdef0123456789abcdef"))
 	seen := map[secret.Digest][]string{}
-	for _, list := range [][]string{{"a", "bc"}, {"ab", "c"}, {"abc"}, {"a", "b", "c"}, {"", "abc"}, {"abc", ""}} {
-		sum := key.Sum(list[0], list[1:]...)
-		assert.Nil(t, seen[sum], "%q", list)
-		seen[sum] = list
+	for _, list := range [][]string{{"a", "bc"}, {"ab", "c"}, {"abc"}, {"a", "b", "c"}, {"", "abc"}, {"abc", ""}, {"b", "bc"}} {
+		made := key.Derive(list[0], list[1:]...)
+		assert.Nil(t, seen[made], "%q", list)
+		seen[made] = list
 	}
 	other := secret.NewKey([]byte("0123456789abcdef0123456789abcdeg"))
-	assert.NotEqual(t, key.Sum("a"), other.Sum("a"), "another key")
+	assert.NotEqual(t, key.Derive("a"), other.Derive("a"), "another key")
 }
 
-func TestSumDoesNotAllocate(t *testing.T) {
+func TestDeriveDoesNotAllocate(t *testing.T) {
 	key := secret.NewKey([]byte("0123456789abcdef0123456789abcdef"))
 	field := strings.Repeat("x", 100)
-	assert.Zero(t, testing.AllocsPerRun(100, func() { _ = key.Sum("label", field, field, field) }))
+	assert.Zero(t, testing.AllocsPerRun(100, func() { _ = key.Derive("label", field, field, field) }))
 }
 
 func TestATokenHasOneSpelling(t *testing.T) { // TK-1, CG-4
