@@ -40,6 +40,10 @@ type Identifier struct {
 
 // ParseIdentifier returns the canonical form of an address as a person typed it. Its error is an *InputError that does
 // not repeat the address.
+//
+// A telephone number begins with + or 00 and the country calling code. A zero behind that code, as in +44 07911 123456,
+// is refused: the country dials it, other countries leave it out. It is accepted where numbers of the country begin with
+// a zero, as those of fixed lines in Italy do.
 func ParseIdentifier(ch Channel, address Address) (Identifier, error) {
 	var canonical string
 	var err error

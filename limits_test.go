@@ -244,6 +244,35 @@ func TestSpellingsShareABucket(t *testing.T) { // RL-3
 	}
 }
 
+func TestATrunkZeroMakesNoSecondPerson(t *testing.T) { // RL-3
+	w := newWorld(t)
+	want := &passwordless.InputError{Field: "Address",
+		Reason: "a zero behind the country calling code, where the numbering plan has none"}
+	people := map[passwordless.Identifier]bool{}
+	for i, number := range []string{"+46701234567", "+460701234567", "+4600701234567", "+46000701234567", "0046 070-123 45 67"} {
+		number := passwordless.Address(number)
+		id, malformed := passwordless.ParseIdentifier(passwordless.SMS, number)
+		_, start := w.Start(t.Context(), w.as("web", pool(i)),
+			passwordless.StartRequest{Channel: passwordless.SMS, Address: number})
+		_, verify := w.Verify(t.Context(), w.as("web", pool(i)),
+			passwordless.VerifyRequest{Channel: passwordless.SMS, Address: number, Code: "123456"})
+		_, add := w.Directory().Add(t.Context(), "", passwordless.User{Phone: number})
+		if malformed == nil {
+			people[id] = true
+			require.NoError(t, start)
+			require.NoError(t, add)
+			continue
+		}
+		for _, err := range []error{malformed, start, verify} {
+			require.Equal(t, want, err, string(number))
+		}
+		var input *passwordless.InputError
+		require.ErrorAs(t, add, &input, string(number))
+	}
+	assert.Equal(t, map[passwordless.Identifier]bool{{Channel: passwordless.SMS, Address: "+46701234567"}: true}, people)
+	assert.Len(t, w.outbox.messages(), 1)
+}
+
 func TestAFloodDoesNotSilenceTheOwner(t *testing.T) { // RL-5
 	w := newWorld(t)
 	device := home

@@ -25,6 +25,7 @@ const (
 	ErrDomain      Error = "domain is not a valid DNS name of two labels or more"
 	ErrNumber      Error = "not an international number of 7 to 15 digits"
 	ErrCallingCode Error = "no such country calling code"
+	ErrTrunkZero   Error = "a zero behind the country calling code, where the numbering plan has none"
 	ErrCharacter   Error = "a character that no URI may hold, or a broken percent escape"
 	ErrScheme      Error = "scheme is not allowed"
 	ErrFragment    Error = "fragment is not allowed"

@@ -2,6 +2,7 @@ package canon_test
 
 import (
 	"errors"
+	"fmt"
 	"net/netip"
 	"slices"
 	"strings"
@@ -30,6 +31,7 @@ func TestErrorsNameTheRule(t *testing.T) {
 		{canon.Phone, "canary" + strings.Repeat("1", 40), canon.ErrTooLong},
 		{canon.Phone, "canary", canon.ErrNumber},
 		{canon.Phone, "+99912345678", canon.ErrCallingCode},
+		{canon.Phone, "+460701111111", canon.ErrTrunkZero},
 	}
 	for _, r := range rows {
 		out, err := r.parse(r.input)
@@ -154,12 +156,12 @@ func TestCallingCodesAreUnambiguous(t *testing.T) {
 	codes := 0
 	for n := range 1000 {
 		digits := []byte{byte('0' + n/100), byte('0' + n/10%10), byte('0' + n%10)}
-		number := "+" + string(digits) + "0000000"
-		code := canon.CallingCode(number)
+		code := canon.CallingCode("+" + string(digits) + "0000000")
 		if code == 0 {
 			continue
 		}
 		codes++
+		number := fmt.Sprintf("+%d1111111", code)
 		if out, err := canon.Phone(number); err != nil || out != number {
 			t.Errorf("calling code %d: Phone gives %v", code, err)
 		}

@@ -4,6 +4,7 @@ import (
 	"net/mail"
 	"net/url"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"unicode"
@@ -95,7 +96,25 @@ func FuzzPhone(f *testing.F) {
 		if strings.TrimPrefix(digits, "00") != out[1:] {
 			t.Fatalf("%q has other digits than %q", out, s)
 		}
+		zerosMakeNoSecondNumber(t, out)
 	})
+}
+
+// zerosMakeNoSecondNumber puts zeros between the calling code and the rest of a canonical number. What comes out is
+// canonical only if the plan has numbers of that form (RL-3). Outside Italy the shorter one is then no number of the plan.
+func zerosMakeNoSecondNumber(t *testing.T, number string) {
+	t.Helper()
+	plan := "+" + strconv.Itoa(canon.CallingCode(number))
+	rest := strings.TrimPrefix(number, plan)
+	for n := 1; n <= 3; n++ {
+		longer := plan + strings.Repeat("0", n) + rest
+		_, err := canon.Phone(longer)
+		shape, has := zeroShapes[canon.CallingCode(number)]
+		another := has && len(rest)+n >= shape.shortest && len(rest)+n <= shape.longest && (shape.second || n == 1 && rest[0] != '0')
+		if (err == nil) != another {
+			t.Fatalf("%q beside %q: %v", longer, number, err)
+		}
+	}
 }
 
 // An accepted redirect is read by net/url as the same scheme and host, without what was

@@ -16,13 +16,16 @@ const (
 //
 // It takes the number after + or the international prefix 00, with at most one space, hyphen or dot between digits and
 // at most one pair of parentheses around some of them. It refuses extensions, tel: URIs, letters, digits of other
-// scripts, and "(0)", which callers from abroad must leave out and a machine cannot tell from a digit to dial.
+// scripts, and "(0)", which callers from abroad must leave out and a machine cannot tell from a digit to dial. For the
+// same reason it refuses a zero behind the calling code, except where numbers of that plan begin with one: some senders
+// drop a zero too many, and then +46701234567 and +460701234567 are one telephone.
 //
 // There are no national formats: reading those needs numbering plans, which change and are better kept by an
-// application that knows its users' country. For the same reason a canonical number need not exist.
+// application that knows its users' country. For the same reason a canonical number need not exist, and no other trunk
+// prefix than zeros is looked for.
 //
-// The errors are ErrTooLong, ErrNumber and ErrCallingCode. Input that is canonical already is returned as it is,
-// without an allocation.
+// The errors are ErrTooLong, ErrNumber, ErrCallingCode and ErrTrunkZero. Input that is canonical already is returned as
+// it is, without an allocation.
 func Phone(s string) (string, error) {
 	if len(s) > maxPhoneInput {
 		return "", ErrTooLong
@@ -39,8 +42,12 @@ func Phone(s string) (string, error) {
 }
 
 func known(e164 string) (string, error) {
-	if CallingCode(e164) == 0 {
+	code, national := split(e164)
+	switch {
+	case code == 0:
 		return "", ErrCallingCode
+	case hasTrunkZero(code, national):
+		return "", ErrTrunkZero
 	}
 	return e164, nil
 }
@@ -114,18 +121,24 @@ func mayFollow(class, before byte) bool {
 // A code is not always one country: 1 is the whole North American plan with the Caribbean, 7 is Russia and Kazakhstan,
 // and 44, 47, 61, 212, 262, 358, 590 and 599 reach several territories. An allow-list of codes allows all of them.
 func CallingCode(e164 string) int {
+	code, _ := split(e164)
+	return code
+}
+
+// split returns the calling code of a number in E.164 form and the digits behind it, or 0 if there is no such code.
+func split(e164 string) (code int, national string) {
 	digits, ok := strings.CutPrefix(e164, "+")
 	if !ok {
-		return 0
+		return 0, ""
 	}
 	// No code is the beginning of another one, so the first that fits is the only one.
 	for size, codes := range callingCodes {
 		if n := size + 1; len(digits) >= n && strings.Contains(codes, digits[:n]) {
 			code, _ := strconv.Atoi(digits[:n]) // 0 where a blank of the list matched
-			return code
+			return code, digits[n:]
 		}
 	}
-	return 0
+	return 0, ""
 }
 
 // callingCodes holds the assigned codes of countries and territories by their length. The global services (800, 808,
