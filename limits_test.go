@@ -3,6 +3,7 @@ package passwordless_test
 import (
 	"errors"
 	"fmt"
+	"sync"
 	"testing"
 	"time"
 
@@ -271,6 +272,75 @@ func TestATrunkZeroMakesNoSecondPerson(t *testing.T) { // RL-3
 	}
 	assert.Equal(t, map[passwordless.Identifier]bool{{Channel: passwordless.SMS, Address: "+46701234567"}: true}, people)
 	assert.Len(t, w.outbox.messages(), 1)
+}
+
+func TestSpellingsOfOneAddressShareABucket(t *testing.T) { // RL-3, RL-7: what netip reads as one network is one
+	for network, spellings := range map[string][]string{
+		"an IPv4 address": {"192.0.2.7", "::ffff:192.0.2.7", "::FFFF:192.0.2.7", "::ffff:c000:207", "::ffff:C000:0207",
+			"0:0:0:0:0:ffff:192.0.2.7", "0000:0000:0000:0000:0000:ffff:c000:0207", "::ffff:192.0.2.7%eth0", "::ffff:c000:207%1"},
+		"a /64": {"2001:db8:0:2::a", "2001:DB8:0:2::A", "2001:db8:0000:0002:0000:0000:0000:000a", "2001:0db8::2:0:0:0:a",
+			"2001:db8::2:0:0:0.0.0.10", "2001:db8:0:2:0:0:192.0.2.1", "2001:db8:0:2::a%eth0", "2001:db8:0:2:ffff:ffff:ffff:ffff%25x"},
+		"the link": {"fe80::1", "FE80::1", "fe80:0:0:0:0:0:0:1", "fe80::1%eth0", "fe80::1%eth1", "fe80::2%x%y", "fe80::0.0.0.1%1"},
+	} {
+		w := newWorld(t, oneStart(time.Hour), func(c *passwordless.Config) {
+			c.Policy.Limits.Guesses = passwordless.Limit{Count: 1, Per: time.Hour}
+		})
+		started, code := w.startFrom(from("203.0.113.1"), alice)
+		for i, ip := range spellings {
+			_, starts := w.tryStart(from(ip), passwordless.Email, "a@example.com")
+			_, err := w.guessFrom(from(ip), started.Handle, wrong(code))
+			if i == 0 {
+				require.Empty(t, starts, network)
+				require.ErrorIs(t, err, passwordless.ErrWrongSecret, network)
+				continue
+			}
+			assert.Equal(t, "start", starts, "%s: %s", network, ip)
+			var limited *passwordless.LimitedError
+			require.ErrorAs(t, err, &limited, "%s: %s", network, ip)
+			assert.Equal(t, "guess", limited.Limit, "%s: %s", network, ip)
+		}
+	}
+}
+
+func TestAttemptsAreBoundedWithoutALimit(t *testing.T) { // VF-1, VF-4: with each limit as loose as a policy can have it
+	loose := passwordless.Limit{Count: 1e6, Per: time.Second}
+	list := []passwordless.Limit{loose}
+	for _, attempts := range []int{1, 5, 10} {
+		w := newWorld(t, func(c *passwordless.Config) {
+			c.Policy = passwordless.Policy{MaxYearlyRisk: 1e-2, ClockSkew: -1, InsecureAnyBrowser: true,
+				Codes:  passwordless.CodePolicy{MaxAttempts: attempts, MaxResends: 10, ResendCooldown: 10 * time.Second, StartCooldown: -1},
+				Limits: passwordless.LimitPolicy{EmailSends: list, SMSSends: list, Starts: list, Guesses: loose, GlobalFailures: loose},
+				SMS:    passwordless.SMSPolicy{Countries: []int{46}, Prefix: loose, Country: loose, Global: loose, Unverified: loose}}
+		})
+		known := home
+		known.Device = w.signIn(alice, passwordless.Issue{}).Device
+		for who, guesser := range map[string]func(i int) passwordless.Caller{
+			"from one network": func(int) passwordless.Caller { return attacker }, "each from a network of its own": pool,
+			"from a known device": func(int) passwordless.Caller { return known }} {
+			w.clock.advance(time.Hour)
+			started, code := w.start(alice)
+			looked, mu := 0, sync.Mutex{} // mu guards looked
+			var group sync.WaitGroup
+			for i := range 64 {
+				group.Go(func() {
+					var refused *passwordless.ChallengeError
+					_, err := w.guessFrom(guesser(i), started.Handle, wrong(code))
+					if !errors.As(err, &refused) {
+						t.Errorf("%s: %v", who, err)
+					} else if refused.Reason == passwordless.ErrWrongSecret {
+						mu.Lock()
+						defer mu.Unlock()
+						looked++
+					}
+				})
+			}
+			group.Wait()
+			assert.Equal(t, attempts-1, looked, "%s: the last one ended the challenge, of %d", who, attempts)
+			_, err := w.guess(started.Handle, code)
+			require.ErrorIs(t, err, passwordless.ErrExhausted, "%s, of %d", who, attempts)
+			require.ErrorIs(t, w.check(started.Handle, code), passwordless.ErrExhausted)
+		}
+	}
 }
 
 func TestAFloodDoesNotSilenceTheOwner(t *testing.T) { // RL-5

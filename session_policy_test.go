@@ -289,6 +289,39 @@ var entries = map[string]func(w *world) (func() error, bool){
 			return err
 		}, false
 	},
+	"a code found by the address": func(w *world) (func() error, bool) {
+		return func() error {
+			w.clock.advance(time.Hour)
+			_, err := w.startWith(home, byAddress(alice))
+			require.NoError(w.t, err)
+			req := coded(alice, w.outbox.last().Code.Reveal())
+			req.Issue = both
+			_, err = w.Verify(w.t.Context(), w.as("web", home), req)
+			return err
+		}, false
+	},
+	"a code from a known device": func(w *world) (func() error, bool) {
+		caller := home
+		caller.Device = w.signIn(alice, passwordless.Issue{}).Device
+		return func() error {
+			w.clock.advance(time.Hour)
+			started, code := w.startFrom(caller, alice)
+			_, err := w.Verify(w.t.Context(), w.as("web", caller), byCode(started.Handle, code, both))
+			return err
+		}, false
+	},
+	"a code that a link showed elsewhere": func(w *world) (func() error, bool) {
+		return func() error {
+			w.clock.advance(time.Hour)
+			started, link, _ := w.startLink(passwordless.SendLink)
+			_, err := w.redeem(home, link)
+			var elsewhere *passwordless.OtherBrowserError
+			require.ErrorAs(w.t, err, &elsewhere)
+			_, err = w.Verify(w.t.Context(), w.as("web", keeping(home, started)),
+				byCode(started.Handle, elsewhere.Code.Reveal(), both))
+			return err
+		}, false
+	},
 	"a link": func(w *world) (func() error, bool) {
 		return func() error {
 			w.clock.advance(time.Hour)
