@@ -2,15 +2,19 @@ package auth0_test
 
 import (
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"net/url"
 	"regexp"
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/seed62b93bad/passwordless"
 	"github.com/seed62b93bad/passwordless/confirm"
@@ -454,4 +458,119 @@ func FuzzVerifyRedirect(f *testing.F) {
 			t.Error("it changed something")
 		}
 	})
+}
+
+// Nothing that a client says of itself chooses the bucket that it is charged to: no member of a body, no parameter of the
+// URL and no header, but for Auth0-Forwarded-For of a client that proved itself and is trusted with it (RL-3, RL-6, CA-3).
+func TestBodiesChooseNoBucket(t *testing.T) {
+	once := func(c *passwordless.Config) {
+		c.Policy.Limits.Starts = []passwordless.Limit{{Count: 1, Per: time.Hour}}
+		c.Policy.Limits.Guesses = passwordless.Limit{Count: 1, Per: time.Hour}
+	}
+	const names = "ip remoteAddress remote_addr client_ip clientIp end_user_ip forwarded forwarded_for x_forwarded_for" +
+		" X-Forwarded-For auth0_forwarded_for Auth0-Forwarded-For auth0-forwarded-for network device browser caller tenant key"
+	bodies := map[string]string{
+		"/passwordless/start": `{"client_id":"spa","connection":"email","email":"%d@example.com","send":"code"%s}`,
+		"/oauth/token": `{"client_id":"spa","grant_type":"` + otpGrant +
+			`","username":"%d@example.com","otp":"123456","realm":"email"%s}`,
+	}
+	for path, body := range bodies {
+		w, n := newWorld(t, auth0.Options{}, once), 0
+		ask := func(more, query string, header http.Header) int {
+			n++
+			r := httptest.NewRequest(http.MethodPost, path+query, strings.NewReader(fmt.Sprintf(body, n, more)))
+			r.Header = header.Clone()
+			r.Header.Set("Content-Type", mediaJSON)
+			rec := httptest.NewRecorder()
+			w.handler.ServeHTTP(rec, r)
+			return rec.Code
+		}
+		if got := ask("", "", http.Header{}); got == 429 {
+			t.Fatalf("%s: the first was limited", path)
+		}
+		for i, name := range strings.Fields(names) {
+			value := fmt.Sprintf(`"203.0.113.%d"`, i)
+			for _, more := range []string{`,"` + name + `":` + value, `,"` + name + `":[` + value + `]`,
+				`,"authParams":{"` + name + `":` + value + `}`, `,"` + name + `":{"ip":` + value + `}`} {
+				if got := ask(more, "", http.Header{}); got != 429 {
+					t.Errorf("%s with %s: status %d", path, more, got)
+				}
+			}
+			address := strings.Trim(value, `"`)
+			if got := ask("", "?"+name+"="+address, http.Header{}); got != 429 {
+				t.Errorf("%s with %s in the URL: status %d", path, name, got)
+			}
+			for _, header := range []string{name, "X-Real-IP", "Forwarded", "CF-Connecting-IP", "True-Client-IP"} {
+				if got := ask("", "", http.Header{http.CanonicalHeaderKey(header): {address}}); got != 429 {
+					t.Errorf("%s with the header %s: status %d", path, header, got)
+				}
+			}
+		}
+		proved := http.Header{"Authorization": {"Basic " + base64.StdEncoding.EncodeToString([]byte("web:web+secret%2B1"))},
+			"Auth0-Forwarded-For": {"203.0.113.99"}}
+		body = strings.Replace(body, `"client_id":"spa",`, "", 1)
+		if got := ask("", "", proved); got == 429 {
+			t.Errorf("%s: a client that is trusted to name its user's address was not heard", path)
+		}
+	}
+}
+
+// Whatever the Authorization header is: there is no panic, and only the credentials of a client, in their one form, count
+// (CA-1). One of the scheme Basic that cannot be read is refused, also beside a client that needs none.
+func FuzzAuthorization(f *testing.F) {
+	basic := func(s string) string { return "Basic " + base64.StdEncoding.EncodeToString([]byte(s)) }
+	for _, header := range []string{"", " ", "Basic", "Basic ", "Basic  ", "basic", "Bearer", "Bearer ", "Bearer  x", "Bearer a.b.c",
+		"Bearer\x00", "Digest username=\"web\"", "Negotiate AAAA", "DPoP x", "\xff", "Basic \xff", "Basic =", "Basic ====",
+		"Basic QQ", "Basic\tQQ==", "Basic " + strings.Repeat("A", 100_000), strings.Repeat("Basic ", 1000), basic(""), basic(":"),
+		basic("web"), basic("web:"), basic(":web secret+1"), basic("web:web secret+1"), basic("web:web+secret%2B1"),
+		basic("web:web+secret%2B1") + " ", "Basic  " + basic("web:web+secret%2B1")[6:], "BASIC" + basic("web:web+secret%2B1")[5:],
+		basic("web:web+secret%2B1") + ", Basic x", basic("web:%"), basic("%zz:x"), basic("web:a\x00b"), basic("spa:"), basic("web::"),
+		basic("WEB:web+secret%2B1"), basic("web:web+secret%2B1:"), basic("\xff:\xff"), basic("api:api-secret")} {
+		f.Add(header)
+	}
+	w := newWorld(f, auth0.Options{}, func(c *passwordless.Config) {
+		c.Clients = clients[:2] // spa and web
+		c.Policy.Limits.Starts = []passwordless.Limit{{Count: 1e6, Per: time.Second}}
+		c.Policy.Limits.EmailSends = c.Policy.Limits.Starts
+	})
+	f.Fuzz(func(t *testing.T, header string) {
+		named := namedBy(header)
+		scheme, _, _ := strings.Cut(header, " ")
+		unused := !strings.EqualFold(scheme, "Basic")
+		for client, sent := range map[string]bool{"": named != "", `"client_id":"web",`: named == "web",
+			`"client_id":"spa",`: named == "spa" || unused} {
+			for path, body := range map[string]string{
+				"/passwordless/start": `{%s"connection":"email","email":"alice@example.com","send":"code"}`,
+				"/oauth/token":        `{%s"grant_type":"refresh_token","refresh_token":"x"}`} {
+				w.outbox.Clear()
+				w.clock.Advance(time.Minute)
+				r := httptest.NewRequest(http.MethodPost, path, strings.NewReader(fmt.Sprintf(body, client)))
+				r.Header.Set("Content-Type", mediaJSON)
+				r.Header["Authorization"] = []string{header}
+				rec := httptest.NewRecorder()
+				w.handler.ServeHTTP(rec, r)
+				checkShape(t, rec)
+				start := strings.HasSuffix(path, "start")
+				if n := len(w.outbox.All()); (n == 1) != (start && sent) || (rec.Code == 200) != (start && sent) || rec.Code >= 500 {
+					t.Errorf("%s with client %q and %q: status %d, %d messages", path, client, header, rec.Code, n)
+				}
+			}
+		}
+	})
+}
+
+// namedBy returns the client that a header names and proves, if it has a secret (RFC 7617, 2; RFC 6749, 2.3.1).
+func namedBy(header string) string {
+	if len(header) < 6 || !strings.EqualFold(header[:6], "Basic ") {
+		return ""
+	}
+	pair, err := base64.StdEncoding.DecodeString(header[6:])
+	id, secret, ok := strings.Cut(string(pair), ":")
+	id, errID := url.QueryUnescape(id)
+	secret, errSecret := url.QueryUnescape(secret)
+	if want, known := map[string]string{"web": "web secret+1", "spa": ""}[id]; !ok || !known || secret != want ||
+		err != nil || errID != nil || errSecret != nil {
+		return ""
+	}
+	return id
 }
