@@ -68,10 +68,11 @@ func complete(t testing.TB) passwordless.Config {
 // mistakes are the lines of New's error behind its first.
 func mistakes(t testing.TB, cfg passwordless.Config) []string {
 	t.Helper()
-	_, err := passwordless.New(cfg)
+	svc, err := passwordless.New(cfg)
 	if err == nil {
 		return nil
 	}
+	require.Nil(t, svc)
 	lines := strings.Split(err.Error(), "\n")
 	require.Equal(t, "passwordless: configuration:", lines[0])
 	return lines[1:]

@@ -86,7 +86,8 @@ func (h house) opens(tenant string, l passwordless.Login) (all []string) {
 	h.clock.advance(time.Minute)
 	started, err := h.Start(ctx, h.as(tenant+"-web", caller), byMail(alice))
 	require.NoError(h.t, err)
-	next, err := h.Verify(ctx, h.as(tenant+"-web", caller), byCode(started.Handle, h.outbox.last().Code.Reveal(), passwordless.Issue{}))
+	next, err := h.Verify(ctx, h.as(tenant+"-web", caller),
+		byCode(started.Handle, h.outbox.last().Code.Reveal(), passwordless.Issue{}))
 	require.NoError(h.t, err)
 	if next.KnownDevice {
 		all = append(all, "device")

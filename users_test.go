@@ -3,6 +3,7 @@ package passwordless_test
 import (
 	"context"
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -181,4 +182,40 @@ func TestABadUserIsNotStored(t *testing.T) {
 	}
 	_, err := w.Directory().Add(t.Context(), "nowhere", passwordless.User{})
 	require.ErrorAs(t, err, new(*passwordless.InputError))
+}
+
+// A numbed is a directory that gives everybody one ID, before the proof or after it.
+type numbed struct {
+	brokenUsers
+	id    string
+	found bool
+}
+
+func (n numbed) Find(_ context.Context, _ string, id passwordless.Identifier) (passwordless.User, error) {
+	if !n.found {
+		return passwordless.User{}, passwordless.ErrNoUser
+	}
+	return passwordless.User{ID: n.id, Email: id.Address, EmailVerified: true}, nil
+}
+
+func (n numbed) Create(_ context.Context, _ string, id passwordless.Identifier) (passwordless.User, error) {
+	return passwordless.User{ID: n.id, Email: id.Address, EmailVerified: true}, nil
+}
+
+func TestAUserWithoutAnIDSignsNobodyIn(t *testing.T) { // AC-5, VF-12: people without an ID would all be one
+	for _, found := range []bool{true, false} {
+		for id, good := range map[string]bool{"": false, strings.Repeat("i", 65): false, strings.Repeat("i", 64): true} {
+			w := newWorld(t, func(c *passwordless.Config) { c.Users = numbed{id: id, found: found} })
+			started, code := w.start(alice)
+			l, err := w.Verify(t.Context(), w.as("web", home), byCode(started.Handle, code, both))
+			if good {
+				require.NoError(t, err)
+				continue
+			}
+			require.ErrorContains(t, err, "ID is not 1 to 64 bytes", "%q, found: %t", id, found)
+			assert.Zero(t, l)
+			sessions, _, err := w.Sessions(t.Context(), "", id, 10, "")
+			assert.Empty(t, sessions, "%q: %v", id, err)
+		}
+	}
 }

@@ -140,7 +140,12 @@ func (m module) relative(importPath string) string {
 	return strings.TrimPrefix(importPath, m.path+"/")
 }
 
-// dependencies checks what the root module requires, and that testify and package testing stay in tests.
+// predictable are the packages of randomness that can be told beforehand. Kits repeat a run with it; elsewhere whatever is
+// random is a secret.
+var predictable = []string{"math/rand", "math/rand/v2"}
+
+// dependencies checks what the root module requires, and that testify, package testing and predictable randomness stay in
+// tests and kits.
 func (m module) dependencies() []string {
 	var all []string
 	for _, path := range m.requires {
@@ -152,8 +157,17 @@ func (m module) dependencies() []string {
 		if slices.ContainsFunc(p.Deps, func(dep string) bool { return within(dep, testify) }) {
 			all = append(all, m.relative(p.ImportPath)+" depends on testify outside its tests")
 		}
-		if name := m.relative(p.ImportPath); slices.Contains(p.Deps, "testing") && !slices.Contains(kits, name) {
+		name := m.relative(p.ImportPath)
+		if slices.Contains(kits, name) {
+			continue
+		}
+		if slices.Contains(p.Deps, "testing") {
 			all = append(all, name+" must not link testing: it is no kit")
+		}
+		for _, path := range p.Imports {
+			if slices.Contains(predictable, path) {
+				all = append(all, fmt.Sprintf("%s must not import %s: it is no kit", name, path))
+			}
 		}
 	}
 	return all

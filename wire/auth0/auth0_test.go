@@ -118,7 +118,10 @@ func TestClientsAreLookedUpOnce(t *testing.T) {
 }
 
 func TestNewTellsEveryMistake(t *testing.T) {
-	_, err := auth0.New(nil, auth0.Options{TrustedProxies: []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0")}})
+	h, err := auth0.New(nil, auth0.Options{TrustedProxies: []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0")}})
+	if h != nil {
+		t.Error("there is a handler")
+	}
 	for _, want := range []string{"service: required", "Options.TrustedProxies:"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("error %v does not tell %q", err, want)
@@ -132,7 +135,7 @@ func TestNewTellsEveryMistake(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := auth0.New(bare, auth0.Options{}); err == nil || !strings.Contains(err.Error(), "SigningKeys") {
+	if h, err := auth0.New(bare, auth0.Options{}); h != nil || err == nil || !strings.Contains(err.Error(), "SigningKeys") {
 		t.Errorf("a service that cannot sign was accepted: %v", err)
 	}
 }
@@ -524,8 +527,8 @@ func FuzzAuthorization(f *testing.F) {
 		"Basic QQ", "Basic\tQQ==", "Basic " + strings.Repeat("A", 100_000), strings.Repeat("Basic ", 1000), basic(""), basic(":"),
 		basic("web"), basic("web:"), basic(":web secret+1"), basic("web:web secret+1"), basic("web:web+secret%2B1"),
 		basic("web:web+secret%2B1") + " ", "Basic  " + basic("web:web+secret%2B1")[6:], "BASIC" + basic("web:web+secret%2B1")[5:],
-		basic("web:web+secret%2B1") + ", Basic x", basic("web:%"), basic("%zz:x"), basic("web:a\x00b"), basic("spa:"), basic("web::"),
-		basic("WEB:web+secret%2B1"), basic("web:web+secret%2B1:"), basic("\xff:\xff"), basic("api:api-secret")} {
+		basic("web:web+secret%2B1") + ", Basic x", basic("web:%"), basic("%zz:x"), basic("web:a\x00b"), basic("spa:"), basic("spa:%"),
+		basic("web::"), basic("WEB:web+secret%2B1"), basic("web:web+secret%2B1:"), basic("\xff:\xff"), basic("api:api-secret")} {
 		f.Add(header)
 	}
 	w := newWorld(f, auth0.Options{}, func(c *passwordless.Config) {
@@ -573,4 +576,28 @@ func namedBy(header string) string {
 		return ""
 	}
 	return id
+}
+
+// Links lead where the configuration says, whatever a request says of hosts (LK-4, HT-6).
+func TestHostileHostsLeaveLinksUnchanged(t *testing.T) {
+	for name, value := range map[string]string{"Host": "evil.example", "X-Forwarded-Host": "evil.example",
+		"X-Forwarded-Proto": "http", "X-Forwarded-Port": "666", "X-Forwarded-Prefix": "/evil", "X-Forwarded-Server": "evil.example",
+		"X-Host": "evil.example", "X-Original-Url": "https://evil.example/", "X-Rewrite-Url": "https://evil.example/",
+		"Forwarded": "host=evil.example;proto=http", "Referer": "https://evil.example/", "X-HTTP-Host-Override": "evil.example"} {
+		w := newWorld(t, auth0.Options{})
+		r := httptest.NewRequest(http.MethodPost, "/passwordless/start", strings.NewReader(
+			`{"client_id":"web","client_secret":"web secret+1","connection":"email","email":"alice@example.com","send":"link"}`))
+		r.Header.Set("Content-Type", mediaJSON)
+		r.Header.Set(name, value)
+		if name == "Host" {
+			r.Host = value
+		}
+		rec := httptest.NewRecorder()
+		w.handler.ServeHTTP(rec, r)
+		m, sent := w.outbox.Last("alice@example.com")
+		if rec.Code != 200 || !sent || !strings.HasPrefix(m.Link, "https://login.example.com/") ||
+			!strings.HasPrefix(m.Cancel, "https://login.example.com/") {
+			t.Errorf("%s: status %d %s, links to %.40q and %.40q", name, rec.Code, rec.Body, m.Link, m.Cancel)
+		}
+	}
 }
