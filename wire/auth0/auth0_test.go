@@ -524,7 +524,7 @@ func FuzzAuthorization(f *testing.F) {
 	basic := func(s string) string { return "Basic " + base64.StdEncoding.EncodeToString([]byte(s)) }
 	for _, header := range []string{"", " ", "Basic", "Basic ", "Basic  ", "basic", "Bearer", "Bearer ", "Bearer  x", "Bearer a.b.c",
 		"Bearer\x00", "Digest username=\"web\"", "Negotiate AAAA", "DPoP x", "\xff", "Basic \xff", "Basic =", "Basic ====",
-		"Basic QQ", "Basic\tQQ==", "Basic " + strings.Repeat("A", 100_000), strings.Repeat("Basic ", 1000), basic(""), basic(":"),
+		"Basic QQ", "Basic\tQQ==", "Basic " + strings.Repeat("A", 400), strings.Repeat("Basic ", 50), basic(""), basic(":"),
 		basic("web"), basic("web:"), basic(":web secret+1"), basic("web:web secret+1"), basic("web:web+secret%2B1"),
 		basic("web:web+secret%2B1") + " ", "Basic  " + basic("web:web+secret%2B1")[6:], "BASIC" + basic("web:web+secret%2B1")[5:],
 		basic("web:web+secret%2B1") + ", Basic x", basic("web:%"), basic("%zz:x"), basic("web:a\x00b"), basic("spa:"), basic("spa:%"),
