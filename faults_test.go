@@ -148,6 +148,27 @@ func TestASweepOfNothingIsAMistake(t *testing.T) { // OP-1
 	assert.Equal(t, 1, n)
 }
 
+// A drifted store sweeps, and finds its engine set up anew.
+type drifted struct{ passwordless.Store }
+
+func (drifted) Sweep(context.Context, store.Instant, int) (int, error) {
+	return 3, fmt.Errorf("driver: evicts records: %w", store.ErrMisconfigured)
+}
+
+func TestASweepTellsThatTheEngineIsNoLongerFit(t *testing.T) { // RL-16
+	var reported []passwordless.Event
+	w := newWorld(t, func(cfg *passwordless.Config) {
+		cfg.Store = drifted{cfg.Store}
+		cfg.Events = func(_ context.Context, e passwordless.Event) { reported = append(reported, e) }
+	})
+	n, err := w.Sweep(t.Context(), 10)
+	assert.Equal(t, 3, n, "what was removed counts all the same")
+	require.ErrorIs(t, err, store.ErrMisconfigured)
+	require.NotErrorIs(t, err, passwordless.ErrUnavailable, "waiting does not help")
+	require.Len(t, reported, 1)
+	assert.Equal(t, passwordless.EventFailed, reported[0].Type)
+}
+
 func TestAnAttemptThatWasAnsweredIsNeverForgotten(t *testing.T) { // VF-1 under every order of failures
 	for n := 1; n <= 3; n++ {
 		for _, fault := range []storetest.Fault{storetest.LostRequest(), storetest.LostAnswer(), storetest.Unavailable()} {

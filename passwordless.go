@@ -38,6 +38,7 @@ import (
 	"github.com/seed62b93bad/passwordless/internal/jose"
 	"github.com/seed62b93bad/passwordless/internal/limit"
 	"github.com/seed62b93bad/passwordless/internal/message"
+	"github.com/seed62b93bad/passwordless/store"
 )
 
 // New returns a Service, or an error that names every mistake in the configuration. A setting that would be insecure is
@@ -115,9 +116,13 @@ func (s *Service) checkHasher() error {
 	return nil
 }
 
-// Policy returns every limit and choice in force, and names those that are weaker than their defaults. It knows the
-// choices of clients only if Config.Clients is a ClientList.
+// Policy returns every limit and choice in force, and names those that are weaker than their defaults, those of the
+// store's options included. It knows the choices of clients only if Config.Clients is a ClientList.
 func (s *Service) Policy() PolicyReport {
 	list, _ := s.clients.(ClientList)
-	return s.policy.report(list)
+	r := s.policy.report(list)
+	for _, d := range store.Deviations(s.store) {
+		r.Deviations = append(r.Deviations, "Store: "+d)
+	}
+	return r
 }

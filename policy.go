@@ -495,7 +495,7 @@ type PolicyReport struct {
 	Policy     Policy   // with its defaults filled in
 	CodeDigits int      // the length of short codes
 	Ledger     string   // the bound on guesses of one person's short codes
-	Deviations []string // what is weaker than its default, and what of a client is weaker than in the policy
+	Deviations []string // what is weaker than its default, of a client than in the policy, and what of the store is insecure
 }
 
 // String prints the report a line each.

@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/seed62b93bad/passwordless"
+	"github.com/seed62b93bad/passwordless/store/storetest"
 )
 
 // leavesOf are the settings of a struct by their path, those of groups included.
@@ -241,6 +242,22 @@ func TestEveryInsecureChoiceOfAClientIsADeviation(t *testing.T) { // OP-2
 		require.NoError(t, err, path)
 		assert.Equal(t, []string{`Client "web": ` + path}, s.Policy().Deviations)
 		f.SetBool(false)
+	}
+}
+
+// A careless store was opened with an option that keeps less.
+type careless struct{ anyStore }
+
+func (careless) Deviations() []string { return []string{"InsecureVolatile: a restart forgets"} }
+
+func TestEveryInsecureChoiceOfTheStoreIsADeviation(t *testing.T) { // OP-2
+	for _, st := range []passwordless.Store{careless{}, storetest.NewFaulty(careless{})} {
+		cfg := complete(t)
+		cfg.Store = st
+		s, err := passwordless.New(cfg)
+		require.NoError(t, err)
+		assert.Equal(t, []string{"Store: InsecureVolatile: a restart forgets"}, s.Policy().Deviations, "%T", st)
+		assert.Contains(t, s.Policy().String(), "Store: InsecureVolatile")
 	}
 }
 

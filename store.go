@@ -78,7 +78,9 @@ func whileConflicting(f func(try int) error) error {
 }
 
 // Sweep removes at most limit (1 or more) expired records and full buckets, and returns how many. Schedule it, every minute or
-// so (on Redis every hour), and call it until it returns less than limit. Errors: *InputError and ErrUnavailable.
+// so (on Redis every hour), and call it until it returns less than limit. Errors: *InputError, ErrUnavailable, and
+// store.ErrMisconfigured, when the store found that its engine was set up anew and can forget: alert somebody. What
+// was removed is returned with it.
 func (s *Service) Sweep(ctx context.Context, limit int) (int, error) {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()

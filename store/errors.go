@@ -15,6 +15,10 @@ var (
 	// ErrUncertain means that the outcome of a Commit is not known. The same Batch, if it has a put, may be committed
 	// again: it is not applied twice. So it is when ctx ended during a Commit.
 	ErrUncertain = errors.New("store: outcome of the commit unknown")
+	// ErrMisconfigured means that the engine answers and does not give what the contract needs: tables that were not
+	// made, or a setting under which it forgets commits. Its text tells what to change; waiting does not help. The error
+	// of a Load, Commit or List that matches it matches ErrUnavailable too.
+	ErrMisconfigured = errors.New("store: engine is not set up as the store needs it")
 	// ErrInvalidBatch is matched by the errors of Batch.Validate: a mistake of the caller, nothing was written.
 	ErrInvalidBatch = errors.New("store: invalid batch")
 )

@@ -144,7 +144,11 @@ type Page struct {
 //
 // Errors: what the contract names below; an error that wraps ctx.Err() when ctx ended; [ErrUnavailable], wrapped, when
 // the engine could not be reached or failed and nothing was written; [ErrUncertain], wrapped, when a Commit may or may
-// not have been applied. No error text holds a name, an owner or a body.
+// not have been applied; [ErrMisconfigured], wrapped, when the engine is not set up for this. No error text holds a
+// name, an owner or a body.
+//
+// A Store that was told to accept an engine which keeps less than the driver asks for has a method Deviations() []string
+// that names each such choice (see [Deviations]).
 type Store interface {
 	// Load returns one record per key, in the order of keys, as one commit or the next left them; keys may repeat. A
 	// record that is absent or expired at now has the zero Version, its Key, and nothing else. Load sees every commit that
@@ -177,7 +181,8 @@ type Store interface {
 
 	// Sweep removes at most limit (1 or more) records and buckets, of those that were expired, or full again, at now, and
 	// returns how many it removed. A return below limit means that little is left. It never blocks a concurrent Commit for
-	// long. The application schedules it.
+	// long. The application schedules it. It may look at the settings of the engine again, and then returns an error
+	// that matches [ErrMisconfigured], and how many it removed all the same.
 	Sweep(ctx context.Context, now Instant, limit int) (int, error)
 }
 

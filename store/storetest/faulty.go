@@ -96,6 +96,9 @@ var _ store.Store = (*Faulty)(nil)
 // NewFaulty returns a Faulty in front of inner, without faults.
 func NewFaulty(inner store.Store) *Faulty { return &Faulty{store: inner} }
 
+// Deviations returns those of the other Store.
+func (f *Faulty) Deviations() []string { return store.Deviations(f.store) }
+
 // Spoil makes fault happen to the n-th call of m from now on; the next call is the
 // first. It replaces what was to happen to that call.
 func (f *Faulty) Spoil(m Method, n int, fault Fault) {
