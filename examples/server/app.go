@@ -67,7 +67,7 @@ func (a *app) open(ctx context.Context) error {
 func (a *app) serviceConfig(secrets secrets) passwordless.Config {
 	return passwordless.Config{
 		Issuer: a.set.issuer, AppName: a.world.AppName,
-		Store: a.store, Sender: a.post,
+		Store: a.store.Store, Sender: a.post,
 		Hasher: secrets.hasher, SigningKeys: secrets.signing,
 		Tenants: a.world.Tenants, Clients: passwordless.ClientList(a.world.Clients), Policy: a.world.Policy,
 		Clock: &a.clock, Events: a.event,

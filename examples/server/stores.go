@@ -148,7 +148,7 @@ func openRedis(ctx context.Context, set settings, log *slog.Logger) (store, erro
 	options.ContextTimeoutEnabled = true // else a call outlives its context
 	options.MaxRetries = -1              // the store retries what is safe
 	client := redis.NewClient(options)
-	s, err := redisstore.New(ctx, scripts(client), redisstore.Options{InsecureVolatile: set.dev})
+	s, err := redisstore.New(ctx, scripts(client), redisstore.Options{Config: settingsOf(client), InsecureVolatile: set.dev})
 	var server redisstore.Server
 	if err == nil {
 		server, err = s.Check(ctx)
@@ -170,5 +170,13 @@ func scripts(client *redis.Client) func(lua string) redisstore.Script {
 		return func(ctx context.Context, keys []string, args ...any) (any, error) {
 			return script.Run(ctx, client, keys, args...).Result()
 		}
+	}
+}
+
+// settingsOf lets the store read the settings of the server with client.
+func settingsOf(client *redis.Client) func(ctx context.Context, setting string) (string, error) {
+	return func(ctx context.Context, setting string) (string, error) {
+		values, err := client.ConfigGet(ctx, setting).Result()
+		return values[setting], err
 	}
 }

@@ -1,6 +1,6 @@
 #!lua
--- Returns what INFO says of the server, after it ran every command that the other
--- scripts run, since one that is refused halfway would leave a batch half written.
+-- Runs every command that the other scripts run, since one that is refused halfway would
+-- leave a batch half written.
 --
 -- KEYS: a free key.
 
@@ -15,4 +15,4 @@ call('PEXPIRE', key, '1000', 'GT')
 call('ZRANGEBYLEX', key, '-', '+', 'LIMIT', 0, 1)
 call('ZREM', key, 'member')
 call('SCAN', '0', 'MATCH', key, 'COUNT', '1')
-return {call('INFO', 'server', 'memory', 'persistence', 'replication', 'cluster')}
+return {}

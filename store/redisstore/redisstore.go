@@ -1,5 +1,5 @@
 // Package redisstore is a [store.Store] in Redis 7 or later, or Valkey. It imports no client: give it a function that
-// prepares a Lua script with yours. With github.com/redis/go-redis/v9:
+// prepares a Lua script with yours, and one that reads a setting. With github.com/redis/go-redis/v9:
 //
 //	client := redis.NewClient(&redis.Options{Addr: addr, ContextTimeoutEnabled: true, MaxRetries: -1})
 //	store, err := redisstore.New(ctx, func(lua string) redisstore.Script {
@@ -7,7 +7,10 @@
 //		return func(ctx context.Context, keys []string, args ...any) (any, error) {
 //			return script.Run(ctx, client, keys, args...).Result()
 //		}
-//	}, redisstore.Options{})
+//	}, redisstore.Options{Config: func(ctx context.Context, setting string) (string, error) {
+//		values, err := client.ConfigGet(ctx, setting).Result()
+//		return values[setting], err
+//	}})
 //
 // The scripts of rueidis (NewLuaScript) and of redigo (NewScript) fit alike. Without ContextTimeoutEnabled go-redis outlives
 // the context of a call; with retries of its own it charges twice for a batch without puts whose answer was lost.
@@ -18,13 +21,23 @@
 // forgets nothing. That is up to its configuration:
 //
 //   - maxmemory-policy noeviction. New refuses any other: a guess counter that is evicted starts afresh.
-//   - appendonly yes. New refuses without. With appendfsync always, what Commit acknowledged survives a crash of Redis
-//     and of its machine. With appendfsync everysec, the default of Redis, it survives a crash of Redis; a crash of the
-//     machine can lose the last second or two, and then codes that were redeemed, sessions that were revoked and
-//     guesses that were counted in it are as before. A script cannot read this setting, so New does not check it.
-//   - Replicas follow behind. The promotion of one loses, likewise, the commits that had not reached it. To wait for
-//     replicas, send WAIT (or WAITAOF: for their disks) behind the script on the same connection, and return an error
-//     if too few confirmed: Commit then reports ErrUncertain.
+//   - appendonly yes, appendfsync always, no-appendfsync-on-rewrite no. Then what Commit acknowledged survives a crash of
+//     Redis and of its machine. New refuses anything else, unless an option of it says Insecure.
+//   - Replicas follow behind. The promotion of one loses the commits that had not reached it. To wait for replicas, send
+//     WAIT (or WAITAOF: for their disks) behind the script on the same connection, and return an error if too few
+//     confirmed: Commit then reports ErrUncertain.
+//
+// With appendfsync everysec, the default of Redis, commits are lost by a crash of Redis alone, not only by one of its
+// machine: while an fsync lasts, which is long on a busy disk, Redis answers before it hands its writes to the system, for
+// up to two seconds. What is lost is undone: codes that signed somebody in work again, sessions that were revoked live
+// again, guesses that were counted are forgotten. Options.InsecureEverysec accepts that.
+//
+// A script can read neither appendfsync, since Redis has no CONFIG in scripts: hence Options.Config; nor wait for the disk,
+// since WAITAOF (Redis 7.2) does not block in a script. So the driver does not make everysec safe by WAITAOF; an
+// application can, by the last point of the list, and still has to set InsecureEverysec, since the driver cannot see it.
+//
+// Somebody may configure Redis anew while it runs. Sweep looks at the configuration again each time, after its work, and
+// returns an error that matches [store.ErrMisconfigured] and tells what is wrong.
 //
 // Redis Cluster is refused.
 //
@@ -40,9 +53,7 @@ import (
 	"context"
 	_ "embed"
 	"errors"
-	"fmt"
 	"regexp"
-	"strings"
 	"sync/atomic"
 
 	"github.com/seed62b93bad/passwordless/store"
@@ -59,6 +70,8 @@ var (
 	sweepLua string
 	//go:embed check.lua
 	checkLua string
+	//go:embed info.lua
+	infoLua string
 )
 
 // A Script runs a Lua script, with these keys and arguments, on the primary, never on a replica. It sends EVALSHA, and
@@ -76,24 +89,39 @@ type Options struct {
 	// Prefix, and a colon, begin every key: up to 32 bytes out of a-z, A-Z, 0-9, '.', '_' and '-'. Stores of different
 	// prefixes share a database and nothing else. Default "passwordless".
 	Prefix string
+	// Config returns a setting of the server, as CONFIG GET does. It is asked for appendfsync and no-appendfsync-on-rewrite,
+	// by New, Check and Sweep. Where CONFIG is not allowed, as on many hosted servers, return what the operator knows the
+	// setting to be. An error is taken for an outage. New refuses nil, unless InsecureEverysec or InsecureVolatile.
+	Config func(ctx context.Context, setting string) (value string, err error)
+	// InsecureEverysec accepts any appendfsync, and one that cannot be told, as long as there is an append-only file. A
+	// crash of Redis, or of its machine, can lose what Commit acknowledged in the last seconds: codes that were used in
+	// them work again. A deviation in Service.Policy.
+	InsecureEverysec bool
 	// InsecureVolatile accepts a server without an append-only file. When it restarts, it has lost what Commit acknowledged. If
-	// it restarts from an older snapshot, codes that were used and sessions that were revoked are good again.
+	// it restarts from an older snapshot, codes that were used and sessions that were revoked are good again. A deviation in
+	// Service.Policy.
 	InsecureVolatile bool
 }
 
 // A Store keeps records and buckets in Redis. Its methods are safe for concurrent use.
 type Store struct {
-	load, commit, list, sweep, check Script
+	load, commit, list, sweep, check, info Script
 
-	prefix   string // with its colon, the only one
-	volatile bool   // is accepted
+	prefix string // with its colon, the only one
+	accept accepted
+	config func(ctx context.Context, setting string) (string, error) // may be nil
 
 	cursor atomic.Uint64 // of SCAN: where the next Sweep begins
 }
 
+// accepted are the insecure options.
+type accepted struct{ everysec, volatile bool }
+
 var _ store.Store = (*Store)(nil)
 
-// New returns a Store once [Store.Check] is content with the server. It calls prepare a few times, before it returns.
+// New returns a Store once [Store.Check] is content with the server. It calls prepare a few times, before it returns. Its
+// error matches [store.ErrMisconfigured] if the server is not as it must be, and [store.ErrUnavailable] if it could not be
+// asked.
 func New(ctx context.Context, prepare func(lua string) Script, o Options) (*Store, error) {
 	if prepare == nil {
 		return nil, errors.New("redisstore: nil instead of a function that prepares scripts")
@@ -105,13 +133,15 @@ func New(ctx context.Context, prepare func(lua string) Script, o Options) (*Stor
 		return nil, errors.New("redisstore: prefix is not up to 32 of a-z, A-Z, 0-9, '.', '_', '-'")
 	}
 	s := &Store{
-		load:     prepare(loadLua),
-		commit:   prepare(commitLua),
-		list:     prepare(listLua),
-		sweep:    prepare(sweepLua),
-		check:    prepare(checkLua),
-		prefix:   o.Prefix + ":",
-		volatile: o.InsecureVolatile,
+		load:   prepare(loadLua),
+		commit: prepare(commitLua),
+		list:   prepare(listLua),
+		sweep:  prepare(sweepLua),
+		check:  prepare(checkLua),
+		info:   prepare(infoLua),
+		prefix: o.Prefix + ":",
+		accept: accepted{o.InsecureEverysec, o.InsecureVolatile},
+		config: o.Config,
 	}
 	if _, err := s.Check(ctx); err != nil {
 		return nil, err
@@ -119,44 +149,14 @@ func New(ctx context.Context, prepare func(lua string) Script, o Options) (*Stor
 	return s, nil
 }
 
-// A Server is what [Store.Check] saw, for the log of an application.
-type Server struct {
-	Version    string // such as "7.4.1"
-	AppendOnly bool   // an append-only file is kept
-}
-
-// Check tells whether the server can be relied on: it is a primary and not part of a Cluster, evicts nothing, keeps an
-// append-only file unless Options.InsecureVolatile, and lets the scripts run all their commands. Its error tells all
-// that is wrong. An application may call it again: the server can be configured anew while it runs.
-func (s *Store) Check(ctx context.Context) (Server, error) {
-	reply, err := s.read(ctx, "check", s.check, []string{s.prefix + "check"})
-	if err != nil {
-		return Server{}, err
+// Deviations names the insecure options (see [store.Deviations]).
+func (s *Store) Deviations() []string {
+	var all []string
+	if s.accept.everysec {
+		all = append(all, "InsecureEverysec: a crash of Redis can lose its last seconds, and codes that were used in them work again")
 	}
-	info := make(map[string]string)
-	for line := range strings.Lines(text(reply[0])) {
-		name, value, _ := strings.Cut(strings.TrimSpace(line), ":")
-		info[name] = value
+	if s.accept.volatile {
+		all = append(all, "InsecureVolatile: a restart of Redis can lose everything, and codes that were used work again")
 	}
-	return s.judge(info)
-}
-
-// judge is the decision of Check, on what INFO says.
-func (s *Store) judge(info map[string]string) (Server, error) {
-	server := Server{Version: info["redis_version"], AppendOnly: info["aof_enabled"] == "1"}
-	var wrong []error
-	if policy := info["maxmemory_policy"]; policy != "noeviction" {
-		wrong = append(wrong, fmt.Errorf("redisstore: maxmemory-policy is %q, which evicts records: want noeviction", policy))
-	}
-	if role := info["role"]; role != "master" {
-		wrong = append(wrong, fmt.Errorf("redisstore: role is %q: want the primary", role))
-	}
-	if info["cluster_enabled"] != "0" {
-		wrong = append(wrong, errors.New("redisstore: Redis Cluster is not supported"))
-	}
-	if !server.AppendOnly && !s.volatile {
-		wrong = append(wrong, errors.New("redisstore: appendonly is off, so that a restart loses commits: "+
-			"want appendonly yes, or Options.InsecureVolatile"))
-	}
-	return server, errors.Join(wrong...)
+	return all
 }

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -21,17 +22,20 @@ import (
 const info = "# Server\r\nredis_version:7.4.1\r\nmaxmemory_policy:noeviction\r\naof_enabled:1\r\n" +
 	"role:master\r\ncluster_enabled:0\r\n"
 
-// A fake answers scripts; the first, which is the check of New, with info.
+// A fake answers scripts; those of checks with info.
 type fake struct {
 	info    string
 	replies []any // and errors, each for one script; the last for all that follow
-	ran     int   // scripts after the check
+	ran     int   // scripts that are no check
 }
 
 func (f *fake) prepare(lua string) redisstore.Script {
 	return func(ctx context.Context, keys []string, args ...any) (any, error) {
 		if strings.Contains(lua, "INFO") {
 			return []any{[]byte(f.info)}, nil
+		}
+		if len(keys) == 1 && strings.HasSuffix(keys[0], ":check") {
+			return []any{}, nil
 		}
 		reply := f.replies[min(f.ran, len(f.replies)-1)]
 		f.ran++
@@ -42,10 +46,24 @@ func (f *fake) prepare(lua string) redisstore.Script {
 	}
 }
 
+// settings are what Options.Config returns of a server; those that are not there are as they must be.
+type settings map[string]string
+
+func (s settings) get(_ context.Context, name string) (string, error) {
+	if value, ok := s[name]; ok {
+		return value, nil
+	}
+	durable := map[string]string{"appendfsync": "always", "no-appendfsync-on-rewrite": "no"}
+	if value, ok := durable[name]; ok {
+		return value, nil
+	}
+	return "", errors.New("ERR unknown setting")
+}
+
 func open(t testing.TB, f *fake) *redisstore.Store {
 	t.Helper()
 	f.info = info
-	s, err := redisstore.New(t.Context(), f.prepare, redisstore.Options{})
+	s, err := redisstore.New(t.Context(), f.prepare, redisstore.Options{Config: settings{}.get})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -56,10 +74,14 @@ var batch = store.Batch{Puts: []store.Put{{Record: store.Record{
 	Key: store.Key{Kind: "kind", Name: "name"}, Version: store.Version{1}, Expires: store.Never,
 }}}}
 
-func TestNewTellsAllThatIsWrong(t *testing.T) {
+const noFile = "aof_enabled:0"
+
+func TestNewTellsAllThatIsWrong(t *testing.T) { // RL-16, CG-7
+	everysec, rewrite := settings{"appendfsync": "everysec"}, settings{"no-appendfsync-on-rewrite": "yes"}
 	for _, row := range []struct {
 		rule, from, to string
 		o              redisstore.Options
+		set            settings
 		wrong          string // in the error; "" for none
 	}{
 		{rule: "a durable primary will do"},
@@ -67,8 +89,17 @@ func TestNewTellsAllThatIsWrong(t *testing.T) {
 		{rule: "a policy that is not told is refused", from: "maxmemory_policy", to: "other", wrong: "maxmemory-policy"},
 		{rule: "a replica is refused", from: "role:master", to: "role:slave", wrong: "role"},
 		{rule: "a cluster is refused", from: "cluster_enabled:0", to: "cluster_enabled:1", wrong: "Cluster"},
-		{rule: "the append-only file is demanded", from: "aof_enabled:1", to: "aof_enabled:0", wrong: "appendonly"},
-		{rule: "or waived", from: "aof_enabled:1", to: "aof_enabled:0", o: redisstore.Options{InsecureVolatile: true}},
+		{rule: "the append-only file is demanded", from: "aof_enabled:1", to: noFile, wrong: "appendonly"},
+		{rule: "or waived", from: "aof_enabled:1", to: noFile, o: redisstore.Options{InsecureVolatile: true}},
+		{rule: "everysec does not waive it", from: "aof_enabled:1", to: noFile, o: redisstore.Options{InsecureEverysec: true},
+			wrong: "appendonly"},
+		{rule: "everysec is refused", set: everysec, wrong: `appendfsync is "everysec"`},
+		{rule: "no fsync is refused", set: settings{"appendfsync": "no"}, wrong: `appendfsync is "no"`},
+		{rule: "an answer without a value is refused", set: settings{"appendfsync": ""}, wrong: `appendfsync is ""`},
+		{rule: "everysec is waived", set: everysec, o: redisstore.Options{InsecureEverysec: true}},
+		{rule: "who waives the file waives everysec", set: everysec, o: redisstore.Options{InsecureVolatile: true}},
+		{rule: "no pause of fsync", set: rewrite, wrong: "no-appendfsync-on-rewrite"},
+		{rule: "a pause is waived", set: rewrite, o: redisstore.Options{InsecureEverysec: true}},
 		{rule: "longest prefix", o: redisstore.Options{Prefix: strings.Repeat("aZ09._-z", 4)}},
 		{rule: "prefix too long", o: redisstore.Options{Prefix: strings.Repeat("x", 33)}, wrong: "prefix"},
 		{rule: "prefix with a colon", o: redisstore.Options{Prefix: "a:b"}, wrong: "prefix"},
@@ -80,12 +111,17 @@ func TestNewTellsAllThatIsWrong(t *testing.T) {
 			if row.from == "" {
 				f.info = info
 			}
+			row.o.Config = row.set.get
 			s, err := redisstore.New(t.Context(), f.prepare, row.o)
 			if row.wrong == "" && (err != nil || s == nil) {
 				t.Errorf("New: %v, want success", err)
 			}
 			if row.wrong != "" && (err == nil || !strings.Contains(err.Error(), row.wrong)) {
 				t.Errorf("New: %v, want an error about %q", err, row.wrong)
+			}
+			setting := row.wrong != "" && row.wrong != "prefix"
+			if errors.Is(err, store.ErrMisconfigured) != setting || errors.Is(err, store.ErrUnavailable) {
+				t.Errorf("New: %v, want one that tells a wrong setting from a mistake and from an outage", err)
 			}
 		})
 	}
@@ -102,6 +138,94 @@ func TestNewTellsAllThatIsWrong(t *testing.T) {
 			t.Error("New without a function that prepares scripts: success")
 		}
 	})
+}
+
+// A script cannot read appendfsync: whoever does not say how to read it has to say that it does not matter.
+func TestNewDemandsAWayToReadAppendfsync(t *testing.T) { // CG-7
+	f := &fake{info: info}
+	if _, err := redisstore.New(t.Context(), f.prepare, redisstore.Options{}); !errors.Is(err, store.ErrMisconfigured) ||
+		!strings.Contains(err.Error(), "Options.Config") {
+		t.Errorf("New without Config: %v, want an error that asks for it", err)
+	}
+	for _, o := range []redisstore.Options{{InsecureEverysec: true}, {InsecureVolatile: true}} {
+		if _, err := redisstore.New(t.Context(), f.prepare, o); err != nil {
+			t.Errorf("New with %+v: %v, want success", o, err)
+		}
+	}
+	cause := errors.New("NOPERM this user has no permissions to run the 'config|get' command")
+	for _, unreadable := range []string{"appendfsync", "no-appendfsync-on-rewrite"} {
+		_, err := redisstore.New(t.Context(), f.prepare, redisstore.Options{
+			Config: func(ctx context.Context, name string) (string, error) {
+				if name == unreadable {
+					return "", cause
+				}
+				return settings{}.get(ctx, name)
+			}})
+		if !errors.Is(err, store.ErrUnavailable) || !errors.Is(err, cause) || !strings.Contains(err.Error(), unreadable) {
+			t.Errorf("New: %v, want one of %s that matches ErrUnavailable and its cause", err, unreadable)
+		}
+	}
+}
+
+func TestInsecureOptionsAreDeviations(t *testing.T) { // OP-2
+	for _, row := range []struct {
+		o    redisstore.Options
+		want []string // beginnings
+	}{
+		{redisstore.Options{Config: settings{}.get}, nil},
+		{redisstore.Options{InsecureEverysec: true}, []string{"InsecureEverysec: "}},
+		{redisstore.Options{InsecureVolatile: true}, []string{"InsecureVolatile: "}},
+		{redisstore.Options{InsecureEverysec: true, InsecureVolatile: true}, []string{"InsecureEverysec: ", "InsecureVolatile: "}},
+	} {
+		s, err := redisstore.New(t.Context(), (&fake{info: info}).prepare, row.o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := store.Deviations(s)
+		if !slices.EqualFunc(got, row.want, strings.HasPrefix) {
+			t.Errorf("Deviations with %+v: %q, want %q", row.o, got, row.want)
+		}
+	}
+}
+
+func TestSweepLooksAtTheServerAgain(t *testing.T) { // RL-16
+	set := settings{}
+	f := &fake{info: info, replies: []any{[]any{int64(2), "0"}}}
+	s, err := redisstore.New(t.Context(), f.prepare, redisstore.Options{Config: set.get})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n, err := s.Sweep(t.Context(), 1, 10); n != 2 || err != nil {
+		t.Errorf("Sweep of a server that is as it was: %d, %v, want 2", n, err)
+	}
+	for name, change := range map[string]func(){
+		"maxmemory-policy": func() { f.info = strings.ReplaceAll(info, "noeviction", "allkeys-lru") },
+		"role":             func() { f.info = strings.ReplaceAll(info, "role:master", "role:slave") },
+		"appendonly":       func() { f.info = strings.ReplaceAll(info, "aof_enabled:1", noFile) },
+		"appendfsync":      func() { set["appendfsync"] = "everysec" },
+	} {
+		f.info = info
+		clear(set)
+		change()
+		n, err := s.Sweep(t.Context(), 1, 10)
+		if n != 2 || !errors.Is(err, store.ErrMisconfigured) || !strings.Contains(err.Error(), name) {
+			t.Errorf("Sweep: %d, %v, want 2 and an error about %s", n, err, name)
+		}
+	}
+}
+
+// Where the work fails, too, Sweep still tells what is wrong with the server; an outage is told once.
+func TestSweepThatFailsTellsWhy(t *testing.T) {
+	replica := errors.New("READONLY You can't write against a read only replica.")
+	f := &fake{replies: []any{replica}}
+	s := open(t, f)
+	if _, err := s.Sweep(t.Context(), 1, 10); !errors.Is(err, store.ErrUnavailable) || errors.Is(err, store.ErrMisconfigured) {
+		t.Errorf("Sweep: %v, want %v alone", err, store.ErrUnavailable)
+	}
+	f.info = strings.ReplaceAll(info, "role:master", "role:slave")
+	if _, err := s.Sweep(t.Context(), 1, 10); !errors.Is(err, replica) || !errors.Is(err, store.ErrMisconfigured) {
+		t.Errorf("Sweep: %v, want what failed and why", err)
+	}
 }
 
 func TestCommitTellsWhetherItMayHaveBeenApplied(t *testing.T) {

@@ -87,7 +87,20 @@ const sweepStep = 500
 // Sweep removes records that were expired, and buckets that were full, at now. It goes on where the last Sweep of s
 // ended; unless it reaches the limit, it looks at every key of the database, in many short scripts. With an error it
 // returns how many it removed until then.
+//
+// After its work it looks at the configuration of the server as Check does: its error matches [store.ErrMisconfigured] if
+// that has become wrong since New.
 func (s *Store) Sweep(ctx context.Context, now store.Instant, limit int) (int, error) {
+	removed, err := s.remove(ctx, now, limit)
+	_, wrong := s.inspect(ctx)
+	if err == nil || errors.Is(wrong, store.ErrMisconfigured) {
+		err = errors.Join(err, wrong)
+	}
+	return removed, err
+}
+
+// remove is Sweep without the look.
+func (s *Store) remove(ctx context.Context, now store.Instant, limit int) (int, error) {
 	cursor, removed := s.cursor.Load(), 0
 	for whole := cursor == 0; ; {
 		reply, err := s.read(ctx, "sweep", s.sweep, nil, digits(now), strconv.FormatUint(cursor, 10),

@@ -38,9 +38,18 @@ func prepare(client *redis.Client) func(string) redisstore.Script {
 // durable is a configuration under which nothing that was acknowledged is lost.
 var durable = []string{"appendonly yes", "appendfsync always"}
 
+// config is what the driver's documentation shows, too.
+func config(client *redis.Client) func(context.Context, string) (string, error) {
+	return func(ctx context.Context, setting string) (string, error) {
+		values, err := client.ConfigGet(ctx, setting).Result()
+		return values[setting], err
+	}
+}
+
 // open returns a Store on the client, or ends the test.
 func open(tb testing.TB, client *redis.Client, o redisstore.Options) *redisstore.Store {
 	tb.Helper()
+	o.Config = config(client)
 	return openWith(tb, prepare(client), o)
 }
 
@@ -67,7 +76,9 @@ func TestStoreKeepsTheContract(t *testing.T) {
 			server := servers.StartRedis(t, durable...)
 			var o redisstore.Options
 			instance := func(tb testing.TB) *redisstore.Store {
-				return openWith(tb, row.prepare(dial(tb, server, row.options)), o)
+				client := dial(tb, server, row.options)
+				o.Config = config(client)
+				return openWith(tb, row.prepare(client), o)
 			}
 			open := func(tb testing.TB) (a, b store.Store) {
 				o.Prefix = rand.Text()

@@ -14,7 +14,9 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/seed62b93bad/passwordless"
 	"github.com/seed62b93bad/passwordless/internal/thirdparty/servers"
+	"github.com/seed62b93bad/passwordless/passwordlesstest"
 	"github.com/seed62b93bad/passwordless/store"
 	"github.com/seed62b93bad/passwordless/store/redisstore"
 )
@@ -90,7 +92,7 @@ func TestNewRefusesAServerThatEvicts(t *testing.T) {
 
 func TestNewRefusesAServerWithoutAppendOnlyFile(t *testing.T) {
 	client := dial(t, servers.StartRedis(t))
-	_, err := redisstore.New(t.Context(), prepare(client), redisstore.Options{})
+	_, err := redisstore.New(t.Context(), prepare(client), redisstore.Options{Config: config(client)})
 	if err == nil || !strings.Contains(err.Error(), "appendonly") {
 		t.Errorf("New: %v, want it to demand appendonly", err)
 	}
@@ -99,8 +101,86 @@ func TestNewRefusesAServerWithoutAppendOnlyFile(t *testing.T) {
 		t.Errorf("Check: %+v, %v, want a version and no append-only file", server, err)
 	}
 	st = open(t, dial(t, servers.StartRedis(t, durable...)), redisstore.Options{})
-	if server, err := st.Check(t.Context()); err != nil || !server.AppendOnly {
-		t.Errorf("Check: %+v, %v, want an append-only file", server, err)
+	if server, err := st.Check(t.Context()); err != nil || !server.AppendOnly || server.AppendFsync != "always" {
+		t.Errorf("Check: %+v, %v, want an append-only file that is always synced", server, err)
+	}
+}
+
+func TestNewRefusesAServerThatSyncsLater(t *testing.T) { // CG-7
+	client := dial(t, servers.StartRedis(t, durable...))
+	for setting, values := range map[string][]string{"appendfsync": {"everysec", "no"}, "no-appendfsync-on-rewrite": {"yes"}} {
+		was, err := config(client)(t.Context(), setting)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, value := range values {
+			do(t, client, "CONFIG", "SET", setting, value)
+			_, err := redisstore.New(t.Context(), prepare(client), redisstore.Options{Config: config(client)})
+			if !errors.Is(err, store.ErrMisconfigured) || !strings.Contains(err.Error(), setting+` is "`+value) {
+				t.Errorf("New: %v, want it to refuse %s %s", err, setting, value)
+			}
+			open(t, client, redisstore.Options{InsecureEverysec: true})
+		}
+		do(t, client, "CONFIG", "SET", setting, was)
+	}
+	open(t, client, redisstore.Options{})
+}
+
+// Somebody configures the server anew under a running Service.
+func TestSweepTellsThatTheServerForgets(t *testing.T) { // RL-16
+	client := dial(t, servers.StartRedis(t, durable...))
+	st := open(t, client, redisstore.Options{})
+	host, port, _ := net.SplitHostPort(servers.StartRedis(t).Addr())
+	for _, row := range []struct {
+		wrong     string // in the error
+		set, undo []any
+	}{
+		{"maxmemory-policy", []any{"CONFIG", "SET", "maxmemory-policy", "allkeys-lru"},
+			[]any{"CONFIG", "SET", "maxmemory-policy", "noeviction"}},
+		{"appendfsync", []any{"CONFIG", "SET", "appendfsync", "everysec"}, []any{"CONFIG", "SET", "appendfsync", "always"}},
+		{"appendonly", []any{"CONFIG", "SET", "appendonly", "no"}, []any{"CONFIG", "SET", "appendonly", "yes"}},
+		{"want the primary", []any{"REPLICAOF", host, port}, []any{"REPLICAOF", "NO", "ONE"}},
+	} {
+		p := put("kind", row.wrong, time.Hour)
+		commit(t, st, puts(p))
+		if n, err := st.Sweep(t.Context(), flowNow, 10); n != 0 || err != nil {
+			t.Errorf("Sweep before: %d, %v, want none and no error", n, err)
+		}
+		do(t, client, row.set...)
+		n, err := st.Sweep(t.Context(), p.Record.Expires, 10)
+		if !errors.Is(err, store.ErrMisconfigured) || !strings.Contains(err.Error(), row.wrong) {
+			t.Errorf("Sweep: %v, want an error about %s", err, row.wrong)
+		}
+		if replica := row.set[0] == "REPLICAOF"; n != 1 && !replica {
+			t.Errorf("Sweep removed %d, want its work done all the same", n)
+		}
+		do(t, client, row.undo...)
+	}
+}
+
+// A Service on such a server tells, too, and goes on.
+func TestAServiceTellsThatTheServerForgets(t *testing.T) { // RL-16, OP-2
+	client := dial(t, servers.StartRedis(t, durable...))
+	var events []passwordless.Event
+	s, err := passwordless.New(passwordless.Config{
+		Issuer: "https://login.example.com/", AppName: "Example",
+		Store: open(t, client, redisstore.Options{InsecureEverysec: true}), Sender: new(passwordlesstest.Outbox),
+		Hasher:  passwordless.NewKeyring(passwordless.RandomKey(), passwordless.RingKey{ID: "1", Secret: passwordless.RandomKey()}),
+		Clients: passwordless.ClientList{{ID: "web", Public: true}},
+		Events:  func(_ context.Context, e passwordless.Event) { events = append(events, e) },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := s.Policy().Deviations; len(d) != 1 || !strings.HasPrefix(d[0], "Store: InsecureEverysec: ") {
+		t.Errorf("deviations %q, want that of the store", d)
+	}
+	do(t, client, "CONFIG", "SET", "maxmemory-policy", "volatile-ttl")
+	if _, err := s.Sweep(t.Context(), 10); !errors.Is(err, store.ErrMisconfigured) {
+		t.Errorf("Sweep: %v, want %v", err, store.ErrMisconfigured)
+	}
+	if len(events) != 1 || events[0].Type != passwordless.EventFailed {
+		t.Errorf("events %v, want one of a failure", events)
 	}
 }
 
@@ -120,8 +200,9 @@ func TestAReplicaIsRefused(t *testing.T) {
 	commit(t, st, puts(p))
 	host, port, _ := net.SplitHostPort(servers.StartRedis(t).Addr())
 	do(t, client, "REPLICAOF", host, port)
-	if _, err := redisstore.New(t.Context(), prepare(client), volatile); err == nil {
-		t.Error("New accepts a replica")
+	if _, err := redisstore.New(t.Context(), prepare(client), volatile); !errors.Is(err, store.ErrMisconfigured) ||
+		!strings.Contains(err.Error(), "want the primary") {
+		t.Errorf("New: %v, want an error that calls it a replica", err)
 	}
 	if _, err := st.Load(t.Context(), flowNow, p.Record.Key); !errors.Is(err, store.ErrUnavailable) {
 		t.Errorf("Load from what became a replica: %v, want %v", err, store.ErrUnavailable)
@@ -367,7 +448,7 @@ func TestARefusedConnectionIsUnavailable(t *testing.T) {
 	if _, err := st.Load(t.Context(), flowNow, p.Record.Key); !errors.Is(err, store.ErrUnavailable) {
 		t.Errorf("Load: %v, want %v", err, store.ErrUnavailable)
 	}
-	if _, err := redisstore.New(t.Context(), prepare(dial(t, server)), redisstore.Options{}); !errors.Is(err, store.ErrUnavailable) {
+	if _, err := redisstore.New(t.Context(), prepare(dial(t, server)), volatile); !errors.Is(err, store.ErrUnavailable) {
 		t.Errorf("New: %v, want %v", err, store.ErrUnavailable)
 	}
 	server.Restart()

@@ -23,7 +23,18 @@ type Redis struct {
 // ends.
 func StartRedis(tb testing.TB, config ...string) *Redis {
 	tb.Helper()
-	s, err := startRedis(config)
+	return started(tb, nil, config)
+}
+
+// StartRedisOn is StartRedis on a slow disk.
+func StartRedisOn(tb testing.TB, disk *SlowDisk, config ...string) *Redis {
+	tb.Helper()
+	return started(tb, disk.environ(), config)
+}
+
+func started(tb testing.TB, environ, config []string) *Redis {
+	tb.Helper()
+	s, err := startRedis(environ, config)
 	need(tb, err)
 	tb.Cleanup(func() { stopped(tb, s) })
 	return &Redis{tb: tb, server: s}
@@ -48,7 +59,7 @@ func (r *Redis) Restart() {
 	need(r.tb, r.server.run())
 }
 
-func startRedis(config []string) (*server, error) {
+func startRedis(environ, config []string) (*server, error) {
 	redisServer, err := find([]string{"redis-server", "valkey-server"}, "/usr/local/opt/redis/bin", "/opt/homebrew/opt/redis/bin")
 	if err != nil {
 		return nil, err
@@ -57,6 +68,7 @@ func startRedis(config []string) (*server, error) {
 	if err != nil {
 		return nil, err
 	}
+	s.environ = environ
 	lines := append([]string{
 		"bind 127.0.0.1",
 		"dir " + s.folder,

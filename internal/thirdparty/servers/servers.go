@@ -51,6 +51,8 @@ type server struct {
 	user   *account // nil: the user of this process
 	port   int
 
+	environ []string // besides the usual
+
 	command func(port int) []string
 	// ping returns nil once this very server, and not another one that got hold of
 	// the port, answers at its port.
@@ -176,7 +178,7 @@ func (s *server) stop() error {
 func (s *server) exec(command ...string) *exec.Cmd {
 	c := exec.Command(command[0], command[1:]...)
 	c.Dir = s.folder
-	c.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + s.folder, "LC_ALL=C"}
+	c.Env = append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + s.folder, "LC_ALL=C"}, s.environ...)
 	c.SysProcAttr = attributes(s.user)
 	return c
 }

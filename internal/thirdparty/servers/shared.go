@@ -52,7 +52,7 @@ func (s *Shared) Redis(tb testing.TB) string {
 	tb.Helper()
 	url := os.Getenv("PASSWORDLESS_TEST_REDIS")
 	if url == "" {
-		server, err := s.redis.get(func() (*server, error) { return startRedis(nil) })
+		server, err := s.redis.get(func() (*server, error) { return startRedis(nil, nil) })
 		need(tb, err)
 		url = "redis://" + redisAddr(server) + "/0"
 	}
