@@ -171,7 +171,7 @@ func locks(prefix string, b store.Batch) string {
 }
 
 // lockID returns the number of the advisory lock of a thing. It is FNV-1a, because it must be the same in all
-// processes, but even. Classes: b buckets, r records, m migrations.
+// processes, but even. Classes: b buckets, r records, m migrations, c checks.
 func lockID(class byte, prefix, name string) int64 {
 	hash := uint64(14695981039346656037)
 	for _, part := range []string{prefix, string(class), name} {

@@ -11,7 +11,7 @@ import (
 	"github.com/seed62b93bad/passwordless/store"
 )
 
-// Commit applies the batch, all or nothing, by one call of the function in schema/0002_functions.sql.
+// Commit applies the batch, all or nothing, by one call of the function in schema/0003_commit.sql.
 func (s *Store) Commit(ctx context.Context, now store.Instant, b store.Batch) (store.Levels, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("pgstore: commit: %w", err)
@@ -29,7 +29,8 @@ func (s *Store) Commit(ctx context.Context, now store.Instant, b store.Batch) (s
 // maxTries bounds how often a call is made that surely wrote nothing.
 const maxTries = 4
 
-// call calls the function. It tries again what surely wrote nothing and may pass.
+// call calls the function. It tries again what surely wrote nothing and may pass, and what a transaction of its own makes
+// right: see Store.begin.
 func (s *Store) call(ctx context.Context, args []any) (string, error) {
 	for try := 1; ; try++ {
 		conn, err := s.db.Conn(ctx)
@@ -39,10 +40,12 @@ func (s *Store) call(ctx context.Context, args []any) (string, error) {
 			}
 			return "", unavailable(ctx, "commit", err)
 		}
-		answer, err := callOn(ctx, conn, s.commit, args)
+		answer, err := callOn(ctx, conn, s.begin.Load(), s.commit, args)
 		switch {
 		case err == nil:
 			return answer, nil
+		case otherIsolation(err) && try < maxTries:
+			s.begin.Store(true)
 		case rolledBack(err) && try < maxTries && pause(ctx, try):
 		case wroteNothing(err):
 			return "", unavailable(ctx, "commit", err)
@@ -57,10 +60,33 @@ func (s *Store) call(ctx context.Context, args []any) (string, error) {
 //
 // The connection is asked for apart from the call, because sql.DB would repeat the call when an adapter says
 // ErrBadConn, and lib/pq says that of calls that were sent.
-func callOn(ctx context.Context, conn *sql.Conn, statement string, args []any) (answer string, err error) {
+func callOn(ctx context.Context, conn *sql.Conn, begin bool, statement string, args []any) (answer string, err error) {
 	defer conn.Close()
+	if begin {
+		err = inTransaction(ctx, conn, func(tx *sql.Tx) error { return tx.QueryRowContext(ctx, statement, args...).Scan(&answer) })
+		return answer, err
+	}
 	err = conn.QueryRowContext(ctx, statement, args...).Scan(&answer)
 	return answer, err
+}
+
+// A beginner is an *sql.DB or *sql.Conn.
+type beginner interface {
+	BeginTx(ctx context.Context, opts *sql.TxOptions) (*sql.Tx, error)
+}
+
+// inTransaction runs f in a transaction under READ COMMITTED, whatever the default of the database is, and commits it
+// unless f fails.
+func inTransaction(ctx context.Context, db beginner, f func(*sql.Tx) error) error {
+	tx, err := db.BeginTx(ctx, &sql.TxOptions{Isolation: sql.LevelReadCommitted})
+	if err != nil {
+		return err
+	}
+	if err := f(tx); err != nil {
+		_ = tx.Rollback() // if that fails, the connection is gone, and the transaction with it
+		return err
+	}
+	return tx.Commit()
 }
 
 // pause waits a moment, longer with each try. It returns false when ctx ended.

@@ -24,6 +24,9 @@ func (e *storeError) Error() string {
 	for _, err := range e.is {
 		text += ": " + err.Error()
 	}
+	if what := unfit(e.cause); what != "" {
+		text += ": " + what
+	}
 	if state := sqlState(e.cause); state != "" {
 		return fmt.Sprintf("%s (SQLSTATE %s)", text, state)
 	}
@@ -37,8 +40,29 @@ func unavailable(ctx context.Context, verb string, cause error) error {
 	if err := ctx.Err(); err != nil {
 		return &storeError{verb, []error{err}, cause}
 	}
-	return &storeError{verb, []error{store.ErrUnavailable}, cause}
+	is := []error{store.ErrUnavailable}
+	if unfit(cause) != "" {
+		is = append(is, store.ErrMisconfigured)
+	}
+	return &storeError{verb, is, cause}
 }
+
+// unfit tells what to change where the server refuses because of how the database is set up, "" for any other error.
+func unfit(err error) string {
+	switch sqlState(err) {
+	case "42P01", "42883", "42703": // undefined_table, undefined_function, undefined_column
+		return "tables or functions are missing, or those of an older program, or not in the search_path: call pgstore.Migrate"
+	case "42501": // insufficient_privilege
+		return "the user of the database lacks a privilege"
+	}
+	return ""
+}
+
+// noTable tells whether the server says that there is no such table.
+func noTable(err error) bool { return sqlState(err) == "42P01" }
+
+// otherIsolation tells whether the function of schema/0003_commit.sql found another isolation level than it needs.
+func otherIsolation(err error) bool { return sqlState(err) == "PWL01" }
 
 // uncertain returns the error of a Commit that may have been applied.
 func uncertain(ctx context.Context, cause error) error {

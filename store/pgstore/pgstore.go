@@ -4,7 +4,7 @@
 // binary_parameters=yes to the connection string, which saves a round trip a call.
 //
 //	db, err := sql.Open("pgx", url)
-//	err = pgstore.Migrate(ctx, db, pgstore.Options{})
+//	err = pgstore.Migrate(ctx, db, pgstore.Options{}) // or, where somebody else migrates, Check
 //	store, err := pgstore.New(db, pgstore.Options{})
 //
 // Each verb is one statement (Sweep: several short ones) in a transaction of its own, and Commit is one call of a
@@ -14,30 +14,36 @@
 //
 // # Isolation
 //
-// Commits are serializable under READ COMMITTED, PostgreSQL's default, by the locks that the function takes; under
-// another level Commit fails. Write to the tables by no other means.
+// Commits are serializable under READ COMMITTED, PostgreSQL's default, by the locks that the function takes. Where
+// default_transaction_isolation is another level, a Commit begins a transaction of that level itself, which takes two
+// more round trips. Write to the tables by no other means.
 //
 // The locks are advisory locks of the transaction, one for each key of the batch, under 63-bit numbers hashed from the
 // prefix and the key. If one collides with another key, or with an advisory lock of the application, a commit waits
-// longer, and that is all. They live in the memory that max_locks_per_transaction sizes.
+// longer, and that is all. They live in the memory that max_locks_per_transaction sizes. A product that speaks
+// PostgreSQL's protocol and has no such locks, or grants them to everybody, would let one code sign in twice: Check refuses
+// it.
 //
 // Connect to the primary. On a replica Load and Commit fail.
 //
 // # Durability
 //
-// With the defaults of the server (fsync and synchronous_commit on) a Commit that returned nil survives a kill -9 of
-// the server, a crash of the machine and a loss of power. What is lost otherwise:
+// A Commit that returned nil survives a kill -9 of the server, a crash of the machine and a loss of power. Where
+// synchronous_commit is off, the function of Commit turns it on for its own transaction; any other value of it waits at
+// least for the server's own disk, and stays as it is. What is lost otherwise:
 //
-//   - with synchronous_commit = off, at any crash the commits of the last moments, and with fsync = off, at a crash of the
-//     machine, possibly everything: a code that was used may then be used once more, and what was revoked may be valid again;
+//   - with fsync = off, at a crash of the machine, possibly everything: a code that was used may then be used once more, and
+//     what was revoked may be valid again. Check refuses that, unless Options.InsecureNoFsync;
 //   - with asynchronous replication, at a promotion, the commits that had not reached the replica, with the same
 //     effect. A failover without loss needs synchronous_standby_names, with several replicas as a quorum (ANY 1 (...)),
-//     and synchronous_commit on.
+//     and synchronous_commit on or remote_apply.
 //
 // Buckets whose charges are not Durable are in an UNLOGGED table, which PostgreSQL empties after a crash and on a
 // promoted replica: their limits start afresh. An orderly restart keeps them. Records and Durable buckets are logged.
 //
 // # Errors
+//
+// An error that matches ErrMisconfigured means that waiting does not help: its text says what to do, such as to call Migrate.
 //
 // An error that matches ErrUnavailable or ErrUncertain tells the server's code (SQLSTATE) but not its message, which may quote
 // data; errors.As finds the adapter's own error. Of a Commit whose connection broke while it waited for the answer, or whose
@@ -53,7 +59,9 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 	"strings"
+	"sync/atomic"
 
 	"github.com/seed62b93bad/passwordless/store"
 	"github.com/seed62b93bad/passwordless/store/internal/sqlmigrate"
@@ -80,11 +88,26 @@ type Options struct {
 	// Prefix begins the name of each table and function, so that several stores fit in one database: a-z, 0-9 and '_', at most 32
 	// bytes, the first a letter. The zero value means "passwordless_". The schema is that of the connection's search_path.
 	Prefix string
+	// InsecureNoFsync accepts a server with fsync off. A crash of its machine can lose everything, or what Commit
+	// acknowledged: codes that were used work again. A deviation in Service.Policy.
+	InsecureNoFsync bool
+}
+
+// deviations names the insecure options.
+func (o Options) deviations() []string {
+	if o.InsecureNoFsync {
+		return []string{"InsecureNoFsync: a crash of the database's machine can lose everything, and codes that were used work again"}
+	}
+	return nil
 }
 
 // A Store keeps everything in one database. It has no state but the pool, and is safe for concurrent use.
 type Store struct {
-	db                 *sql.DB
+	db *sql.DB
+	// begin is set once a transaction was found to begin under another level than READ COMMITTED. From then on a Commit
+	// begins its transaction itself, which takes two more round trips.
+	begin              atomic.Bool
+	deviations         []string
 	prefix             string
 	load, commit, list string
 	sweeps             []sweep // one for each table
@@ -102,7 +125,10 @@ func New(db *sql.DB, opts Options) (*Store, error) {
 		return nil, fmt.Errorf("pgstore: %w", err)
 	}
 	s := &Store{
-		db:     db,
+		db: db,
+
+		deviations: opts.deviations(),
+
 		prefix: prefix,
 		load:   sqlmigrate.Expand(loadSQL, prefix),
 		commit: sqlmigrate.Expand(commitSQL, prefix),
@@ -127,23 +153,32 @@ func (s *Store) sweep(table, expires string, unit store.Instant) sweep {
 
 // Migrate makes the tables and functions of a Store with these Options, or brings them up to date, in one transaction.
 // Several processes may run it at once. It refuses tables that a newer program made. The user of db must be allowed to
-// create tables and functions; that of a Store needs SELECT, INSERT, UPDATE and DELETE on the tables.
+// create tables and functions; that of a Store needs SELECT, INSERT, UPDATE and DELETE on the tables. At its end it
+// returns what Check does: the tables are there then, whatever that finds.
 func Migrate(ctx context.Context, db *sql.DB, opts Options) error {
 	prefix, err := sqlmigrate.Prefix(opts.Prefix)
 	if err != nil {
 		return fmt.Errorf("pgstore: migrate: %w", err)
 	}
-	schema, err := fs.Sub(schemaFiles, "schema")
-	if err != nil {
-		return fmt.Errorf("pgstore: migrate: %w", err)
-	}
 	lock := fmt.Sprintf("SELECT pg_advisory_xact_lock(%d)", lockID('m', prefix, ""))
 	dialect := sqlmigrate.Dialect{Begin: []string{"BEGIN ISOLATION LEVEL READ COMMITTED", lock}}
-	if err := sqlmigrate.Up(ctx, db, schema, prefix, dialect); err != nil {
+	if err := sqlmigrate.Up(ctx, db, schema(), prefix, dialect); err != nil {
 		return fmt.Errorf("pgstore: migrate: %w", err)
 	}
-	return nil
+	return Check(ctx, db, opts)
 }
+
+// schema returns the files of the schema.
+func schema() fs.FS {
+	files, err := fs.Sub(schemaFiles, "schema")
+	if err != nil {
+		panic(err) // the name is no path
+	}
+	return files
+}
+
+// Deviations names the insecure options (see [store.Deviations]).
+func (s *Store) Deviations() []string { return slices.Clone(s.deviations) }
 
 // Load returns one record per key, in the order of keys.
 func (s *Store) Load(ctx context.Context, now store.Instant, keys ...store.Key) ([]store.Record, error) {
@@ -235,7 +270,10 @@ func (s *Store) Sweep(ctx context.Context, now store.Instant, limit int) (int, e
 		for more := true; more && removed < limit; {
 			batch := min(limit-removed, sweepBatch)
 			var seen, gone int
-			if err := s.db.QueryRowContext(ctx, sweep.statement, int64(now/sweep.unit), batch).Scan(&seen, &gone); err != nil {
+			err := inTransaction(ctx, s.db, func(tx *sql.Tx) error {
+				return tx.QueryRowContext(ctx, sweep.statement, int64(now/sweep.unit), batch).Scan(&seen, &gone)
+			})
+			if err != nil {
 				return removed, unavailable(ctx, "sweep", err)
 			}
 			removed += gone

@@ -44,18 +44,53 @@ func TestOneConnectionCompletesAnyConcurrency(t *testing.T) {
 	}
 }
 
-func TestOtherIsolationLevelsAreRefused(t *testing.T) {
-	for _, level := range []string{"repeatable%20read", "serializable"} {
-		url := shared.Postgres(t)
-		newStore(t, open(t, "pgx", url), pgstore.Options{})
-		s := openStore(t, "pgx", url+"&default_transaction_isolation="+level)
-		r := newRecord("test", "name", now)
-		_, err := s.Commit(t.Context(), now, store.Batch{Puts: []store.Put{{Record: r}}})
-		if !errors.Is(err, store.ErrUnavailable) {
-			t.Errorf("Commit under %s: %v, want ErrUnavailable", level, err)
+// Whatever level transactions begin under by default, commits are those of the contract.
+func TestOtherIsolationLevelsAreSetRight(t *testing.T) { // VF-1, VF-2
+	for adapter, parameters := range adapters {
+		for _, level := range []string{"repeatable%20read", "serializable"} {
+			t.Run(adapter+" "+level, func(t *testing.T) {
+				url := shared.Postgres(t) + parameters + "&default_transaction_isolation=" + level
+				s := openStore(t, adapter, url)
+				raced(t, s, 16)
+				if err := flow(t.Context(), s); err != nil {
+					t.Error(err)
+				}
+				if n, err := s.Sweep(t.Context(), store.Never-1, 1000); n == 0 || err != nil {
+					t.Errorf("Sweep: %d, %v, want some and no error", n, err)
+				}
+			})
 		}
-		if loaded, err := s.Load(t.Context(), now, r.Key); err != nil || loaded[0].Version != (store.Version{}) {
-			t.Errorf("the refused Commit left %v, %v", loaded, err)
+	}
+}
+
+// raced has that many callers at once put one record that must not be there before, 20 times over. One of them wins
+// each time, and the charges of a bucket with room for half of them are as many as were granted.
+func raced(t *testing.T, s store.Store, callers int) {
+	t.Helper()
+	for i := range 20 {
+		var all sync.WaitGroup
+		var won, granted atomic.Int64
+		for range callers {
+			all.Go(func() {
+				name := fmt.Sprint("raced ", i)
+				_, err := s.Commit(t.Context(), now, store.Batch{Puts: []store.Put{{Record: newRecord("test", name, now)}}})
+				if err == nil {
+					won.Add(1)
+				} else if !errors.Is(err, store.ErrConflict) {
+					t.Error(err)
+				}
+				half := []store.Window{{Burst: int64(callers / 2), Every: time.Hour, Cost: 1}}
+				charge := store.Charge{Bucket: store.Key{Kind: "half", Name: name}, Windows: half, Durable: true}
+				if _, err = s.Commit(t.Context(), now, store.Batch{Charges: []store.Charge{charge}}); err == nil {
+					granted.Add(1)
+				} else if !errors.As(err, new(*store.LimitedError)) {
+					t.Error(err)
+				}
+			})
+		}
+		all.Wait()
+		if won.Load() != 1 || granted.Load() != int64(callers/2) {
+			t.Errorf("%d callers won, %d were granted, want 1 and %d", won.Load(), granted.Load(), callers/2)
 		}
 	}
 }
@@ -159,9 +194,19 @@ func TestContextEndsWhileCommitWaits(t *testing.T) {
 }
 
 // After a kill -9 of the server the pool recovers, every answered commit is there, durable
-// buckets are there, and the short windows start afresh.
-func TestServerCrash(t *testing.T) {
-	server := servers.StartPostgres(t)
+// buckets are there, and the short windows start afresh. So it is with synchronous_commit off, too, where the server by
+// itself would not write its log for ten seconds.
+func TestServerCrash(t *testing.T) { // CG-7
+	for name, settings := range map[string][]string{
+		"as it comes":            nil,
+		"synchronous_commit off": {"synchronous_commit = off", "wal_writer_delay = 10s", "wal_writer_flush_after = 1GB"},
+	} {
+		t.Run(name, func(t *testing.T) { crash(t, servers.StartPostgres(t, settings...)) })
+	}
+}
+
+func crash(t *testing.T, server *servers.Postgres) {
+	t.Helper()
 	s := openStore(t, "pgx", server.URL())
 	var answered sync.Map
 	var commits atomic.Int64

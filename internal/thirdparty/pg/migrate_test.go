@@ -58,28 +58,39 @@ func TestMigrateInManyProcessesAtOnce(t *testing.T) {
 }
 
 func TestMigrateFromAnOlderSchema(t *testing.T) {
-	s := openStore(t, "pgx", shared.Postgres(t))
-	old := newRecord("test", "old", now)
-	if _, err := s.Commit(t.Context(), now, store.Batch{Puts: []store.Put{{Record: old}}}); err != nil {
-		t.Fatal(err)
-	}
-	for _, back := range []string{
-		"DROP FUNCTION passwordless_load, passwordless_commit",
-		"DELETE FROM passwordless_schema WHERE version = 2",
+	for name, back := range map[string][]string{
+		"without functions": {
+			"DROP FUNCTION passwordless_load, passwordless_commit",
+			"DELETE FROM passwordless_schema WHERE version >= 2",
+		},
+		"with another commit": {
+			"ALTER FUNCTION passwordless_commit SET enable_seqscan = on",
+			"DELETE FROM passwordless_schema WHERE version >= 3",
+		},
 	} {
-		if _, err := s.db.Exec(back); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if _, err := s.Load(t.Context(), now, old.Key); !errors.Is(err, store.ErrUnavailable) {
-		t.Errorf("Load before Migrate: %v, want ErrUnavailable", err)
-	}
-	if err := pgstore.Migrate(t.Context(), s.db, pgstore.Options{}); err != nil {
-		t.Fatal(err)
-	}
-	loaded, err := s.Load(t.Context(), now, old.Key)
-	if err != nil || loaded[0].Version != old.Version {
-		t.Errorf("Load of a record from before: %v, %v", loaded, err)
+		t.Run(name, func(t *testing.T) {
+			s := openStore(t, "pgx", shared.Postgres(t))
+			old := newRecord("test", "old", now)
+			if _, err := s.Commit(t.Context(), now, store.Batch{Puts: []store.Put{{Record: old}}}); err != nil {
+				t.Fatal(err)
+			}
+			for _, statement := range back {
+				if _, err := s.db.Exec(statement); err != nil {
+					t.Fatal(err)
+				}
+			}
+			tellsToMigrate(t, pgstore.Check(t.Context(), s.db, pgstore.Options{}))
+			if err := pgstore.Migrate(t.Context(), s.db, pgstore.Options{}); err != nil {
+				t.Fatal(err)
+			}
+			loaded, err := s.Load(t.Context(), now, old.Key)
+			if err != nil || loaded[0].Version != old.Version {
+				t.Errorf("Load of a record from before: %v, %v", loaded, err)
+			}
+			if err := flow(t.Context(), s); err != nil {
+				t.Error(err)
+			}
+		})
 	}
 }
 
@@ -88,9 +99,13 @@ func TestMigrateRefusesANewerSchema(t *testing.T) {
 	if _, err := s.db.Exec("INSERT INTO passwordless_schema VALUES (1000)"); err != nil {
 		t.Fatal(err)
 	}
-	err := pgstore.Migrate(t.Context(), s.db, pgstore.Options{})
-	if err == nil || !strings.Contains(err.Error(), "version 1000") {
-		t.Errorf("Migrate: %v, want a refusal that tells the version", err)
+	for verb, err := range map[string]error{
+		"Migrate": pgstore.Migrate(t.Context(), s.db, pgstore.Options{}),
+		"Check":   pgstore.Check(t.Context(), s.db, pgstore.Options{}),
+	} {
+		if !errors.Is(err, store.ErrMisconfigured) || !strings.Contains(err.Error(), "version 1000") {
+			t.Errorf("%s: %v, want a refusal that tells the version", verb, err)
+		}
 	}
 	if err := flow(t.Context(), s); err != nil {
 		t.Errorf("a running store is not harmed: %v", err)

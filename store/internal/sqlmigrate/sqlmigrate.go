@@ -13,6 +13,8 @@ import (
 	"io/fs"
 	"strings"
 	"time"
+
+	"github.com/seed62b93bad/passwordless/store"
 )
 
 // DefaultPrefix is the prefix of all names in the database unless another is asked for.
@@ -20,6 +22,40 @@ const DefaultPrefix = "passwordless_"
 
 // maxPrefix keeps the longest name under the 63 bytes of a PostgreSQL identifier.
 const maxPrefix = 32
+
+// A Querier is an *sql.DB, *sql.Conn or *sql.Tx.
+type Querier interface {
+	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
+}
+
+// Check tells whether the database has all files of the schema and no others: its error matches store.ErrMisconfigured if not.
+// missing tells whether an error of the database says that there is no such table. Other errors are returned as they are.
+func Check(ctx context.Context, db Querier, schema fs.FS, prefix string, missing func(error) bool) error {
+	files, err := read(schema)
+	if err != nil {
+		return err
+	}
+	table := prefix + "schema"
+	var have int
+	err = db.QueryRowContext(ctx, "SELECT coalesce(max(version), 0) FROM "+table).Scan(&have)
+	switch {
+	case err != nil && missing(err):
+		return fmt.Errorf("%w: there is no table %s: call Migrate", store.ErrMisconfigured, table)
+	case err != nil:
+		return err
+	case have < len(files):
+		return fmt.Errorf("%w: %s is at version %d, and this program needs %d: call Migrate",
+			store.ErrMisconfigured, table, have, len(files))
+	case have > len(files):
+		return fmt.Errorf("%w: %w", store.ErrMisconfigured, tooNew(table, have, len(files)))
+	}
+	return nil
+}
+
+// tooNew is the error of a database that a newer program made.
+func tooNew(table string, have, know int) error {
+	return fmt.Errorf("%s is at version %d, and this program knows only %d: it needs a newer one", table, have, know)
+}
 
 // A Dialect is what differs between engines.
 type Dialect struct {
@@ -136,7 +172,7 @@ func up(ctx context.Context, conn *sql.Conn, files []string, prefix string) erro
 		return fmt.Errorf("read %s: %w", table, err)
 	}
 	if have > len(files) {
-		return fmt.Errorf("%s is at version %d, and this program knows only %d: it needs a newer one", table, have, len(files))
+		return fmt.Errorf("%w: %w", store.ErrMisconfigured, tooNew(table, have, len(files)))
 	}
 	for i := have; i < len(files); i++ {
 		// The version is part of the text, and the text is sent without arguments, so that every adapter takes several
