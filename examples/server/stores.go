@@ -126,7 +126,8 @@ func openPostgres(ctx context.Context, url string) (store, error) {
 	})
 }
 
-// migrated makes a store of a database whose migration ended with err.
+// migrated makes a store of a database whose migration, which ends with the driver's Check, ended with err. A program that
+// leaves migrations to somebody else calls Check here instead.
 func migrated(db *sql.DB, name string, err error, open func() (passwordless.Store, error)) (store, error) {
 	s := store{name: name, close: db.Close}
 	if err == nil {

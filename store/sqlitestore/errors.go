@@ -16,7 +16,15 @@ func unavailable(ctx context.Context, verb string, err error) error {
 	if ended := ctx.Err(); ended != nil {
 		return fmt.Errorf("sqlitestore: %s: %w (%w)", verb, ended, err)
 	}
+	if noTable(err) {
+		return fmt.Errorf("sqlitestore: %s: %w: %w: call Migrate: %w", verb, store.ErrUnavailable, store.ErrMisconfigured, err)
+	}
 	return fmt.Errorf("sqlitestore: %s: %w: %w", verb, store.ErrUnavailable, err)
+}
+
+// noTable tells whether SQLite found no such table or column. It has no code for that alone.
+func noTable(err error) bool {
+	return strings.Contains(err.Error(), "no such table") || strings.Contains(err.Error(), "no such column")
 }
 
 // commitFailed returns the error of a COMMIT, nil if there was none. An SQLite that is busy has written nothing. What

@@ -3,7 +3,7 @@
 // It is written on database/sql and imports no driver. With modernc.org/sqlite:
 //
 //	db, err := sql.Open("sqlite", sqlitestore.DSN("passwordless.db"))
-//	err = sqlitestore.Migrate(ctx, db, sqlitestore.Options{})
+//	err = sqlitestore.Migrate(ctx, db, sqlitestore.Options{}) // or, where somebody else migrates, Check
 //	store, err := sqlitestore.New(db, sqlitestore.Options{})
 //
 // Another driver needs the same settings, in its own words, on each connection of the pool:
@@ -11,6 +11,8 @@
 //   - journal_mode WAL, else readers and the writer wait for each other;
 //   - synchronous FULL, see below;
 //   - busy_timeout 5000 or so: for how many milliseconds one process waits for another.
+//
+// All but the first belong to a connection: a PRAGMA that is run once sets one connection of the pool. Check looks at one.
 //
 // For github.com/mattn/go-sqlite3 that is
 // "file:passwordless.db?_journal_mode=WAL&_synchronous=FULL&_busy_timeout=5000".
@@ -31,8 +33,8 @@
 //
 // With synchronous FULL a Commit that returned nil survives a kill -9 and a loss of power, if the disk keeps what it
 // says it has written. With NORMAL, which is many times as fast, it survives a kill -9, but a crash of the machine may
-// undo the last commits: a code that was used may then be used once more. Buckets are as durable as records, also where
-// their charges do not ask for it.
+// undo the last commits: a code that was used may then be used once more. Check refuses that, unless
+// Options.InsecureNormal. Buckets are as durable as records, also where their charges do not ask for it.
 package sqlitestore
 
 import (
@@ -67,13 +69,17 @@ type Options struct {
 	// Prefix begins the name of each table: a-z, 0-9 and '_', at most 32 bytes, the first a letter. The zero value means
 	// "passwordless_".
 	Prefix string
+	// InsecureNormal accepts connections with synchronous NORMAL. A crash of the machine can undo the last commits: codes
+	// that were used in them work again. A deviation in Service.Policy.
+	InsecureNormal bool
 }
 
 // A Store keeps everything in one file. It is safe for concurrent use, also beside the Stores of other processes on the
 // same file.
 type Store struct {
-	db   *sql.DB
-	turn chan struct{} // holds a token while a goroutine of this Store writes
+	db     *sql.DB
+	turn   chan struct{} // holds a token while a goroutine of this Store writes
+	normal bool          // synchronous NORMAL is accepted
 
 	loadText string // with {{keys}} in place of the parameters
 	load     *sql.Stmt
@@ -91,14 +97,15 @@ type sweep struct {
 	unit             store.Instant // of the table's instants, in nanoseconds
 }
 
-// New returns a Store on db, which stays the caller's, and whose tables Migrate has made.
+// New returns a Store on db, which stays the caller's, and whose tables Migrate has made. Without them its error matches
+// [store.ErrMisconfigured].
 func New(db *sql.DB, opts Options) (*Store, error) {
 	prefix, err := sqlmigrate.Prefix(opts.Prefix)
 	if err != nil {
 		return nil, fmt.Errorf("sqlitestore: %w", err)
 	}
 	p := preparer{db: db, prefix: prefix}
-	s := &Store{db: db, turn: make(chan struct{}, 1), loadText: p.text("load")}
+	s := &Store{db: db, turn: make(chan struct{}, 1), normal: opts.InsecureNormal, loadText: p.text("load")}
 	s.load = p.prepare(strings.ReplaceAll(s.loadText, "{{keys}}", "?2, ?3, ?4, ?5"))
 	s.list = p.prepare(p.text("list"))
 	s.commit = statements{
@@ -110,10 +117,21 @@ func New(db *sql.DB, opts Options) (*Store, error) {
 		delete:  p.prepare(p.text("delete")),
 	}
 	s.sweeps = []sweep{p.sweep("records", 1), p.sweep("buckets", 1000)}
-	if p.err != nil {
-		return nil, fmt.Errorf("sqlitestore: prepare the statements, which needs the tables of Migrate: %w", p.err)
+	switch {
+	case p.err != nil && noTable(p.err):
+		return nil, fmt.Errorf("sqlitestore: prepare the statements: %w: call Migrate: %w", store.ErrMisconfigured, p.err)
+	case p.err != nil:
+		return nil, fmt.Errorf("sqlitestore: prepare the statements: %w", p.err)
 	}
 	return s, nil
+}
+
+// Deviations names the insecure options (see [store.Deviations]).
+func (s *Store) Deviations() []string {
+	if s.normal {
+		return []string{"InsecureNormal: a crash of the machine can undo the last commits, and codes that were used in them work again"}
+	}
+	return nil
 }
 
 // A preparer prepares the statements of a Store. They are closed with db.
@@ -146,21 +164,27 @@ func (p *preparer) sweep(table string, unit store.Instant) sweep {
 }
 
 // Migrate makes the tables of a Store with these Options, or brings them up to date, in one transaction. Several
-// processes may run it at once. It refuses tables that a newer program made.
+// processes may run it at once. It refuses tables that a newer program made. At its end it returns what Check does: the
+// tables are there then, whatever that finds.
 func Migrate(ctx context.Context, db *sql.DB, opts Options) error {
 	prefix, err := sqlmigrate.Prefix(opts.Prefix)
 	if err != nil {
 		return fmt.Errorf("sqlitestore: migrate: %w", err)
 	}
+	dialect := sqlmigrate.Dialect{Begin: []string{"BEGIN IMMEDIATE"}, Retry: busy}
+	if err := sqlmigrate.Up(ctx, db, schema(), prefix, dialect); err != nil {
+		return fmt.Errorf("sqlitestore: migrate: %w", err)
+	}
+	return Check(ctx, db, opts)
+}
+
+// schema returns the files of the schema.
+func schema() fs.FS {
 	schema, err := fs.Sub(files, "schema")
 	if err != nil {
-		return fmt.Errorf("sqlitestore: migrate: %w", err)
+		panic(err) // the name is no path
 	}
-	dialect := sqlmigrate.Dialect{Begin: []string{"BEGIN IMMEDIATE"}, Retry: busy}
-	if err := sqlmigrate.Up(ctx, db, schema, prefix, dialect); err != nil {
-		return fmt.Errorf("sqlitestore: migrate: %w", err)
-	}
-	return nil
+	return schema
 }
 
 // separator stands between kind and name in the key column. No kind contains it.

@@ -1,11 +1,13 @@
 package sqlite_test
 
 import (
+	"errors"
 	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
 
+	"github.com/seed62b93bad/passwordless/store"
 	"github.com/seed62b93bad/passwordless/store/sqlitestore"
 )
 
@@ -62,9 +64,13 @@ func TestMigrateRefusesANewerSchema(t *testing.T) {
 	if _, err := s.db.Exec("INSERT INTO passwordless_schema VALUES (1000)"); err != nil {
 		t.Fatal(err)
 	}
-	err := sqlitestore.Migrate(t.Context(), s.db, sqlitestore.Options{})
-	if err == nil || !strings.Contains(err.Error(), "version 1000") {
-		t.Errorf("Migrate: %v, want a refusal that tells the version", err)
+	for verb, err := range map[string]error{
+		"Migrate": sqlitestore.Migrate(t.Context(), s.db, sqlitestore.Options{}),
+		"Check":   sqlitestore.Check(t.Context(), s.db, sqlitestore.Options{}),
+	} {
+		if !errors.Is(err, store.ErrMisconfigured) || !strings.Contains(err.Error(), "version 1000") {
+			t.Errorf("%s: %v, want a refusal that tells the version", verb, err)
+		}
 	}
 }
 
@@ -84,7 +90,7 @@ func TestFailedMigrationLeavesNothing(t *testing.T) {
 
 func TestNewDemandsTheTables(t *testing.T) {
 	_, err := sqlitestore.New(open(t, filepath.Join(t.TempDir(), "store.db")), sqlitestore.Options{})
-	if err == nil || !strings.Contains(err.Error(), "Migrate") {
+	if !errors.Is(err, store.ErrMisconfigured) || !strings.Contains(err.Error(), "call Migrate") {
 		t.Errorf("New without tables: %v, want an error that tells what to do", err)
 	}
 }
