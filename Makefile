@@ -8,9 +8,10 @@ LINT_VERSION := v2.12.2
 LINT      := .cache/bin/golangci-lint-$(LINT_VERSION)
 FUZZTIME  ?= 5s
 BENCHTIME ?= 1s
+SAMPLES   ?= 2000
 
 .DEFAULT_GOAL := help
-.PHONY: help test mutants bench lint arch fuzz fmt fmt-check vet tidy clean
+.PHONY: help test mutants bench timing lint arch fuzz fmt fmt-check vet tidy clean
 
 help: ## tell what can be made
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | awk -F '\t' '{ printf "make %-10s %s\n", $$1, $$2 }'
@@ -25,6 +26,9 @@ bench: ## run the benchmarks; BENCHTIME=1s
 	@if [ -d internal/thirdparty/bench ]; then \
 		cd internal/thirdparty && GOWORK=off go test -run '^$$' -bench . -benchmem -benchtime $(BENCHTIME) ./bench/...; \
 	else echo "there are no benchmarks yet"; fi
+
+timing: ## compare the answers for people with and without an account, by their time; SAMPLES=2000
+	@cd internal/thirdparty && GOWORK=off go test -run '^$$' -bench '^BenchmarkTiming$$' -benchtime $(SAMPLES)x -timeout 1h ./server
 
 lint: $(LINT) ## look for likely mistakes in every module, with golangci-lint
 	@for folder in $(FOLDERS); do echo "$$folder"; \

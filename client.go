@@ -50,7 +50,7 @@ type Client struct {
 
 	Channels []Channel // that it may use; default Email
 	// ClosedSignUp sends nothing to addresses that no user holds, or a blocked one, and answers as if it had. It needs a
-	// Sender that is asynchronous. By default a user is made when an address is proved.
+	// Sender that is asynchronous, which discards those messages. By default a user is made when an address is proved.
 	ClosedSignUp bool
 	Browser      ClientBrowser
 
@@ -232,7 +232,8 @@ func (c Client) faults(e clientEnv) []string {
 		f.unlessf(ch != SMS || len(e.policy.SMS.Countries) > 0, "Channels: sms needs Policy.SMS.Countries")
 	}
 	f.unlessf(!c.ClosedSignUp || e.async,
-		"ClosedSignUp: needs a Sender that is asynchronous, or the time of an answer tells who has an account; see sender.Background")
+		"ClosedSignUp: needs a Sender that is asynchronous and can discard, or the time of an answer tells who has an account; "+
+			"see sender.Background")
 	c.keyFaults(&f, e)
 	c.browserFaults(&f)
 	c.policyFaults(&f, &e.policy)

@@ -62,10 +62,19 @@ func (cfg Config) missing() error {
 	return joined(f)
 }
 
-// isAsync reports whether a Sender says that it only queues (see Sender).
-func isAsync(s Sender) bool {
-	async, ok := s.(interface{ Asynchronous() bool })
-	return ok && !isNil(s) && async.Asynchronous()
+// A discarder is a Sender that can take a message as if it were to go out (see Sender).
+type discarder interface {
+	Asynchronous() bool
+	Discard(ctx context.Context, m Message) error
+}
+
+// asynchronous returns the Sender as one that can discard, or nil if it does not say that it is asynchronous.
+func asynchronous(s Sender) discarder {
+	d, ok := s.(discarder)
+	if !ok || isNil(s) || !d.Asynchronous() {
+		return nil
+	}
+	return d
 }
 
 // tenantsByID checks the tenants and gives each its name. Without any there is one whose ID is "".

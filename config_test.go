@@ -29,6 +29,13 @@ type anySender struct{ passwordless.Sender }
 
 func (anySender) Asynchronous() bool { return true }
 
+func (anySender) Discard(context.Context, passwordless.Message) error { return nil }
+
+// A hasty sender says that it waits for nobody, and cannot discard.
+type hasty struct{ sender.Func }
+
+func (hasty) Asynchronous() bool { return true }
+
 // A lookup is Clients that are no list.
 type lookup func(id string) (passwordless.Client, error)
 
@@ -337,10 +344,24 @@ func TestClosedSignUpNeedsAnAsynchronousSender(t *testing.T) { // EN-1, OP-1
 	cfg := complete(t)
 	cfg.Clients = passwordless.ClientList{{ID: "web", Public: true, ClosedSignUp: true}}
 	assert.Empty(t, mistakes(t, cfg))
-	cfg.Sender = sender.Func(func(context.Context, passwordless.Message) error { return nil })
-	found := mistakes(t, cfg)
-	require.Len(t, found, 1)
-	assert.Contains(t, found[0], `Client "web": ClosedSignUp: needs a Sender that is asynchronous`)
+	function := sender.Func(func(context.Context, passwordless.Message) error { return nil })
+	queue := sender.Background(function, sender.BackgroundOptions{})
+	for name, unfit := range map[string]passwordless.Sender{
+		"a function": function, "no Discard": hasty{function}, "a function around a queue": sender.Func(queue.Send),
+		"one of two": sender.ByChannel{passwordless.Email: queue, passwordless.SMS: function},
+	} {
+		cfg.Sender = unfit
+		found := mistakes(t, cfg)
+		require.Len(t, found, 1, name)
+		assert.Contains(t, found[0], `Client "web": ClosedSignUp: needs a Sender that is asynchronous and can discard`, name)
+	}
+	for name, fit := range map[string]passwordless.Sender{
+		"a queue": queue, "by channel": sender.ByChannel{passwordless.Email: queue},
+		"retry": sender.Retry(queue, sender.RetryOptions{}), "failover": sender.Failover(sender.FailoverOptions{}, queue),
+	} {
+		cfg.Sender = fit
+		assert.Empty(t, mistakes(t, cfg), name)
+	}
 }
 
 func TestEveryRedirectIsChecked(t *testing.T) { // LK-5, OP-1

@@ -18,15 +18,15 @@ type delivery struct {
 	cooldown  secret.Name    // that a failure ends; "" for none
 }
 
-// deliver renders the message and hands it to the sender. A suppressed one is rendered too, and handed to nobody. If the
-// sender surely did not take the message, its charge is given back, so that the person may ask again at once. Where sign-up is
-// closed the caller is told of no failure, and nothing is given back: messages to people without an account never fail.
+// deliver renders the message and hands it to the sender; a suppressed one in the same way, to be discarded. If the sender
+// surely did not take the message, its charge is given back, so that the person may ask again at once. Where sign-up is closed
+// the caller is told of no failure, and nothing is given back: a transport never fails to reach people without an account.
 func (s *Service) deliver(ctx context.Context, d *delivery) error {
 	c := d.challenge
 	m := s.message(d)
 	err := s.render(&m, c)
-	if err == nil && !c.Suppressed {
-		err = s.sender.Send(ctx, m)
+	if err == nil {
+		err = s.hand(ctx, m, c.Suppressed)
 	}
 	if err == nil {
 		return nil
@@ -41,6 +41,17 @@ func (s *Service) deliver(ctx context.Context, d *delivery) error {
 		s.unsend(ctx, d)
 	}
 	return failed
+}
+
+// hand gives the sender a message: to be delivered, or with the same work to nobody (EN-2).
+func (s *Service) hand(ctx context.Context, m Message, suppressed bool) error {
+	switch {
+	case !suppressed:
+		return s.sender.Send(ctx, m)
+	case s.async != nil:
+		return s.async.Discard(ctx, m)
+	}
+	return nil // the sign-up of its client was closed when the challenge began, and no longer is
 }
 
 // unsend gives back what a message was charged, whether or not the caller still waits. If that fails, the limits stay

@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/seed62b93bad/passwordless"
+	"github.com/seed62b93bad/passwordless/sender"
 	"github.com/seed62b93bad/passwordless/store"
 	"github.com/seed62b93bad/passwordless/store/storetest"
 )
@@ -96,13 +97,34 @@ func TestAClosedSignUpShowsNoDeliveryFailure(t *testing.T) { // EN-1, SN-10
 		w.events.types()
 		for _, address := range []string{alice, "nobody@example.com"} {
 			started, err := w.Start(t.Context(), w.as("closed", home), byMail(address))
-			require.NoError(t, err, "messages to people without an account never fail")
+			require.NoError(t, err, "a transport never fails to reach people without an account")
 			w.clock.advance(time.Minute)
 			_, err = w.Resend(t.Context(), w.as("closed", home), started.Handle)
 			require.NoError(t, err)
+			types := w.events.types()
+			require.Len(t, types, 4, "as many for both: %s", address)
+			assert.Equal(t, passwordless.EventNotSent, types[1], "the operator knows")
+			assert.Equal(t, passwordless.EventNotSent, types[3])
 		}
-		assert.Contains(t, w.events.types(), passwordless.EventNotSent, "the operator knows")
 	}
+}
+
+func TestASignUpThatOpensSendsNothingOld(t *testing.T) { // EN-1: nor does it need what a closed one needs
+	w := newWorld(t)
+	started, err := w.Start(t.Context(), w.as("closed", home), byMail(alice))
+	require.NoError(t, err)
+	open := *w
+	sent := 0
+	open.cfg.Sender = sender.Func(func(context.Context, passwordless.Message) error { sent++; return nil })
+	open.cfg.Clients = passwordless.ClientList{{ID: "closed", Public: true}}
+	open.Service = newService(t, open.cfg)
+	w.clock.advance(time.Minute)
+	_, err = open.Resend(t.Context(), open.as("closed", home), started.Handle)
+	require.NoError(t, err)
+	assert.Zero(t, sent, "its code would not be right")
+	_, err = open.Start(t.Context(), open.as("closed", home), byMail(alice))
+	require.NoError(t, err)
+	assert.Equal(t, 1, sent)
 }
 
 func TestAResendThatSurelyWasNotTakenIsGivenBack(t *testing.T) { // SN-10

@@ -42,7 +42,7 @@ func (s *Service) lookUp(ctx context.Context, id string) (*client, error) {
 
 // clientEnv is what clients are checked against.
 func (s *Service) clientEnv() clientEnv {
-	return clientEnv{policy: s.policy, tenants: s.tenants, async: s.async, keySet: jose.CheckKeySet,
+	return clientEnv{policy: s.policy, tenants: s.tenants, async: s.async != nil, keySet: jose.CheckKeySet,
 		signs: func(a Algorithm) bool { _, ok := s.signing.For(string(a)); return ok },
 		keeps: func(secret []byte) bool {
 			k, ours := s.hasher.(*Keyring)

@@ -46,7 +46,7 @@ import (
 func New(cfg Config) (*Service, error) {
 	s := &Service{
 		issuer: cfg.Issuer, pageURL: orDefault(cfg.PageURL, cfg.Issuer),
-		store: cfg.Store, sender: cfg.Sender, async: isAsync(cfg.Sender), hasher: cfg.Hasher,
+		store: cfg.Store, sender: cfg.Sender, async: asynchronous(cfg.Sender), hasher: cfg.Hasher,
 		clients: cfg.Clients, compiled: &compiledClients{}, users: cfg.Users,
 		policy: cfg.Policy.withDefaults(), clock: cfg.Clock, events: cfg.Events,
 		timeout: orDefault(cfg.Timeout, 10*time.Second),

@@ -56,9 +56,11 @@ type Message struct {
 // If the error matches ErrNotAccepted, the transport surely did not take the message, and what the send was charged is
 // given back.
 //
-// A Sender whose Send only queues, and so takes the same time whether or not a message goes out, says so by a method
-// Asynchronous() bool that returns true. A client with ClosedSignUp needs such a Sender: with any other the time of an
-// answer would tell who has an account. sender.Background makes one of any Sender.
+// A Sender whose Send waits for no transport says so by two methods, Asynchronous() bool, which returns true, and
+// Discard(ctx context.Context, m Message) error. Discard takes a message as Send does, with the same work, the same bounds
+// and the same errors, but it is delivered to nobody. A client with ClosedSignUp needs such a Sender: messages that must not
+// go out are discarded, and with any other Sender the time of an answer would tell who has an account. sender.Background
+// makes one of any Sender.
 //
 // If a Sender has a method Check() error, New calls it once and takes its error for a mistake of the configuration.
 // Check must not wait for a transport.

@@ -19,7 +19,7 @@ type Service struct {
 	issuer, pageURL string
 	store           store.Store
 	sender          Sender
-	async           bool // the sender only queues
+	async           discarder // the sender, if it is asynchronous; else nil
 	hasher          Hasher
 	signing         jose.Set
 	jwks            []byte // the public keys of signing

@@ -89,6 +89,27 @@ func (a asked) Create(ctx context.Context, tenant string, id passwordless.Identi
 	return a.Users.Create(ctx, tenant, id)
 }
 
+// A postbox writes messages down as the sender's caller sees them: alike whether they go out or are discarded.
+type postbox struct {
+	*outbox
+	*tally
+}
+
+func (p postbox) hand(m passwordless.Message) {
+	p.notef("hand over by %s to %d bytes: %d %d %d %d %d %d", m.Channel, len(m.To), len(m.Code), len(m.Link), len(m.Cancel),
+		len(m.Subject), len(m.Text), len(m.HTML))
+}
+
+func (p postbox) Send(ctx context.Context, m passwordless.Message) error {
+	p.hand(m)
+	return p.outbox.Send(ctx, m)
+}
+
+func (p postbox) Discard(ctx context.Context, m passwordless.Message) error {
+	p.hand(m)
+	return p.outbox.Discard(ctx, m)
+}
+
 // The people of whom nobody may learn which of them exist. Their addresses are equally long.
 var people = map[string]passwordless.User{
 	"nobod@example.com": {},
@@ -118,6 +139,7 @@ func newSeen(t *testing.T, own bool) *seen {
 	mine := newTable()
 	s.world = newWorld(t, func(c *passwordless.Config) {
 		s.Store, c.Store = c.Store, s.tally
+		c.Sender = postbox{c.Sender.(*outbox), s.tally}
 		c.Clients.(passwordless.ClientList)[2].Browser.RedirectURIs = []string{callback}
 		if own {
 			c.Users = asked{mine, s.tally}
@@ -293,7 +315,7 @@ func alike(t *testing.T, own bool, client string, issue passwordless.Issue, requ
 		return s.taken(), s.answers
 	}
 	trips, answers := look(0, nobody)
-	require.NotEmpty(t, trips)
+	require.Contains(t, trips, "hand over by email", "each of the requests begins with a start")
 	network := 0
 	for address := range people {
 		if address != nobody {

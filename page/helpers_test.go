@@ -42,6 +42,12 @@ func (o *outbox) Send(_ context.Context, m passwordless.Message) error {
 
 func (o *outbox) Asynchronous() bool { return true }
 
+func (o *outbox) Discard(context.Context, passwordless.Message) error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.fail
+}
+
 func (o *outbox) last(t *testing.T) passwordless.Message {
 	t.Helper()
 	o.mu.Lock()

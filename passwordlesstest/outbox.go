@@ -40,8 +40,9 @@ type Outbox struct {
 	// Clock tells when a message was sent; nil means the system's clock.
 	Clock interface{ Now() time.Time }
 
-	mu      sync.Mutex // guards entries
-	entries []Entry    // oldest first
+	mu        sync.Mutex // guards what follows
+	entries   []Entry    // oldest first
+	discarded []Entry    // likewise, and shown to nobody
 }
 
 var _ passwordless.Sender = (*Outbox)(nil)
@@ -51,6 +52,16 @@ func (o *Outbox) Asynchronous() bool { return true }
 
 // Send keeps the message, of whatever channel. It fails only if ctx is over.
 func (o *Outbox) Send(ctx context.Context, m passwordless.Message) error {
+	return o.put(ctx, m, &o.entries)
+}
+
+// Discard does what Send does, with a message that nobody gets to see. It fails only if ctx is over.
+func (o *Outbox) Discard(ctx context.Context, m passwordless.Message) error {
+	return o.put(ctx, m, &o.discarded)
+}
+
+// put adds a message to a list of the outbox. It takes no longer for a long list.
+func (o *Outbox) put(ctx context.Context, m passwordless.Message, list *[]Entry) error {
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("%w: outbox: %w", passwordless.ErrNotAccepted, err)
 	}
@@ -62,10 +73,11 @@ func (o *Outbox) Send(ctx context.Context, m passwordless.Message) error {
 	if limit <= 0 {
 		limit = 1000
 	}
-	if over := len(o.entries) + 1 - limit; over > 0 {
-		o.entries = slices.Delete(o.entries, 0, over)
+	if over := len(*list) + 1 - limit; over > 0 {
+		clear((*list)[:over])
+		*list = (*list)[over:]
 	}
-	o.entries = append(o.entries, e)
+	*list = append(*list, e)
 	return nil
 }
 
@@ -121,7 +133,7 @@ func (o *Outbox) Last(address string) (Entry, bool) {
 func (o *Outbox) Clear() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.entries = nil
+	o.entries, o.discarded = nil, nil
 }
 
 func (o *Outbox) filter(keep func(Entry) bool) []Entry {

@@ -3,6 +3,7 @@ package sender
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -40,10 +41,11 @@ type Queue struct {
 
 var _ passwordless.Sender = (*Queue)(nil)
 
-// An entry is a message that waits, with the context of its Send.
+// An entry is a message that waits, with the context of its Send or Discard.
 type entry struct {
-	ctx context.Context
-	m   passwordless.Message
+	ctx     context.Context
+	m       passwordless.Message
+	discard bool // it is delivered to nobody
 }
 
 // Background returns a sender that hands messages to next in the background. Its Send takes the same short time however
@@ -65,7 +67,15 @@ func (q *Queue) Check() error { return check("Background", q.next) }
 
 // Send queues the message. It never blocks. The end of ctx does not end the sending, which has a time limit of its own; the
 // values of ctx reach the next sender. An error matches passwordless.ErrNotAccepted: the queue is full, or Close was called.
-func (q *Queue) Send(ctx context.Context, m passwordless.Message) error {
+func (q *Queue) Send(ctx context.Context, m passwordless.Message) error { return q.put(ctx, m, false) }
+
+// Discard queues the message as Send does, and fails when Send would. The next sender never gets it, and OnError is never told
+// of it.
+func (q *Queue) Discard(ctx context.Context, m passwordless.Message) error {
+	return q.put(ctx, m, true)
+}
+
+func (q *Queue) put(ctx context.Context, m passwordless.Message, discard bool) error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.closed {
@@ -74,7 +84,7 @@ func (q *Queue) Send(ctx context.Context, m passwordless.Message) error {
 	if len(q.waiting) >= q.opts.Queue {
 		return fmt.Errorf("sender: queue of %d messages is full: %w", len(q.waiting), passwordless.ErrNotAccepted)
 	}
-	q.waiting = append(q.waiting, entry{context.WithoutCancel(ctx), m})
+	q.waiting = append(q.waiting, entry{context.WithoutCancel(ctx), m, discard})
 	if q.workers < q.opts.Workers {
 		q.workers++
 		go q.work() //nolint:contextcheck // each message brings its own
@@ -106,10 +116,11 @@ func (q *Queue) Close(ctx context.Context) error {
 	return fmt.Errorf("sender: close queue, %d messages dropped: %w", len(dropped), ctx.Err())
 }
 
+// drop empties the queue and returns the messages that were to be delivered.
 func (q *Queue) drop() []entry {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	dropped := q.waiting
+	dropped := slices.DeleteFunc(q.waiting, func(e entry) bool { return e.discard })
 	q.waiting = nil
 	return dropped
 }
@@ -120,6 +131,9 @@ func (q *Queue) work() {
 		e, ok := q.take()
 		if !ok {
 			return
+		}
+		if e.discard {
+			continue
 		}
 		ctx, cancel := context.WithTimeout(e.ctx, q.opts.Timeout)
 		unlink := context.AfterFunc(q.ctx, cancel)

@@ -22,23 +22,24 @@ var _ passwordless.Sender = ByChannel(nil)
 
 // Send hands the message to the sender of its channel. If there is none, the error matches ErrUndeliverable.
 func (b ByChannel) Send(ctx context.Context, m passwordless.Message) error {
+	return b.hand(ctx, m, send)
+}
+
+// Discard has the sender of the message's channel discard it, and fails without one as Send does.
+func (b ByChannel) Discard(ctx context.Context, m passwordless.Message) error {
+	return b.hand(ctx, m, discard)
+}
+
+func (b ByChannel) hand(ctx context.Context, m passwordless.Message, do handing) error {
 	next := b[m.Channel]
 	if isNil(next) {
 		return fmt.Errorf("sender: none for channel %q: %w", m.Channel, ErrUndeliverable)
 	}
-	return next.Send(ctx, m)
+	return do(ctx, next, m)
 }
 
 // Asynchronous reports whether every sender is an asynchronous one, and there is at least one.
-func (b ByChannel) Asynchronous() bool {
-	for _, s := range b {
-		a, ok := s.(interface{ Asynchronous() bool })
-		if !ok || isNil(s) || !a.Asynchronous() {
-			return false
-		}
-	}
-	return len(b) > 0
-}
+func (b ByChannel) Asynchronous() bool { return asynchronous(slices.Collect(maps.Values(b))...) }
 
 // Check reports that the map is empty, or each channel that passwordless does not know, and each whose sender is nil or
 // has something missing. passwordless.New calls it.

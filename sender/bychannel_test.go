@@ -56,15 +56,6 @@ func TestAMissingChannelPutsNoSenderToRest(t *testing.T) {
 	}
 }
 
-// A wavering sender says of itself whether it is asynchronous.
-type wavering struct {
-	scripted
-
-	async bool
-}
-
-func (w *wavering) Asynchronous() bool { return w.async }
-
 func TestByChannelIsAsynchronousIfAllItsSendersAre(t *testing.T) {
 	t.Parallel()
 	queue := sender.Background(&scripted{}, sender.BackgroundOptions{})

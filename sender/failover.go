@@ -61,13 +61,30 @@ func (f *failover) Check() error {
 	return errors.Join(errs...)
 }
 
+// Asynchronous reports whether all senders are.
+func (f *failover) Asynchronous() bool {
+	senders := make([]passwordless.Sender, len(f.breakers))
+	for i, b := range f.breakers {
+		senders[i] = b.next
+	}
+	return asynchronous(senders...)
+}
+
 func (f *failover) Send(ctx context.Context, m passwordless.Message) error {
+	return f.hand(ctx, m, send)
+}
+
+func (f *failover) Discard(ctx context.Context, m passwordless.Message) error {
+	return f.hand(ctx, m, discard)
+}
+
+func (f *failover) hand(ctx context.Context, m passwordless.Message, do handing) error {
 	var errs []error
 	for _, b := range f.breakers {
 		if !b.allow() {
 			continue
 		}
-		err := b.next.Send(ctx, m)
+		err := do(ctx, b.next, m)
 		b.count(ctx, err)
 		if !errors.Is(err, passwordless.ErrNotAccepted) {
 			return err

@@ -38,6 +38,27 @@ func (s *scripted) Send(ctx context.Context, m passwordless.Message) error {
 	}
 }
 
+// A wavering sender says of itself whether it is asynchronous. What it discards has a script of its own.
+type wavering struct {
+	scripted
+
+	async     bool
+	discarded scripted
+}
+
+func (w *wavering) Asynchronous() bool { return w.async }
+
+func (w *wavering) Discard(ctx context.Context, m passwordless.Message) error {
+	return w.discarded.Send(ctx, m)
+}
+
+// An asynchronous sender is what the Service needs to discard.
+type asynchronous interface {
+	passwordless.Sender
+	Asynchronous() bool
+	Discard(ctx context.Context, m passwordless.Message) error
+}
+
 func (s *scripted) count() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -43,9 +43,20 @@ type retrier struct {
 // Check reports what is missing in the sender that Retry wraps.
 func (r *retrier) Check() error { return check("Retry", r.next) }
 
+// Asynchronous reports whether the sender that Retry wraps is.
+func (r *retrier) Asynchronous() bool { return asynchronous(r.next) }
+
 func (r *retrier) Send(ctx context.Context, m passwordless.Message) error {
+	return r.hand(ctx, m, send)
+}
+
+func (r *retrier) Discard(ctx context.Context, m passwordless.Message) error {
+	return r.hand(ctx, m, discard)
+}
+
+func (r *retrier) hand(ctx context.Context, m passwordless.Message, do handing) error {
 	for try := 1; ; try++ {
-		err := r.next.Send(ctx, m)
+		err := do(ctx, r.next, m)
 		if err == nil || !errors.Is(err, passwordless.ErrNotAccepted) || errors.Is(err, ErrUndeliverable) {
 			return err
 		}

@@ -5,6 +5,9 @@
 // Each wraps any passwordless.Sender, another of these included. The usual order, from the outside in, is ByChannel,
 // Background, Retry, Failover.
 //
+// A wrapper is asynchronous if all that it wraps are, Background always. It discards a message on the way on which it sends one.
+// A Func is never asynchronous, whatever it calls.
+//
 // passwordless.New reports a nil sender in any of them as a mistake of its configuration.
 package sender
 
@@ -26,6 +29,39 @@ func check(place string, s passwordless.Sender) error {
 		return c.Check()
 	}
 	return nil
+}
+
+// A discarder is an asynchronous sender; see passwordless.Sender.
+type discarder interface {
+	passwordless.Sender
+	Asynchronous() bool
+	Discard(ctx context.Context, m passwordless.Message) error
+}
+
+// asynchronous reports whether all of the senders are, and there is one.
+func asynchronous(senders ...passwordless.Sender) bool {
+	for _, s := range senders {
+		if d, ok := s.(discarder); !ok || isNil(s) || !d.Asynchronous() {
+			return false
+		}
+	}
+	return len(senders) > 0
+}
+
+// A handing is what a wrapper does with a message and the sender it wraps: send or discard.
+type handing func(ctx context.Context, to passwordless.Sender, m passwordless.Message) error
+
+func send(ctx context.Context, to passwordless.Sender, m passwordless.Message) error {
+	return to.Send(ctx, m)
+}
+
+// discard has an asynchronous sender take a message that is delivered to nobody. Any other one is not given it.
+func discard(ctx context.Context, to passwordless.Sender, m passwordless.Message) error {
+	d, ok := to.(discarder)
+	if !ok {
+		return fmt.Errorf("sender: cannot discard: not asynchronous: %w", passwordless.ErrNotAccepted)
+	}
+	return d.Discard(ctx, m)
 }
 
 // isNil reports whether s is nil, or a nil pointer, map or function, or the like.

@@ -163,10 +163,7 @@ func (a *app) listen(server *http.Server, l net.Listener) error {
 
 // close sends the messages that still wait, for as long as ctx lets it, and closes the store.
 func (a *app) close(ctx context.Context) error {
-	var errs []error
-	if a.post.mail != nil {
-		errs = append(errs, a.post.mail.Close(ctx))
-	}
+	errs := []error{a.post.close(ctx)}
 	if a.store.close != nil {
 		errs = append(errs, a.store.close())
 	}

@@ -24,12 +24,9 @@ type Sender struct {
 var _ passwordless.Sender = (*Sender)(nil)
 
 // New returns a Sender that prints every message to w: the recipient, the subject and the text, secrets included. Each
-// message is one Write; the Sender never calls Write twice at once.
+// message is one Write; the Sender never calls Write twice at once. It waits for the Write, so it is not asynchronous:
+// sender.Background makes it so, where a client has ClosedSignUp.
 func New(w io.Writer) *Sender { return &Sender{w: w} }
-
-// Asynchronous returns true, so that the Sender does with every policy. There is a price, which development can pay:
-// how long a Write takes is not hidden.
-func (s *Sender) Asynchronous() bool { return true }
 
 // Send prints the message, of whatever channel. After a failed Write the error does not match ErrNotAccepted, since a
 // part may have been printed.

@@ -63,6 +63,7 @@ func cases() []testCase {
 		{"hang", "Send ends with its context even if the transport is silent", testHang},
 		{"refused", "the error for a message that was surely not taken matches ErrNotAccepted", testRefused},
 		{"lost", "the error for a message that may have been taken does not match ErrNotAccepted", testLost},
+		{"discard", "a sender that says it is asynchronous discards a message as it sends one, and delivers it to nobody", testDiscard},
 		{"concurrent", "Send may be called by many at once", testConcurrent},
 	}
 }
@@ -391,6 +392,49 @@ func testLost(k *kit) {
 	err := k.fails(ctx, Message(k.channel, "lost"))
 	if errors.Is(err, passwordless.ErrNotAccepted) {
 		k.errorf("the error matches ErrNotAccepted: %v", err)
+	}
+}
+
+// testDiscard has nothing to say of a sender that is not asynchronous.
+func testDiscard(k *kit) {
+	async, says := k.Sender.(interface{ Asynchronous() bool })
+	if !says || !async.Asynchronous() {
+		return
+	}
+	d, can := k.Sender.(interface {
+		Discard(ctx context.Context, m passwordless.Message) error
+	})
+	if !can {
+		k.fatalf("the sender is asynchronous and has no Discard")
+	}
+	for _, id := range []string{"discard-1", "discard-2"} {
+		if err := d.Discard(k.ctx, Message(k.channel, id)); err != nil {
+			k.errorf("Discard: %v", err)
+		}
+	}
+	k.send(Message(k.channel, "discard-3"))
+	if got := k.only(); got.Key != "" && got.Key != "discard-3" {
+		k.errorf("delivered %q, want what was sent", got.Key)
+	}
+	over, cancel := context.WithCancel(k.ctx)
+	cancel()
+	other := passwordless.Channel("pigeon")
+	for what, try := range map[string]struct {
+		ctx context.Context
+		m   passwordless.Message
+	}{
+		"for a context that is over":        {over, Message(k.channel, "discard-4")},
+		"by a channel that nobody can know": {k.ctx, Message(other, "discard-5")},
+	} {
+		sent, discarded := k.Sender.Send(try.ctx, try.m), d.Discard(try.ctx, try.m)
+		same := (sent == nil) == (discarded == nil) &&
+			errors.Is(sent, passwordless.ErrNotAccepted) == errors.Is(discarded, passwordless.ErrNotAccepted)
+		if !same {
+			k.errorf("%s: Send returns %v, Discard %v", what, sent, discarded)
+		}
+		if secret := reveals(discarded, try.m); discarded != nil && secret != "" {
+			k.errorf("the error of Discard shows %q", secret)
+		}
 	}
 }
 

@@ -52,6 +52,33 @@ func (p *post) Send(ctx context.Context, m passwordless.Message) error {
 	return nil
 }
 
+// An asynchronous post can discard.
+type asynchronous struct{ *post }
+
+func (asynchronous) Asynchronous() bool { return true }
+
+func (a asynchronous) Discard(ctx context.Context, m passwordless.Message) error {
+	switch a.bug {
+	case "delivers what it discards":
+		return a.Send(ctx, m)
+	case "discards less than it sends":
+		return nil
+	case "shows what it discards":
+		if err := a.refuse(ctx, m); err != nil {
+			return fmt.Errorf("%s: %w", m.To.Reveal(), err)
+		}
+		return nil
+	case "cannot discard":
+		return errors.New("post: cannot discard")
+	}
+	return a.refuse(ctx, m)
+}
+
+// A boaster says that it is asynchronous, and has no Discard.
+type boaster struct{ *post }
+
+func (boaster) Asynchronous() bool { return true }
+
 // refuse is everything that happens before the transport has the message.
 func (p *post) refuse(ctx context.Context, m passwordless.Message) error {
 	switch {
@@ -151,8 +178,15 @@ func (h hidden) Unwrap() error { return h.error }
 func harness(bug string, channel passwordless.Channel) func() sendertest.Harness {
 	return func() sendertest.Harness {
 		p := &post{bug: bug, channel: channel, second: make(chan struct{})}
+		var s passwordless.Sender = asynchronous{p}
+		switch bug {
+		case "has no Discard":
+			s = boaster{p}
+		case "waits":
+			s = p
+		}
 		return sendertest.Harness{
-			Sender:   p,
+			Sender:   s,
 			Channels: []passwordless.Channel{channel},
 			Received: func() []sendertest.Delivery { return slices.Clone(p.sent) },
 			Refuse:   func(reply string) { p.reply = reply },
@@ -183,6 +217,11 @@ func TestEachBugIsFound(t *testing.T) {
 		"does not say that it was refused":  "refused",
 		"takes a lost answer for a refusal": "lost",
 		"shares a buffer":                   "concurrent",
+		"delivers what it discards":         "discard",
+		"discards less than it sends":       "discard",
+		"shows what it discards":            "discard",
+		"cannot discard":                    "discard",
+		"has no Discard":                    "discard",
 	} {
 		t.Run(bug, func(t *testing.T) {
 			t.Parallel()
@@ -197,8 +236,10 @@ func TestEachBugIsFound(t *testing.T) {
 func TestNothingIsFoundWithoutBugs(t *testing.T) {
 	t.Parallel()
 	for _, channel := range []passwordless.Channel{passwordless.Email, passwordless.SMS} {
-		if failed, skipped := sendertest.Failures(t, harness("", channel)); len(failed) > 0 || len(skipped) > 0 {
-			t.Errorf("%s: failures %q, skipped %q", channel, failed, skipped)
+		for _, none := range []string{"", "waits"} { // a sender that waits need not discard
+			if failed, skipped := sendertest.Failures(t, harness(none, channel)); len(failed) > 0 || len(skipped) > 0 {
+				t.Errorf("%s: failures %q, skipped %q", channel, failed, skipped)
+			}
 		}
 	}
 }

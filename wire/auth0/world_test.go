@@ -30,6 +30,7 @@ import (
 	"github.com/seed62b93bad/passwordless/internal/httpstory"
 	"github.com/seed62b93bad/passwordless/page"
 	"github.com/seed62b93bad/passwordless/passwordlesstest"
+	"github.com/seed62b93bad/passwordless/sender"
 	"github.com/seed62b93bad/passwordless/store/memstore"
 	"github.com/seed62b93bad/passwordless/store/storetest"
 	"github.com/seed62b93bad/passwordless/wire/auth0"
@@ -96,15 +97,23 @@ type world struct {
 
 // Send keeps the message, unless the test said otherwise.
 func (w *world) Send(ctx context.Context, m passwordless.Message) error {
+	return w.hand(ctx, m, w.outbox.Send)
+}
+
+func (w *world) Asynchronous() bool { return true }
+
+func (w *world) Discard(ctx context.Context, m passwordless.Message) error {
+	return w.hand(ctx, m, w.outbox.Discard)
+}
+
+func (w *world) hand(ctx context.Context, m passwordless.Message, to sender.Func) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.sending != nil {
 		return w.sending
 	}
-	return w.outbox.Send(ctx, m)
+	return to(ctx, m)
 }
-
-func (w *world) Asynchronous() bool { return true }
 
 // failures returns what OnError was told.
 func (w *world) failures() []error {

@@ -47,13 +47,13 @@ func TestMain(m *testing.M) {
 }
 
 // command is the server as a process that ends with the test, in a folder of the test's.
-func command(t *testing.T, folder string, args ...string) *exec.Cmd {
+func command(t testing.TB, folder string, args ...string) *exec.Cmd {
 	t.Helper()
 	at, err := binary()
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute)
 	t.Cleanup(cancel)
 	c := exec.CommandContext(ctx, filepath.Join(at, "server"), append([]string{"-addr", "127.0.0.1:0"}, args...)...)
 	c.Dir = folder
@@ -62,7 +62,7 @@ func command(t *testing.T, folder string, args ...string) *exec.Cmd {
 
 // A server is one that answers.
 type server struct {
-	t   *testing.T
+	t   testing.TB
 	url string // with its slash
 	cmd *exec.Cmd
 	log *bytes.Buffer // of stdout and stderr; whole after stop
@@ -70,7 +70,7 @@ type server struct {
 }
 
 // start starts a server on a free port. It ends with the test.
-func start(t *testing.T, c *exec.Cmd) *server {
+func start(t testing.TB, c *exec.Cmd) *server {
 	t.Helper()
 	s := &server{t: t, cmd: c, log: &bytes.Buffer{}}
 	out, err := c.StdoutPipe()
