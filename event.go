@@ -29,6 +29,9 @@ const (
 	EventLongerCode     EventType = "code_lengthened"            // the guess ledger or the breaker asked for a longer code
 	EventNotSent        EventType = "message_not_sent"           // the sender failed
 	EventFailed         EventType = "dependency_failed"          // the store, the directory or the clients failed
+	// EventUntrustedForwarding is of a request that named an address, in a header of a proxy or of a client's server, that
+	// is not believed or cannot be read. At most once an hour for each handler and each Reason, which names both.
+	EventUntrustedForwarding EventType = "untrusted_forwarding"
 )
 
 // An Event is one thing that happened, for audit logs and metrics. It holds no address, no code and no token.

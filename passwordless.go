@@ -54,7 +54,7 @@ func New(cfg Config) (*Service, error) {
 	if isNil(cfg.Clock) {
 		s.clock = systemClock{}
 	}
-	s.keySets = jose.NewKeySets(s.clock.Now)
+	s.keySets, s.fronts = jose.NewKeySets(s.clock.Now), &fronts{}
 	if cfg.Users == nil {
 		s.users = &Directory{s}
 	}
@@ -117,12 +117,14 @@ func (s *Service) checkHasher() error {
 }
 
 // Policy returns every limit and choice in force, and names those that are weaker than their defaults, those of the
-// store's options included. It knows the choices of clients only if Config.Clients is a ClientList.
+// store's options included. It knows the choices of clients only if Config.Clients is a ClientList, and the handlers that
+// were made by now.
 func (s *Service) Policy() PolicyReport {
 	list, _ := s.clients.(ClientList)
 	r := s.policy.report(list)
 	for _, d := range store.Deviations(s.store) {
 		r.Deviations = append(r.Deviations, "Store: "+d)
 	}
+	r.Fronts = s.fronts.all()
 	return r
 }

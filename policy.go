@@ -495,6 +495,7 @@ type PolicyReport struct {
 	Policy     Policy   // with its defaults filled in
 	CodeDigits int      // the length of short codes
 	Ledger     string   // the bound on guesses of one person's short codes
+	Fronts     []string // the handlers that tell the Service where requests come from, and whom each believes about that
 	Deviations []string // what is weaker than its default, of a client than in the policy, and what of the store is insecure
 }
 
@@ -512,6 +513,12 @@ func (r PolicyReport) String() string {
 		for i, l := range limits {
 			line(fmt.Sprintf("%s[%d]", k.name, i), l)
 		}
+	}
+	if len(r.Fronts) == 0 {
+		line("front", "none yet; whoever calls the Service says where a request comes from (Caller.IP)")
+	}
+	for _, f := range r.Fronts {
+		line("front", f)
 	}
 	for _, d := range r.Deviations {
 		line("deviation", d)

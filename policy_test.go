@@ -305,6 +305,7 @@ Sessions.Expiry              SlidingToMaximum
 Tokens.Algorithm             ES256
 Tokens.AccessLife            10m
 Tokens.AuthorizationCodeLife 1m
+front                        none yet; whoever calls the Service says where a request comes from (Caller.IP)
 `, "\n"), r.String())
 }
 

@@ -14,7 +14,7 @@ import (
 
 // A Service signs people in. New makes one; the zero Service does not work. It is safe for concurrent use, starts no
 // goroutine and needs no Close. It keeps caches (of the clients that it checked, and of the key sets that clients
-// publish) and no other state: any number of Services may share a store.
+// publish) and what its handlers say of themselves, and no other state: any number of Services may share a store.
 type Service struct {
 	issuer, pageURL string
 	store           store.Store
@@ -35,6 +35,7 @@ type Service struct {
 	events          func(context.Context, Event)
 	timeout         time.Duration
 	keySets         *jose.KeySets
+	fronts          *fronts
 }
 
 // failed wraps an error of the store, the directory, the clients or the keys with what was being done, and reports it

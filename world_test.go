@@ -253,6 +253,20 @@ func (e *events) types() (types []passwordless.EventType) {
 	return types
 }
 
+// reasons are those of the events since the last call. Each must be of a header that was not believed.
+func (w *world) reasons() (all []string) {
+	w.t.Helper()
+	w.events.mu.Lock()
+	defer w.events.mu.Unlock()
+	for _, e := range w.events.all {
+		assert.Equal(w.t, passwordless.EventUntrustedForwarding, e.Type)
+		assert.Equal(w.t, passwordless.Event{Type: e.Type, At: w.clock.now, Reason: e.Reason}, e, "and nothing of anybody")
+		all = append(all, e.Reason)
+	}
+	w.events.all = nil
+	return all
+}
+
 // refresh presents a refresh token of a client.
 func (w *world) refresh(client string, token passwordless.Secret) (passwordless.Tokens, error) {
 	w.t.Helper()

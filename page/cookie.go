@@ -164,10 +164,18 @@ func (h *Handler) KeepDevice(w http.ResponseWriter, device passwordless.Secret) 
 // Caller tells the Service where a request came from: its address, by Options.TrustedProxies, and the values of
 // KeepBrowser and KeepDevice that it brought; "" for one that it did not, or that is there twice.
 func (h *Handler) Caller(r *http.Request) passwordless.Caller {
+	h.reportIgnored(r)
 	return passwordless.Caller{
 		IP:      h.proxies.ClientIP(r),
 		Device:  passwordless.Secret(h.cookies.device.get(r)),
 		Browser: passwordless.Secret(h.browser(r)),
+	}
+}
+
+// reportIgnored reports a request that names an address which is not believed.
+func (h *Handler) reportIgnored(r *http.Request) {
+	if what := h.proxies.Ignored(r); what != "" {
+		h.front.Ignored(r.Context(), what)
 	}
 }
 

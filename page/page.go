@@ -86,7 +86,9 @@ type Options struct {
 	// policy against redirects too. Default none.
 	FormAction string
 
-	// TrustedProxies are the networks of the reverse proxies whose X-Forwarded-For is believed. Default none.
+	// TrustedProxies are the networks of the reverse proxies whose X-Forwarded-For is believed. Default none. A proxy that
+	// is not among them makes all people share one network's limits, ten starts in ten minutes by default; that is in
+	// Service.Policy and reported as EventUntrustedForwarding.
 	TrustedProxies []netip.Prefix
 	// Templates replaces files of the shipped templates, each on its own; the phrases of all languages (*.tmpl) are
 	// replaced together. See View. Nil: none.
@@ -107,6 +109,7 @@ type Handler struct {
 	svc     *passwordless.Service
 	opts    Options
 	proxies strict.Proxies
+	front   *passwordless.Front
 	views   *views
 	csp     strict.CSP
 	cookies cookies
@@ -132,7 +135,7 @@ func New(svc *passwordless.Service, opts Options) (*Handler, error) {
 		h.opts.OnLogin = h.SignIn
 		h.opts.Issue.Session = true
 	}
-	h.serve = strict.Recover(h.routes(), h.panicked)
+	h.serve, h.front = strict.Recover(h.routes(), h.panicked), svc.NewFront("page", h.proxies...)
 	return h, nil
 }
 
@@ -259,6 +262,7 @@ func (h *Handler) addSlash(mux *http.ServeMux) {
 // ServeHTTP serves a page. Base is taken off the path if it is still there.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	noStore(w.Header())
+	h.reportIgnored(r)
 	below := "/" + strings.TrimPrefix(strings.TrimPrefix(r.URL.Path, h.opts.Base), "/")
 	if below != path.Clean(below) { // a ServeMux would redirect it, with a link's secret in Location
 		http.NotFound(w, r)

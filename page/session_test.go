@@ -411,6 +411,41 @@ func TestTrustedProxyNamesTheCaller(t *testing.T) {
 	}
 }
 
+func TestAProxyThatNobodyNamedIsReported(t *testing.T) { // RL-6
+	t.Parallel()
+	var told atomic.Int64
+	w := newWorld(t, func(c *passwordless.Config) {
+		c.Events = func(_ context.Context, e passwordless.Event) {
+			if e.Type != passwordless.EventUntrustedForwarding {
+				return
+			}
+			told.Add(1)
+			if e.Reason != "page: X-Forwarded-For of a peer that is no trusted proxy" {
+				t.Errorf("reason %q", e.Reason)
+			}
+		}
+	}, nil)
+	b := w.browser()
+	b.get("/auth/")
+	if told.Load() != 0 {
+		t.Error("told of a request that nobody passed on")
+	}
+	passedOn := func(r *http.Request) { r.Header.Set("X-Forwarded-For", "198.51.100.77") }
+	for range 3 {
+		b.do("GET", "/auth/", nil, passedOn) // whoever opens a page sees it: it need not come to a limit
+	}
+	if told.Load() != 1 {
+		t.Errorf("told %d times, want once", told.Load())
+	}
+	r := httptest.NewRequest(http.MethodGet, "/", nil)
+	passedOn(r)
+	w.clock.move(time.Hour)
+	w.pages.Caller(r) // a wire asks for that
+	if told.Load() != 2 {
+		t.Error("a caller of the pages is not told of")
+	}
+}
+
 // A vanishing client is one that was there when the pages were set up.
 type vanishing struct {
 	passwordless.ClientList

@@ -60,8 +60,13 @@ func (a *app) open(ctx context.Context) error {
 	if err := a.world.seed(ctx, a.svc); err != nil {
 		return err
 	}
-	a.handler, err = a.routes() //nolint:contextcheck // handlers have the contexts of their requests
-	return err
+	if a.handler, err = a.routes(); err != nil { //nolint:contextcheck // handlers have the contexts of their requests
+		return err
+	}
+	for _, front := range a.svc.Policy().Fronts {
+		a.log.Info("policy", "front", front)
+	}
+	return nil
 }
 
 func (a *app) serviceConfig(secrets secrets) passwordless.Config {

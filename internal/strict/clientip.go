@@ -84,6 +84,22 @@ func (p Proxies) ClientIP(r *http.Request) netip.Addr {
 	return client
 }
 
+// Ignored says, in a fixed phrase, by which header a request names an address that ClientIP did not look at; "" if by
+// none. A proxy that passes requests on without being trusted shows itself by that.
+func (p Proxies) Ignored(r *http.Request) string {
+	trusted := p.trust(parseHop(r.RemoteAddr))
+	list, forwarded := len(r.Header["X-Forwarded-For"]) > 0, len(r.Header["Forwarded"]) > 0
+	switch {
+	case list && !trusted:
+		return "X-Forwarded-For of a peer that is no trusted proxy"
+	case forwarded && !trusted:
+		return "Forwarded of a peer that is no trusted proxy"
+	case forwarded && !list:
+		return "Forwarded of a trusted proxy, of which X-Forwarded-For alone is read"
+	}
+	return ""
+}
+
 // cutLast cuts the last entry from a comma-separated list, and reports whether more is left.
 func cutLast(list string) (before, entry string, more bool) {
 	if comma := strings.LastIndexByte(list, ','); comma >= 0 {

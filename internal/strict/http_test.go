@@ -100,6 +100,44 @@ func TestOtherHeadersNameNoClient(t *testing.T) {
 	}
 }
 
+// A proxy that nobody named shows itself by what it adds (RL-6).
+func TestIgnoredTellsWhichHeaderWasNotRead(t *testing.T) {
+	t.Parallel()
+	proxies, err := strict.ParseProxies("10.0.0.0/8")
+	if err != nil {
+		t.Fatal(err)
+	}
+	const peer, list, other = "of a peer that is no trusted proxy", "X-Forwarded-For", "Forwarded"
+	for _, row := range []struct {
+		peer    string
+		headers []string
+		want    string
+	}{
+		{"203.0.113.1:1", nil, ""},
+		{"203.0.113.1:1", []string{list}, list + " " + peer},
+		{"203.0.113.1:1", []string{other}, other + " " + peer},
+		{"203.0.113.1:1", []string{list, other}, list + " " + peer},
+		{"203.0.113.1:1", []string{"X-Real-Ip"}, ""},
+		{"10.0.0.1:1", nil, ""},
+		{"[::ffff:10.0.0.1]:1", []string{list}, ""},
+		{"10.0.0.1:1", []string{list, other}, ""},
+		{"10.0.0.1:1", []string{other}, other + " of a trusted proxy, of which X-Forwarded-For alone is read"},
+		{"@", []string{list}, list + " " + peer}, // of a Unix socket
+	} {
+		req := &http.Request{RemoteAddr: row.peer, Header: http.Header{}}
+		for _, name := range row.headers {
+			req.Header.Set(name, "203.0.113.9")
+		}
+		if got := proxies.Ignored(req); got != row.want {
+			t.Errorf("%v of %s: got %q, want %q", row.headers, row.peer, got, row.want)
+		}
+	}
+	req := &http.Request{RemoteAddr: "10.0.0.1:1", Header: http.Header{list: {"203.0.113.9"}}}
+	if strict.Proxies(nil).Ignored(req) == "" {
+		t.Error("without proxies nothing is told")
+	}
+}
+
 // All mistakes are reported at once, and trusting everybody is one (OP-1).
 func TestParseProxiesMistakes(t *testing.T) {
 	t.Parallel()

@@ -55,7 +55,8 @@ type Options struct {
 	// Pages serve what links lead to. Nil: no links are sent, a start that asks for one is refused, and browsers keep nothing.
 	Pages Pages
 	// TrustedProxies are the networks of the reverse proxies whose X-Forwarded-For is believed; nil believes nobody.
-	// Without those in front of the handler all people share one network's limits.
+	// Without those in front of the handler all people share one network's limits, ten starts in ten minutes by default;
+	// that is in Service.Policy and reported as EventUntrustedForwarding.
 	TrustedProxies []netip.Prefix
 	// Strict refuses properties of a start request that Auth0 does not know, as Auth0 does. False ignores them: SDKs and
 	// frameworks add their own. The token endpoint ignores them always (RFC 6749, 3.2).
@@ -82,6 +83,7 @@ type Handler struct {
 	svc       *passwordless.Service
 	opts      Options
 	proxies   strict.Proxies
+	front     *passwordless.Front
 	origin    string // the issuer's
 	discovery []byte
 	endpoints map[string]http.Handler // by path
@@ -116,6 +118,7 @@ func New(svc *passwordless.Service, opts Options) (*Handler, error) {
 	if err := errors.Join(errs...); err != nil {
 		return nil, fmt.Errorf("auth0: configuration:\n%w", err)
 	}
+	h.front = svc.NewFront("auth0", h.proxies...)
 	h.nowhere = h.endpoint(credentialed(h.cross(http.MethodPost, func(http.ResponseWriter, *http.Request) answer {
 		return noEndpoint.answer()
 	})))

@@ -76,31 +76,45 @@ func (h *Handler) authenticate(r *http.Request, c credentials) (by passwordless.
 	if err != nil {
 		return by, err
 	}
-	if cred.Secret == "" && cred.Assertion == "" {
-		by, err = h.svc.Public(r.Context(), cred.ClientID, h.caller(r))
+	from, named := h.caller(r), forwardedFor(r.Header)
+	from.EndUser, _ = netip.ParseAddr(named) // the zero Addr of anything else
+	proves := cred.Secret != "" || cred.Assertion != ""
+	if !proves {
+		by, err = h.svc.Public(r.Context(), cred.ClientID, from)
 		if errors.Is(err, passwordless.ErrUnauthenticated) {
 			return by, errNoCredentials
 		}
 	} else {
 		cred.Audiences = []string{h.at(tokenPath)}
-		by, err = h.svc.Authenticate(r.Context(), cred, h.caller(r))
+		by, err = h.svc.Authenticate(r.Context(), cred, from)
 	}
 	if err != nil {
 		return by, err
 	}
+	switch {
+	case named == "":
+	case !proves || !by.Client().TrustForwarded:
+		h.front.Ignored(r.Context(), "auth0-forwarded-for of a client that did not prove itself, or without TrustForwarded")
+	case !from.EndUser.IsValid():
+		return by, badForwarded
+	}
 	return by, h.checkOrigin(r, by.Client())
 }
 
-// caller is where the request came from, and the user's address that a client's server names. The Service decides
-// whether that counts; a list of addresses is none.
+// forwardedFor is the user's address as the header names it; "" for none. What stands in several lines is a list.
+func forwardedFor(header http.Header) string {
+	return strings.TrimSpace(strings.Join(header.Values("Auth0-Forwarded-For"), ","))
+}
+
+// caller is where the request came from, and what a browser keeps.
 func (h *Handler) caller(r *http.Request) passwordless.Caller {
+	if what := h.proxies.Ignored(r); what != "" {
+		h.front.Ignored(r.Context(), what)
+	}
 	from := passwordless.Caller{IP: h.proxies.ClientIP(r)}
 	if h.ownScript(r) {
 		kept := h.opts.Pages.Caller(r)
 		from.Browser, from.Device = kept.Browser, kept.Device
-	}
-	if named := r.Header.Values("Auth0-Forwarded-For"); len(named) == 1 {
-		from.EndUser, _ = netip.ParseAddr(strings.TrimSpace(named[0])) // the zero Addr of anything else
 	}
 	return from
 }

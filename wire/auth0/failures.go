@@ -41,6 +41,7 @@ var (
 	tooManyRequests = &problem{429, "too_many_requests",
 		"Too many requests. Please try again after the time in the Retry-After header.", ""}
 	twoMethods   = &problem{400, "invalid_request", "More than one way of client authentication, or more than one client", ""}
+	badForwarded = &problem{400, "invalid_request", "auth0-forwarded-for: want one IP address", ""}
 	badOrigin    = &problem{403, "access_denied", "Origin is not allowed", ""}
 	badAssertion = &problem{401, "invalid_client", "Invalid client assertion", ""}
 	grantRefused = &problem{403, "unauthorized_client", "Grant type '" + otpGrant + "' not allowed for the client.",
