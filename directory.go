@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
+	"sync"
 
 	"github.com/google/uuid"
 
@@ -130,6 +132,41 @@ func claimPut(key store.Key, userID string) store.Put {
 		Record: store.Record{Key: key, Version: newVersion(), Expires: store.Never, Body: []byte(userID)}}
 }
 
+// nobody is what stands for everybody whom the directory does not have: a user and an epoch, under the name of the ID "",
+// which no user has. With them a look-up of nobody reads as many records as one of somebody, in the same time (EN-2).
+func (n userNames) nobody(now store.Instant) []store.Put {
+	at := machine.Moment{Now: now, Name: n.user(n.of, ""), Fresh: newVersion()}
+	epoch, user := machine.Epoch{}.Put(at), n.put(standIn, store.Version{})
+	epoch.Any, user.Any = true, true
+	epoch.Stage, user.Stage = store.StageGrant, store.StageGrant
+	user.Record.Owner = "" // it is not listed
+	return []store.Put{epoch, user}
+}
+
+// standIn is about as long as most users.
+var standIn = User{Email: "nobody@example.com", Name: strings.Repeat("x", 36)}
+
+// nobodies are the tenants whose nobody this Service has written.
+type nobodies struct {
+	mu  sync.Mutex // guards all
+	all map[string]bool
+}
+
+func (n *nobodies) has(tenant string) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.all[tenant]
+}
+
+func (n *nobodies) add(tenant string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.all == nil {
+		n.all = map[string]bool{}
+	}
+	n.all[tenant] = true
+}
+
 // signOut is the write that signs a user out everywhere.
 func (n userNames) signOut(old storedUser, now store.Instant) store.Put {
 	at := machine.Moment{Now: now, Name: n.user(n.of, old.ID), Was: old.epochVersion, Fresh: newVersion()}
@@ -170,7 +207,10 @@ func (d *Directory) FindNumber(ctx context.Context, tenant string, number int64)
 // Get returns the user with the ID, or ErrNoUser.
 func (d *Directory) Get(ctx context.Context, tenant, id string) (User, error) {
 	st, err := d.get(ctx, d.names(ctx, tenant), id)
-	return st.User, err
+	if err != nil {
+		return User{}, err
+	}
+	return st.User, nil
 }
 
 // List returns users of the tenant, at most limit (1 to 1000) and in no particular order, and the cursor of the next
@@ -212,15 +252,18 @@ func (d *Directory) lookUp(ctx context.Context, n userNames, claim store.Key) (s
 	if err != nil {
 		return storedUser{}, err
 	}
-	// Without a claim the ID is empty and nobody has it; the second trip is made all the same.
+	// Without a claim the ID is empty and nobody has it; the second trip is made all the same, and its names.
 	st, err := d.get(ctx, n, string(recs[0].Body))
-	if err == nil && !slices.Contains(n.claims(st.User), claim) {
-		return storedUser{}, ErrNoUser
+	if held := slices.Contains(n.claims(st.User), claim); err == nil && !held {
+		err = ErrNoUser
 	}
-	return st, err
+	if err != nil {
+		return storedUser{}, err
+	}
+	return st, nil
 }
 
-// get loads a user by the ID, with the epoch.
+// get loads a user by the ID, with the epoch. With ErrNoUser the user is whoever stands for nobody, if there is one.
 func (d *Directory) get(ctx context.Context, n userNames, id string) (storedUser, error) {
 	ctx, cancel := d.s.bounded(ctx)
 	defer cancel()
@@ -246,12 +289,16 @@ func (d *Directory) get(ctx context.Context, n userNames, id string) (storedUser
 	if err != nil {
 		return storedUser{}, corrupt(recs[1], err)
 	}
+	if id == "" {
+		return storedUser{User: u}, ErrNoUser
+	}
 	u.epoch = &e
 	return storedUser{u, recs[0].Version, recs[1].Version}, nil
 }
 
-// Add stores a new user and returns it. An empty ID gets a random one. Addresses are made canonical. Errors:
-// *InputError, ErrTaken, ErrUnavailable and ErrUncertain.
+// Add stores a new user and returns it. An empty ID gets a random one. Addresses are made canonical. The first Add of a
+// Service in a tenant also writes what stands for people whom the directory does not have. Errors: *InputError, ErrTaken,
+// ErrUnavailable and ErrUncertain.
 func (d *Directory) Add(ctx context.Context, tenant string, u User) (User, error) {
 	ctx, cancel := d.s.bounded(ctx)
 	defer cancel()
@@ -265,15 +312,20 @@ func (d *Directory) Add(ctx context.Context, tenant string, u User) (User, error
 		b.Puts = append(b.Puts, claimPut(key, u.ID))
 	}
 	b.Puts = append(b.Puts, n.put(u, store.Version{}))
+	now := d.s.now()
+	if !d.s.nobodies.has(tenant) {
+		b.Puts = append(b.Puts, n.nobody(now)...)
+	}
 	if n.err != nil {
 		return User{}, d.s.failed(ctx, "hashing", n.err)
 	}
-	switch err := d.s.change(ctx, d.s.now(), "adding user", b); {
+	switch err := d.s.change(ctx, now, "adding user", b); {
 	case errors.Is(err, store.ErrConflict):
 		return User{}, ErrTaken
 	case err != nil:
 		return User{}, err
 	}
+	d.s.nobodies.add(tenant)
 	return u, nil
 }
 

@@ -31,6 +31,33 @@ func (w *world) signInBySMS(number string, grant passwordless.Issue) passwordles
 	return l
 }
 
+func TestNobodyIsNoUser(t *testing.T) { // EN-2: of whoever stands for people that the directory does not have
+	w := newWorld(t)
+	d := w.Directory()
+	added, err := d.Add(t.Context(), "", passwordless.User{Email: alice})
+	require.NoError(t, err)
+	all, next, err := d.List(t.Context(), "", 10, "")
+	require.NoError(t, err)
+	assert.Empty(t, next)
+	require.Len(t, all, 1)
+	assert.Equal(t, added.ID, all[0].ID)
+	u, err := d.Get(t.Context(), "", "")
+	require.ErrorIs(t, err, passwordless.ErrNoUser)
+	assert.Zero(t, u)
+	u, err = d.Find(t.Context(), "", passwordless.Identifier{Channel: passwordless.Email, Address: "nobody@example.com"})
+	require.ErrorIs(t, err, passwordless.ErrNoUser)
+	assert.Empty(t, u.Name)
+	u, err = d.FindUsername(t.Context(), "", "nobody")
+	require.ErrorIs(t, err, passwordless.ErrNoUser)
+	assert.Zero(t, u)
+	w.events.types()
+	require.NoError(t, d.Delete(t.Context(), "", ""))
+	assert.Empty(t, w.events.types(), "nobody was there")
+	taken, err := d.Add(t.Context(), "", passwordless.User{Email: "nobody@example.com"})
+	require.NoError(t, err, "the address is anybody's")
+	assert.NotEmpty(t, taken.ID)
+}
+
 func TestAChangedAddressIsUnverified(t *testing.T) { // AC-2, AC-3, AC-4
 	w := newWorld(t)
 	l := w.signIn(alice, passwordless.Issue{})

@@ -54,7 +54,7 @@ func New(cfg Config) (*Service, error) {
 	if isNil(cfg.Clock) {
 		s.clock = systemClock{}
 	}
-	s.keySets, s.fronts = jose.NewKeySets(s.clock.Now), &fronts{}
+	s.keySets, s.fronts, s.nobodies = jose.NewKeySets(s.clock.Now), &fronts{}, &nobodies{}
 	if cfg.Users == nil {
 		s.users = &Directory{s}
 	}

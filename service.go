@@ -13,8 +13,9 @@ import (
 )
 
 // A Service signs people in. New makes one; the zero Service does not work. It is safe for concurrent use, starts no
-// goroutine and needs no Close. It keeps caches (of the clients that it checked, and of the key sets that clients
-// publish) and what its handlers say of themselves, and no other state: any number of Services may share a store.
+// goroutine and needs no Close. It keeps caches (of the clients that it checked, of the key sets that clients publish, of
+// what the directory has written once) and what its handlers say of themselves, and no other state: any number of Services
+// may share a store.
 type Service struct {
 	issuer, pageURL string
 	store           store.Store
@@ -36,6 +37,7 @@ type Service struct {
 	timeout         time.Duration
 	keySets         *jose.KeySets
 	fronts          *fronts
+	nobodies        *nobodies
 }
 
 // failed wraps an error of the store, the directory, the clients or the keys with what was being done, and reports it

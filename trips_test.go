@@ -20,17 +20,19 @@ import (
 // it names, and how much it writes.
 type tally struct {
 	store.Store
-	log []string
+	log  []string
+	read int // records that loads found
 }
 
 func (r *tally) notef(format string, args ...any) {
 	r.log = append(r.log, fmt.Sprintf(format, args...))
 }
 
-// taken returns what was written down since the last call.
+// taken returns what was written down since the last call, and how many records were read in all.
 func (r *tally) taken() string {
+	r.notef("%d records read", r.read)
 	log := strings.Join(r.log, "\n")
-	r.log = nil
+	r.log, r.read = nil, 0
 	return log
 }
 
@@ -50,7 +52,13 @@ func chargesOf(charges []store.Charge) (all []string) {
 
 func (r *tally) Load(ctx context.Context, now store.Instant, keys ...store.Key) ([]store.Record, error) {
 	r.notef("load %v", kindsOf(keys))
-	return r.Store.Load(ctx, now, keys...)
+	recs, err := r.Store.Load(ctx, now, keys...)
+	for _, rec := range recs {
+		if rec.Exists() {
+			r.read++
+		}
+	}
+	return recs, err
 }
 
 func (r *tally) Commit(ctx context.Context, now store.Instant, b store.Batch) (store.Levels, error) {
