@@ -67,7 +67,7 @@ func TestNobodyHearsOfWhatIsNotBelieved(t *testing.T) {
 
 func TestAFrontPrintsNothingOfTheService(t *testing.T) { // PR-1
 	w := newWorld(t)
-	for _, verb := range strings.Fields("%v %+v %#v %s %d %x") {
+	for verb := range strings.FieldsSeq("%v %+v %#v %s %d %x") {
 		require.Equal(t, "Front(page)", fmt.Sprintf(verb, w.NewFront("page")), verb)
 	}
 }

@@ -94,7 +94,7 @@ func TestWrappersDiscardAsTheySend(t *testing.T) { // EN-2
 	for name, wrap := range wrappers {
 		for answer, err := range map[string]error{"refused": errRefused, "refused for good": errUnknown, "uncertain": errUncertain} {
 			synctest.Test(t, func(t *testing.T) {
-				run := func(discards bool) (got error, tries int, took time.Duration) {
+				run := func(discards bool) (tries int, took time.Duration, got error) {
 					answers := []error{err, err, err, err, err}
 					a, b := &wavering{async: true}, &wavering{async: true}
 					a.answers, b.answers, a.discarded.answers, b.discarded.answers = answers, answers, answers, answers
@@ -104,10 +104,10 @@ func TestWrappersDiscardAsTheySend(t *testing.T) { // EN-2
 						hand = s.Discard
 					}
 					got = hand(t.Context(), message("1"))
-					return got, a.count() + b.count() + a.discarded.count() + b.discarded.count(), time.Since(begin)
+					return a.count() + b.count() + a.discarded.count() + b.discarded.count(), time.Since(begin), got
 				}
-				sent, sends, _ := run(false)
-				discarded, discards, took := run(true)
+				sends, _, sent := run(false)
+				discards, took, discarded := run(true)
 				if sent == nil || discarded == nil || sent.Error() != discarded.Error() || sends != discards {
 					t.Errorf("%s, %s: %d times %v, but discarding %d times %v", name, answer, sends, sent, discards, discarded)
 				}
