@@ -24,12 +24,34 @@ type Charge struct {
 
 // A Window is one limit of a bucket: Burst at once, one more each Every (the generic cell rate algorithm).
 type Window struct {
-	Burst int64         // what a full window holds: 1 or more
-	Every time.Duration // whole microseconds, at least one; Burst*Every at most 100 years
+	Burst int64         // what the charge may use of a full window: 1 or more
+	Every time.Duration // whole microseconds, at least one
 	Cost  int64         // what the charge takes, or the give-back returns: 0 to Burst
+	// Whole is the most that any charge may use of the window: Burst or more. With it, a number that only a clock far ahead can
+	// have written is not believed (see Charge.Take). Zero: every number is. Whole*Every is at most 100 years.
+	Whole int64
 }
 
-// maxSpan bounds Burst*Every, in microseconds.
+// maxAhead is how far clocks may differ without a bucket being forgotten: more than time zones do.
+const maxAhead = 24 * time.Hour
+
+// Horizon is how far after now a number of the window is believed, in microseconds; 0 if every number is.
+func (w Window) Horizon() int64 {
+	if w.Whole == 0 {
+		return 0
+	}
+	return w.Whole*w.Every.Microseconds() + maxAhead.Microseconds()
+}
+
+// believed is a number of the window, or 0 if it is beyond the horizon.
+func (w Window) believed(full, at int64) int64 {
+	if h := w.Horizon(); h > 0 && full-at > h {
+		return 0
+	}
+	return full
+}
+
+// maxSpan bounds Whole*Every, in microseconds.
 const maxSpan = int64(100 * 365 * 24 * time.Hour / time.Microsecond)
 
 // Take is the arithmetic of a charge. The state full holds for each window the instant when it is full again, as
@@ -37,6 +59,10 @@ const maxSpan = int64(100 * 365 * 24 * time.Hour / time.Microsecond)
 // the state unchanged and a *LimitedError. A window is charged from the later of now and its number:
 //
 //	next = max(full, now) + Cost*Every, refused if next - now > Burst*Every
+//
+// If Whole is set, a number later than now + Whole*Every + 24 hours was written by a clock that was far ahead, and counts as
+// 0: else one wrong clock would refuse people for as long as it was ahead. Up to those 24 hours it stands: a bucket that is
+// used up must not be full for whoever's clock is a moment behind.
 //
 // A window with Cost 0 is never refused and its number stays. When the charge only looks, the next state is the state.
 // Take allocates the next state; full is not changed.
@@ -55,7 +81,7 @@ func (c Charge) AppendTake(into []int64, now Instant, full []int64) ([]int64, er
 			continue
 		}
 		every := w.Every.Microseconds()
-		taken := max(next[i], at) + w.Cost*every
+		taken := max(w.believed(next[i], at), at) + w.Cost*every
 		if short := taken - at - w.Burst*every; short > wait {
 			wait, refusing = short, i
 		}
@@ -102,7 +128,7 @@ func (c Charge) Left(now Instant, full []int64) int64 {
 	for i, w := range c.Windows {
 		used := int64(0)
 		if i < len(full) {
-			used = max(0, full[i]-now.Micros())
+			used = max(0, w.believed(full[i], now.Micros())-now.Micros())
 		}
 		every := w.Every.Microseconds()
 		left := max(0, (w.Burst*every-used)/every)
@@ -125,8 +151,10 @@ func (c Charge) validate() error {
 		switch {
 		case w.Burst < 1 || every < 1 || w.Every%time.Microsecond != 0:
 			return fmt.Errorf("%w: window of %d each %v", ErrInvalidBatch, w.Burst, w.Every)
-		case w.Burst > maxSpan/every:
+		case max(w.Whole, w.Burst) > maxSpan/every:
 			return fmt.Errorf("%w: window over 100 years", ErrInvalidBatch)
+		case w.Whole != 0 && w.Whole < w.Burst:
+			return fmt.Errorf("%w: a window that holds %d, less than its burst of %d", ErrInvalidBatch, w.Whole, w.Burst)
 		case w.Cost < 0 || w.Cost > w.Burst:
 			return fmt.Errorf("%w: cost %d of a window of %d", ErrInvalidBatch, w.Cost, w.Burst)
 		}

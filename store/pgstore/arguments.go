@@ -94,6 +94,7 @@ func charges(all []store.Charge) (keys, numbers string) {
 			every := w.Every.Microseconds()
 			n.int(w.Burst * every)
 			n.int(w.Cost * every)
+			n.int(w.Horizon())
 		}
 	}
 	return k.text(), n.text()

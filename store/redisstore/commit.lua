@@ -6,8 +6,8 @@
 --       and of the deletes.
 -- ARGV: now; how many charges, give-backs and puts there are; then
 --       for each charge: 1 if it only looks, else 0, and for each window what the
---         charge takes and what the window holds; the bucket's time to live;
---       for each give-back: for each window what it returns; the time to live;
+--         charge takes, what it may use, and how far ahead a number is believed or 0;
+--       for each give-back: for each window what it returns;
 --       for each put: the record, the version that it demands, the time to live.
 --
 -- Returns {'ok', state of each charged bucket...}, {'limited', which charge,
@@ -20,7 +20,7 @@ local at = tonumber(now:sub(1, 16))
 local charges, gives, puts = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
 local before_puts = charges + gives -- in KEYS
 local before_deletes = before_puts + puts
-local put_args = 5 + 2 * before_puts -- where they begin in ARGV
+local put_args = 5 + before_puts -- where they begin in ARGV
 
 -- A record is: version (16 bytes), expiry (19 digits), length of the owner (1 byte),
 -- owner, body.
@@ -29,7 +29,7 @@ local function version(record) return record:sub(1, 16) end
 local function expires(record) return record:sub(17, 35) end
 local function owner(record) return record:sub(37, 36 + record:byte(36)) end
 
-local NUMBERS = '<ddddddddddddddddd' -- for the most that there are, 17
+local NUMBERS = '<ddddddddddddddddddddddddd' -- for the most that there are, 25
 
 local function unpacked(s)
   local list = {struct.unpack(NUMBERS:sub(1, 1 + #s / 8), s)}
@@ -45,10 +45,13 @@ end
 -- window that refused, counted from 0.
 local function take(charge, state)
   local wait, refusing = 0, 0
-  for w = 1, (#charge - 1) / 2 do
-    local cost, span, full = charge[2 * w], charge[2 * w + 1], state[w] or 0
+  for w = 1, (#charge - 1) / 3 do
+    local cost, span, horizon, full = charge[3 * w - 1], charge[3 * w], charge[3 * w + 1], state[w] or 0
     if cost > 0 then
-      local taken = (full > at and full or at) + cost
+      local taken = at + cost
+      if full > at and (horizon == 0 or full - at <= horizon) then
+        taken = full + cost
+      end
       if taken - at - span > wait then
         wait, refusing = taken - at - span, w - 1
       end
@@ -59,6 +62,16 @@ local function take(charge, state)
     state[w] = full
   end
   return wait, refusing
+end
+
+-- life is after how many milliseconds Redis may remove a bucket: when it is full again,
+-- and two days for clocks that differ.
+local function life(state)
+  local full = at
+  for _, number in ipairs(state) do
+    full = math.max(full, number)
+  end
+  return ('%.0f'):format(math.ceil((full - at) / 1000) + 172800000)
 end
 
 -- owned returns the key of the set of an owner's records of the kind that key has.
@@ -96,14 +109,14 @@ for i = 1, puts do
   end
 end
 
-local looks = {}
+local looks, lives = {}, {}
 for i = 1, charges do
-  local charge, state = unpacked(ARGV[3 + 2 * i]), unpacked(stored[i] or '')
+  local charge, state = unpacked(ARGV[4 + i]), unpacked(stored[i] or '')
   local wait, refusing = take(charge, state)
   if wait > 0 then
     return {'limited', i - 1, refusing, wait}
   end
-  reply[1 + i] = packed(state)
+  reply[1 + i], lives[i] = packed(state), life(state)
   looks[i] = charge[1] == 1
 end
 
@@ -123,7 +136,7 @@ end
 local charged = {} -- the next states, by key
 for i = 1, charges do
   if not looks[i] then
-    call('SET', KEYS[i], reply[1 + i], 'PX', ARGV[4 + 2 * i])
+    call('SET', KEYS[i], reply[1 + i], 'PX', lives[i])
     charged[KEYS[i]] = reply[1 + i]
   end
 end
@@ -131,10 +144,10 @@ for i = charges + 1, before_puts do
   local before = charged[KEYS[i]] or stored[i]
   if before then
     local state = unpacked(before)
-    for w, amount in ipairs(unpacked(ARGV[3 + 2 * i])) do
+    for w, amount in ipairs(unpacked(ARGV[4 + i])) do
       state[w] = math.max(0, (state[w] or 0) - amount) -- as Charge.Give does
     end
-    call('SET', KEYS[i], packed(state), 'PX', ARGV[4 + 2 * i])
+    call('SET', KEYS[i], packed(state), 'PX', life(state))
   end
 end
 for i = 1, puts do

@@ -42,17 +42,6 @@ func recordTTL(now, expires store.Instant) string {
 	return millis(time.Duration(max(0, expires-max(0, now))), 1)
 }
 
-// bucketTTL returns after how many milliseconds Redis may remove a bucket. Once it was charged it is full at the latest
-// after its longest window. A window that was not may be full later if it was charged by a clock ahead of this one:
-// hence not one day, but two.
-func bucketTTL(c store.Charge) string {
-	var longest time.Duration
-	for _, w := range c.Windows {
-		longest = max(longest, time.Duration(w.Burst)*w.Every)
-	}
-	return millis(longest, 2)
-}
-
 // millis returns d, rounded up, and some days in milliseconds.
 func millis(d time.Duration, days int64) string {
 	return strconv.FormatInt(d.Milliseconds()+1+days*86_400_000, 10)
@@ -129,13 +118,13 @@ func unpackNumbers(packed string, n int) []int64 {
 // packBatch returns the keys and arguments of commit.lua.
 func (s *Store) packBatch(now store.Instant, b store.Batch) (keys []string, args []any) {
 	keys = make([]string, 0, len(b.Charges)+len(b.GiveBacks)+len(b.Puts)+len(b.Deletes))
-	args = make([]any, 0, 4+2*len(b.Charges)+2*len(b.GiveBacks)+3*len(b.Puts))
+	args = make([]any, 0, 4+len(b.Charges)+len(b.GiveBacks)+3*len(b.Puts))
 	args = append(args, digits(now), strconv.Itoa(len(b.Charges)), strconv.Itoa(len(b.GiveBacks)), strconv.Itoa(len(b.Puts)))
 	for _, c := range b.Charges {
-		keys, args = append(keys, s.bucket(c.Bucket)), append(args, packCharge(c), bucketTTL(c))
+		keys, args = append(keys, s.bucket(c.Bucket)), append(args, packCharge(c))
 	}
 	for _, g := range b.GiveBacks {
-		keys, args = append(keys, s.bucket(g.Bucket)), append(args, packGiveBack(g), bucketTTL(g))
+		keys, args = append(keys, s.bucket(g.Bucket)), append(args, packGiveBack(g))
 	}
 	for i := range b.Puts {
 		p := &b.Puts[i]
@@ -149,13 +138,13 @@ func (s *Store) packBatch(now store.Instant, b store.Batch) (keys []string, args
 }
 
 func packCharge(c store.Charge) string {
-	numbers := make([]int64, 1, 17)
+	numbers := make([]int64, 1, 25)
 	if c.Look {
 		numbers[0] = 1
 	}
 	for _, w := range c.Windows {
 		every := w.Every.Microseconds()
-		numbers = append(numbers, w.Cost*every, w.Burst*every)
+		numbers = append(numbers, w.Cost*every, w.Burst*every, w.Horizon())
 	}
 	return packNumbers(numbers)
 }

@@ -118,6 +118,25 @@ var charges = []testCase{
 		}),
 	},
 	{
+		name: "a clock was far ahead",
+		says: []string{"a number later than now + Whole*Every + 24 hours was written by a clock that was far ahead, and counts as 0",
+			"a bucket that is used up must not be full for whoever's clock is a moment behind"},
+		run: both(func(k *kit, c store.Charge) {
+			some, all := hourly(2, 1), hourly(5, 5)
+			some.Whole, all.Whole = 5, 5
+			k.commit(t0, take(with(c, all)))
+			k.limited(t0, take(with(c, some)), c.Bucket, 4*hour)
+			at := store.Instant(t0.Micros() * 1000)
+			k.limited(at.Add(-hour), take(look(with(c, some))), c.Bucket, 5*hour)
+			k.limited(at.Add(-24*hour), take(with(c, some)), c.Bucket, 28*hour)
+			k.levels(k.commit(at.Add(-24*hour-time.Microsecond), take(with(c, some)))[0], k.after(-23*hour)-1)
+			k.commit(t0.Add(90*24*hour), take(with(c, all)))
+			k.limited(t0, take(with(c, hourly(5, 1))), c.Bucket, 90*24*hour+hour)
+			k.levels(k.commit(t0, take(look(with(c, some))))[0], k.after(90*24*hour+5*hour))
+			k.levels(k.commit(t0, take(with(c, some)))[0], k.after(hour))
+		}),
+	},
+	{
 		name: "long ago and far ahead",
 		says: []string{callersInstant},
 		run: both(func(k *kit, c store.Charge) {

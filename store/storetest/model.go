@@ -61,6 +61,9 @@ func randomCharges(k *kit) {
 		if random.IntN(100) == 0 {
 			now = now.Add(time.Duration(random.Int64N(int64(72 * hour))))
 		}
+		if random.IntN(100) == 0 {
+			now = now.Add(-time.Duration(random.Int64N(int64(96 * hour))))
+		}
 	}
 }
 
@@ -98,7 +101,11 @@ func randomBuckets(random *rand.Rand) []store.Charge {
 		buckets[i].Durable = i%2 == 0
 		for range 1 + random.IntN(4) {
 			every := time.Duration(1+random.Int64N(1<<random.IntN(34))) * time.Microsecond
-			buckets[i].Windows = append(buckets[i].Windows, window(1+random.Int64N(1<<random.IntN(8)), every, 0))
+			w := window(1+random.Int64N(1<<random.IntN(8)), every, 0)
+			if random.IntN(2) == 0 {
+				w.Whole = w.Burst + random.Int64N(3)
+			}
+			buckets[i].Windows = append(buckets[i].Windows, w)
 		}
 	}
 	return buckets

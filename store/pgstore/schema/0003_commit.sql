@@ -29,7 +29,7 @@ CREATE OR REPLACE FUNCTION {{prefix}}commit(
     locks          int8[],  -- ascending and even; one more for a shared lock
     charge_keys    bytea[],
     charge_numbers int8[],  -- for each: durable (0 or 1), look (0 or 1), how many windows; and of
-                            -- each window Burst*Every and Cost*Every, microseconds
+                            -- each window Burst*Every, Cost*Every and Horizon, microseconds
     give_keys      bytea[],
     give_numbers   int8[],  -- for each: durable, how many windows; and of each window Cost*Every
     puts           bytea[], -- a row for each: key, version, version before or NULL for any, owner, body
@@ -90,10 +90,13 @@ BEGIN
         take_rows[i] := FOUND;
         wait := 0;
         FOR j IN 1..charge_numbers[n + 3] LOOP
-            IF charge_numbers[n + 3 + 2*j] > 0 AND NOT applied THEN
-                taken := greatest(state[j], at) + charge_numbers[n + 3 + 2*j];
-                IF taken - at - charge_numbers[n + 2 + 2*j] > wait THEN
-                    wait := taken - at - charge_numbers[n + 2 + 2*j];
+            IF charge_numbers[n + 2 + 3*j] > 0 AND NOT applied THEN
+                taken := at + charge_numbers[n + 2 + 3*j];
+                IF state[j] > at AND (charge_numbers[n + 3 + 3*j] = 0 OR state[j] - at <= charge_numbers[n + 3 + 3*j]) THEN
+                    taken := state[j] + charge_numbers[n + 2 + 3*j];
+                END IF;
+                IF taken - at - charge_numbers[n + 1 + 3*j] > wait THEN
+                    wait := taken - at - charge_numbers[n + 1 + 3*j];
                     refusing := j;
                 END IF;
                 state[j] := CASE charge_numbers[n + 2] WHEN 1 THEN coalesce(state[j], 0) ELSE taken END;
@@ -105,7 +108,7 @@ BEGIN
             RETURN 'limited ' || i || ' ' || refusing || ' ' || wait;
         END IF;
         states[i] := state;
-        n := n + 3 + 2*charge_numbers[n + 3];
+        n := n + 3 + 3*charge_numbers[n + 3];
     END LOOP;
 
     IF applied THEN
@@ -135,7 +138,7 @@ BEGIN
                 END IF;
             END IF;
         END IF;
-        n := n + 3 + 2*charge_numbers[n + 3];
+        n := n + 3 + 3*charge_numbers[n + 3];
     END LOOP;
 
     -- Charge.Give of the Go package. A bucket that is not there is full.
