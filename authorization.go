@@ -135,8 +135,8 @@ func (s *Service) admitCode(ctx context.Context, x *exchange) ([]store.Put, erro
 	if x.names.err != nil {
 		return nil, s.failed(ctx, "hashing", x.names.err)
 	}
-	if x.user.epoch == nil {
-		if x.user.epoch, err = s.loadEpoch(ctx, x.owner); err != nil {
+	if x.user.standing == nil {
+		if x.user.standing, err = s.loadStanding(ctx, x.owner); err != nil {
 			return nil, err
 		}
 	}

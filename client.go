@@ -6,6 +6,7 @@ import (
 	"crypto/subtle"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"sync"
@@ -332,21 +333,37 @@ type client struct {
 	codes      CodePolicy
 	sessions   SessionPolicy
 	tokens     TokenPolicy
-	digits     int // of a short code
+	first      limit.Rung    // that its codes begin at
+	shape      limit.Shape   // what its screens take
+	shared     *limit.Tenant // the names of its tenant's buckets
 	assertions []jose.PublicKey
 }
 
 // compile makes a client of one that was checked.
-func compile(c Client, p Policy, digits int) *client {
-	compiled := &client{Client: c.clone(), was: c.clone(), digits: digits}
+func compile(c Client, p Policy, first limit.Rung) *client {
+	compiled := &client{Client: c.clone(), was: c.clone(), first: first, shared: limit.NewTenant(c.Tenant)}
 	if len(c.Channels) == 0 {
 		compiled.Channels = []Channel{Email}
 	}
 	compiled.codes, compiled.sessions, compiled.tokens = p.resolve(c)
+	switch most := compiled.codes.MaxDigits; {
+	case most >= limit.MaxDigits:
+		compiled.shape = limit.DigitsOnly
+	case most > 0:
+		compiled.shape = limit.FewDigits
+	}
 	if c.Keys.JWKS != "" {
 		compiled.assertions, _, _ = jose.ParseKeySet([]byte(c.Keys.JWKS)) // the check found no mistake
 	}
 	return compiled
+}
+
+// nobody is the client of a challenge that is not there.
+var nobody = &client{shared: limit.NewTenant("")}
+
+// plan is that of a call which makes a message for the client.
+func (c *client) plan(ch Channel) limit.Plan {
+	return limit.Plan{Sends: true, Codes: limit.Codes{First: c.first, Shape: c.shape, Links: ch == Email}}
 }
 
 // maxCompiled is how many checked clients are remembered at most. Names without a client take no room.
@@ -400,9 +417,9 @@ func (p Policy) resolve(c Client) (CodePolicy, SessionPolicy, TokenPolicy) {
 
 // report describes a policy that has its defaults, and the clients that are known.
 func (p Policy) report(clients []Client) PolicyReport {
-	r := PolicyReport{Policy: p.clone(),
-		Ledger: fmt.Sprintf("%d guesses at one person's short codes at once, %d a year", limit.LedgerBurst, limit.LedgerYear)}
-	r.CodeDigits, _ = shortest(p.MaxYearlyRisk)
+	first, _ := limit.First(p.MaxYearlyRisk)
+	r := PolicyReport{Policy: p.clone(), CodeDigits: int(first) + limit.MinDigits,
+		SignIns: int(math.Round(p.MaxDailyRisk / riskWithHandle)), SignInsByAddress: int(math.Round(p.MaxDailyRisk / riskByAddress))}
 	for _, d := range p.weakerThan(defaults()) {
 		r.Deviations = append(r.Deviations, "Policy."+d)
 	}

@@ -1,6 +1,7 @@
 package passwordless_test
 
 import (
+	"errors"
 	"fmt"
 	"testing"
 	"time"
@@ -141,4 +142,66 @@ func TestWhatBeganAfterTwiceTheSkewSignsInByAnyClocks(t *testing.T) { // AC-6: b
 		_, err = revokes.Session(t.Context(), l.Session.Token)
 		require.NoError(t, err)
 	})
+}
+
+func TestAClockThatIsALittleAhead(t *testing.T) { // VF-13: one service is five minutes ahead, and its codes work at the others
+	w := newWorld(t)
+	ahead := w.off(5 * time.Minute)
+	started, code := ahead.start(alice)
+	_, err := w.guess(started.Handle, code)
+	require.NoError(t, err)
+	for _, begins := range []*world{ahead, w, ahead, w} {
+		w.clock.advance(11 * time.Minute)
+		req := byAddress(alice)
+		_, err := begins.startWith(home, req)
+		require.NoError(t, err)
+		for _, finishes := range []*world{w, ahead} {
+			err := finishes.CheckCode(t.Context(), finishes.as("web", home), coded(alice, w.outbox.last().Code.Reveal()))
+			require.NoError(t, err)
+		}
+	}
+}
+
+// A year ahead, a service makes challenges, answers starts, and charges limits. Then its clock is right again.
+func TestAClockThatWasFarAhead(t *testing.T) { // RL-5, VF-13
+	w := newWorld(t)
+	ahead := w.off(365 * 24 * time.Hour)
+	req := byAddress(alice)
+	_, err := ahead.startWith(home, req)
+	require.NoError(t, err)
+	late := w.outbox.last().Code.Reveal()
+	other, otherCode := ahead.startFrom(home, "bob@example.com")
+	for range 4 {
+		_, err = ahead.guess(other.Handle, wrong(otherCode))
+		require.Error(t, err)
+	}
+	for range 20 {
+		_, _ = ahead.tryStart(home, passwordless.Email, alice)
+	}
+	_, err = w.Verify(t.Context(), w.as("web", home), coded(alice, late))
+	require.ErrorIs(t, err, passwordless.ErrExpired, "a code does not live for a year")
+	_, err = w.guess(other.Handle, otherCode)
+	require.ErrorIs(t, err, passwordless.ErrExpired)
+	sent := len(w.outbox.messages())
+	_, err = w.startWith(home, req)
+	require.NoError(t, err, "what was charged in the future is not believed")
+	require.Len(t, w.outbox.messages(), sent+1, "and a start of the future answers none of today")
+	assert.Len(t, w.outbox.last().Code, 6)
+	_, err = w.Verify(t.Context(), w.as("web", home), coded(alice, w.outbox.last().Code.Reveal()))
+	require.NoError(t, err)
+}
+
+func TestASweeperThatIsAhead(t *testing.T) { // RL-16: by less than an hour it takes nothing that counts
+	w := newWorld(t)
+	sweeper := w.off(59 * time.Minute)
+	looked := 0
+	started, code := w.start(alice)
+	for range 200 {
+		_, err := sweeper.Sweep(t.Context(), 1000)
+		require.NoError(t, err)
+		if _, err := w.guess(altered(started.Handle), code); errors.Is(err, passwordless.ErrUnknownChallenge) {
+			looked++
+		}
+	}
+	assert.Equal(t, 30, looked)
 }

@@ -33,6 +33,12 @@ type Config struct {
 	Clients Clients  // required; see ClientList
 	Users   Users    // nil: the built-in Directory
 
+	// Human reports whether the application vouches that a person asks for a message: it showed them a captcha, or knows
+	// them. It is asked where a limit on the person's messages or on the network's starts would refuse, and lets five more
+	// messages a day to the person pass those. It does not lift budgets. The context is that of the call, so a middleware can
+	// leave its finding there. Nil: nobody is vouched for.
+	Human func(context.Context, Caller, Identifier) bool
+
 	Policy Policy
 	// Templates replaces the messages; nil for the built-in ones. See docs/messages.md.
 	Templates fs.FS
@@ -100,7 +106,7 @@ func tenantsByID(tenants []Tenant, appName string) (map[string]Tenant, error) {
 }
 
 // limits converts the limits of the policy for package limit.
-func (p Policy) limits() limit.Policy {
+func (p Policy) limits(tenants int) limit.Policy {
 	several := func(list []Limit) (all []limit.Limit) {
 		for _, l := range list {
 			all = append(all, limit.Limit(l))
@@ -108,10 +114,14 @@ func (p Policy) limits() limit.Policy {
 		return all
 	}
 	return limit.Policy{
-		EmailSends: several(p.Limits.EmailSends), SMSSends: several(p.Limits.SMSSends), Starts: several(p.Limits.Starts),
-		Guesses: limit.Limit(p.Limits.Guesses), Failures: limit.Limit(p.Limits.GlobalFailures),
-		SMSPrefix: limit.Limit(p.SMS.Prefix), SMSUnverified: limit.Limit(p.SMS.Unverified),
-		SMSCountry: limit.Limit(p.SMS.Country), SMSEveryone: limit.Limit(p.SMS.Global),
+		YearlyRisk: p.MaxYearlyRisk, DailyRisk: p.MaxDailyRisk, Tenants: tenants,
+		EmailSends: several(p.Limits.EmailSends), SMSSends: several(p.Limits.SMSSends),
+		NetworkSends: several(p.Limits.KnownNetworkSends), DeviceSends: several(p.Limits.KnownDeviceSends),
+		Starts: several(p.Limits.Starts), SiteStarts: several(p.Limits.SiteStarts), Guesses: limit.Limit(p.Limits.Guesses),
+		Unanswered: limit.Limit(p.Limits.Unanswered), RefuseUnanswered: p.Limits.RefuseUnanswered,
+		SMS: limit.SMS{Prefix: limit.Limit(p.SMS.Prefix), Unverified: limit.Limit(p.SMS.Unverified),
+			Country: limit.Limit(p.SMS.Country), Tenant: limit.Limit(p.SMS.Tenant), Everyone: limit.Limit(p.SMS.Global),
+			Spend: limit.Limit(p.SMS.Spend), Prices: p.SMS.Prices},
 	}
 }
 

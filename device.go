@@ -76,6 +76,6 @@ func (n *namer) openDevice(cookie Secret, tenant string, person secret.Name, now
 // it was not known at the issue, the instant does, with a margin that decides for safety. Where nobody read the epoch,
 // nothing is asked of it.
 func (d device) stands(u *User, skew time.Duration) bool {
-	e := u.epoch
+	e := u.standing
 	return d.user == deviceUser(u.ID) && (e == nil || d.epoch == e.Number || d.epoch < 0 && d.issued > e.RevokedUntil(skew))
 }

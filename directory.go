@@ -13,6 +13,7 @@ import (
 
 	"github.com/seed62b93bad/passwordless/internal/machine"
 	"github.com/seed62b93bad/passwordless/internal/record"
+	"github.com/seed62b93bad/passwordless/internal/secret"
 	"github.com/seed62b93bad/passwordless/store"
 )
 
@@ -170,7 +171,7 @@ func (n *nobodies) add(tenant string) {
 // signOut is the write that signs a user out everywhere.
 func (n userNames) signOut(old storedUser, now store.Instant) store.Put {
 	at := machine.Moment{Now: now, Name: n.user(n.of, old.ID), Was: old.epochVersion, Fresh: newVersion()}
-	return old.epoch.On(machine.SignOut{}, at).Batch.Puts[0]
+	return old.standing.On(machine.SignOut{}, at).Batch.Puts[0]
 }
 
 // Find returns the user that holds the identifier, or ErrNoUser. It does not find a user who has not proved the
@@ -184,8 +185,8 @@ func (d *Directory) Find(ctx context.Context, tenant string, id Identifier) (Use
 	if err == nil && !st.owns(id) {
 		err = ErrNoUser
 	}
-	if err != nil { // what was read of nobody's epoch is passed on, so that nobody costs as many trips as somebody
-		return User{epoch: &machine.Epoch{}}, err
+	if err != nil { // what was read of nobody is passed on, so that nobody costs as many trips as somebody
+		return User{standing: &standing{}}, err
 	}
 	return st.User, nil
 }
@@ -271,7 +272,8 @@ func (d *Directory) get(ctx context.Context, n userNames, id string) (storedUser
 	if n.err != nil {
 		return storedUser{}, d.s.failed(ctx, "hashing", n.err)
 	}
-	recs, err := d.s.load(ctx, d.s.now(), "user", key, store.Key{Kind: machine.KindEpoch, Name: key.Name})
+	of := standingKeys(secret.Name(key.Name))
+	recs, err := d.s.load(ctx, d.s.now(), "user", key, of[0], of[1])
 	if err != nil {
 		return storedUser{}, err
 	}
@@ -285,14 +287,12 @@ func (d *Directory) get(ctx context.Context, n userNames, id string) (storedUser
 	if err != nil {
 		return storedUser{}, err
 	}
-	e, err := machine.DecodeEpoch(recs[1])
-	if err != nil {
-		return storedUser{}, corrupt(recs[1], err)
+	if u.standing, err = decodeStanding(recs[1:]); err != nil {
+		return storedUser{}, err
 	}
 	if id == "" {
 		return storedUser{User: u}, ErrNoUser
 	}
-	u.epoch = &e
 	return storedUser{u, recs[0].Version, recs[1].Version}, nil
 }
 

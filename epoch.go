@@ -8,17 +8,39 @@ import (
 	"github.com/seed62b93bad/passwordless/store"
 )
 
-// loadEpoch loads the epoch of a user by the user's name.
-func (s *Service) loadEpoch(ctx context.Context, owner secret.Name) (*machine.Epoch, error) {
-	recs, err := s.load(ctx, s.now(), "epoch", store.Key{Kind: machine.KindEpoch, Name: string(owner)})
+// A standing is what is kept of a user beside the directory's own: what ended the user's sessions, and the networks that the
+// user has signed in from.
+type standing struct {
+	machine.Epoch
+	networks machine.Networks
+}
+
+// standingKeys are the keys of the records of a standing, by the user's name.
+func standingKeys(owner secret.Name) [2]store.Key {
+	return [2]store.Key{{Kind: machine.KindEpoch, Name: string(owner)}, {Kind: machine.KindNetworks, Name: string(owner)}}
+}
+
+// decodeStanding reads the two records of a standing.
+func decodeStanding(recs []store.Record) (*standing, error) {
+	st := &standing{}
+	var err error
+	if st.Epoch, err = machine.DecodeEpoch(recs[0]); err != nil {
+		return nil, corrupt(recs[0], err)
+	}
+	if st.networks, err = machine.DecodeNetworks(recs[1]); err != nil {
+		return nil, corrupt(recs[1], err)
+	}
+	return st, nil
+}
+
+// loadStanding loads the standing of a user by the user's name.
+func (s *Service) loadStanding(ctx context.Context, owner secret.Name) (*standing, error) {
+	keys := standingKeys(owner)
+	recs, err := s.load(ctx, s.now(), "epoch", keys[:]...)
 	if err != nil {
 		return nil, err
 	}
-	e, err := machine.DecodeEpoch(recs[0])
-	if err != nil {
-		return nil, corrupt(recs[0], err)
-	}
-	return &e, nil
+	return decodeStanding(recs)
 }
 
 // changeEpoch loads a user's epoch, decides and commits, and starts over while others change it too. If there is

@@ -23,8 +23,8 @@ var (
 	ErrConsumed = errors.New("challenge already used")
 	// ErrExhausted: every attempt was used; even the right code is refused.
 	ErrExhausted = errors.New("no attempts left")
-	// ErrShortCodesOff: all guesses at this person's short codes are used up, whoever made them. The code was not looked
-	// at. A new start gives a longer code.
+	// ErrShortCodesOff: no more guesses at codes of this length are looked at, because of all that were made at this person's,
+	// from this network or at this tenant's. The code was not looked at. A new start gives a longer code.
 	ErrShortCodesOff = errors.New("guesses at short codes are used up, start again")
 	// ErrCancelled: the recipient said that the request was not theirs.
 	ErrCancelled = errors.New("challenge cancelled")

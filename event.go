@@ -26,7 +26,9 @@ const (
 	EventRevoked        EventType = "session_revoked"            // one session, or all of a user
 	EventTokenCreated   EventType = "authn_token_created"        // a refresh token or an authorization code was exchanged
 	EventLimited        EventType = "excess_rate_limit_exceeded" // a limit refused
-	EventLongerCode     EventType = "code_lengthened"            // the guess ledger or the breaker asked for a longer code
+	EventLongerCode     EventType = "code_lengthened"            // a limit on risk asked for a longer code, or a link
+	EventLimitMark      EventType = "limit_mark"                 // a shared limit passed a mark: Reason says which, and which limit
+	EventLimitsReset    EventType = "limits_reset"               // an operator gave a person's limits back
 	EventNotSent        EventType = "message_not_sent"           // the sender failed
 	EventFailed         EventType = "dependency_failed"          // the store, the directory or the clients failed
 	// EventUntrustedForwarding is of a request that named an address, in a header of a proxy or of a client's server, that

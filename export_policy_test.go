@@ -1,7 +1,15 @@
 package passwordless
 
+import "github.com/seed62b93bad/passwordless/internal/limit"
+
 // What the tests of Policy look at beneath the surface.
-var Shortest = shortest
+func Shortest(risk float64) (digits int, ok bool) {
+	first, ok := limit.First(risk)
+	if !ok {
+		return 0, false
+	}
+	return int(first) + limit.MinDigits, ok
+}
 
 func WithDefaults(p Policy) Policy { return p.withDefaults() }
 

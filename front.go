@@ -2,7 +2,6 @@ package passwordless
 
 import (
 	"context"
-	"fmt"
 	"net/netip"
 	"slices"
 	"strings"
@@ -12,10 +11,9 @@ import (
 	"github.com/seed62b93bad/passwordless/store"
 )
 
-// A Front is a handler that requests come in by, as far as the Service has to know it: whom it believes about where they
-// come from. Package page and the wires make theirs; a handler of your own that reads forwarding headers can too. NewFront
-// makes one; the zero Front does not work. It is safe for concurrent use.
-type Front struct {
+// A front is a handler that requests come in by, as far as the Service has to know it: whom it believes about where they
+// come from.
+type front struct {
 	service *Service
 	name    string
 
@@ -23,19 +21,20 @@ type Front struct {
 	told map[string]store.Instant
 }
 
-// NewFront returns the Front of a handler that believes the X-Forwarded-For of the trusted networks, and of nobody if
-// there are none. PolicyReport.Fronts tells of it from then on, by its name. Make it once the handler is known to be
-// free of mistakes.
-func (s *Service) NewFront(name string, trusted ...netip.Prefix) *Front {
+// NewFront is for handlers that read forwarding headers: package page, the wires, and handlers of your own. Its name and whom it
+// believes are in PolicyReport.Fronts from then on: the X-Forwarded-For of the trusted networks, and of nobody if there are none.
+// Call it once the handler is known to be free of mistakes.
+//
+// The handler calls ignored when a request named an address in a header that it does not believe or cannot read. It takes
+// the address of the peer instead, and so all people behind one proxy may share the limits of one network.
+// EventUntrustedForwarding tells of that, at most once an hour for each what: a fixed phrase that says which header, and
+// nothing of its value. ignored is safe for concurrent use.
+func (s *Service) NewFront(name string, trusted ...netip.Prefix) (ignored func(ctx context.Context, what string)) {
 	s.fronts.add(name + ": " + believes(trusted))
-	return &Front{service: s, name: name}
+	return (&front{service: s, name: name}).ignored
 }
 
-// Ignored reports an EventUntrustedForwarding: a request named an address, in a header that the handler does not
-// believe or cannot read. It takes the address of the peer instead, and so all people behind one proxy may share the
-// limits of one network. what is a fixed phrase that says which header, and nothing of its value. Each is reported at
-// most once an hour for each Front.
-func (f *Front) Ignored(ctx context.Context, what string) {
+func (f *front) ignored(ctx context.Context, what string) {
 	now := f.service.now()
 	if f.service.events == nil || !f.tells(what, now) {
 		return
@@ -44,7 +43,7 @@ func (f *Front) Ignored(ctx context.Context, what string) {
 }
 
 // tells reports whether it is time to tell of something again.
-func (f *Front) tells(what string, now store.Instant) bool {
+func (f *front) tells(what string, now store.Instant) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	last, told := f.told[what]
@@ -59,9 +58,6 @@ func (f *Front) tells(what string, now store.Instant) bool {
 	return true
 }
 
-// Format prints the name alone, for every verb: a Front leads to the Service.
-func (f *Front) Format(s fmt.State, _ rune) { fmt.Fprintf(s, "Front(%s)", f.name) }
-
 // believes says in a line whom a handler believes, and what that means.
 func believes(trusted []netip.Prefix) string {
 	if len(trusted) == 0 {
@@ -74,7 +70,7 @@ func believes(trusted []netip.Prefix) string {
 	return "trusts X-Forwarded-For of " + strings.Join(networks, ", ")
 }
 
-// fronts are what is known of the Fronts of a Service, each line once.
+// fronts are what is known of the fronts of a Service, each line once.
 type fronts struct {
 	mu    sync.Mutex // guards lines
 	lines []string

@@ -75,8 +75,8 @@ type Login struct {
 	KnownDevice    bool        // the device had signed this person in before
 	// RedirectURI, State and Params are those of the start.
 	RedirectURI, State, Params string
-	// Device is for the browser or app to keep and to present as Caller.Device: guesses from a known device do not draw on
-	// the guess ledger. It proves nothing else. "" if the Hasher failed: then keep the former one.
+	// Device is for the browser or app to keep and to present as Caller.Device: a known device has limits of its own
+	// (docs/limits.md). It proves nothing else. "" if the Hasher failed: then keep the former one.
 	Device Secret
 	// Session, Tokens and AuthorizationCode, which Service.Exchange takes, are what Issue asked for.
 	Session           *Session

@@ -365,7 +365,7 @@ func TestAHasherOfOnesOwnIsAskedSeldom(t *testing.T) { // SK-1
 	step("a repeated start", 3, 4)
 	_, err = w.Verify(t.Context(), w.as("web", inBrowser(caller)), coded(alice, w.outbox.last().Code.Reveal()))
 	require.NoError(t, err)
-	step("a login by address", 3, 6)
+	step("a login by address, from a network that is new since", 3, 7)
 	_, link, _ := w.startLink(passwordless.SendLink)
 	v.asked()
 	_, err = w.PeekLink(t.Context(), w.as("", home), link)

@@ -47,8 +47,8 @@ func TestAYearOfGuessingStaysUnderTheLedger(t *testing.T) { // RL-4, VF-5, VF-7
 		require.NoError(t, err, "the owner is never locked out (RL-5)")
 	}
 	t.Logf("%d guesses at short codes, %d at long ones", short, long)
-	assert.LessOrEqual(t, short, 95)
-	assert.Greater(t, short, 80, "the ledger is what stopped them")
+	assert.LessOrEqual(t, short, 25+50, "a quarter of the year's risk at once, and half of it more")
+	assert.Greater(t, short, 25, "the ledger is what stopped them")
 	assert.Greater(t, long, 10_000)
 }
 
@@ -98,7 +98,7 @@ func TestARightCheckDrawsNothingFromTheLedger(t *testing.T) { // RL-4, RL-5
 
 func TestRightCodesAreNoFailures(t *testing.T) { // RL-17: neither at a check nor at a sign-in
 	w := newWorld(t, unlimited, func(c *passwordless.Config) {
-		c.Policy.Limits.GlobalFailures = passwordless.Limit{Count: 20, Per: 24 * time.Hour}
+		c.Policy.MaxDailyRisk = 1e-4
 	})
 	for i := range 100 {
 		started, code := w.start(fmt.Sprintf("u%d@example.com", i))
@@ -158,7 +158,7 @@ func TestAKnownDeviceDoesNotDrawOnTheLedger(t *testing.T) { // RL-5, BD-7
 	}
 	w.clock.advance(time.Hour)
 	_, code := w.startFrom(home, alice)
-	assert.Len(t, code, 10, "an unknown device gets a longer code")
+	assert.Len(t, code, 9, "an unknown device gets a longer code")
 	w.clock.advance(time.Hour)
 	started, code := w.startFrom(device, alice)
 	assert.Len(t, code, 6, "a known one does not")
@@ -206,18 +206,19 @@ func TestTenFailuresRevokeADevice(t *testing.T) { // BD-7
 			require.Error(t, err)
 		}
 	}
-	for left := 45; left > 0; left -= 5 { // from here on the ledger pays, until it is empty
+	for i := range 5 { // from here on the ledger pays, until strangers have spent their part
 		w.clock.advance(time.Hour)
-		started, code := w.startFrom(device, alice)
+		elsewhere := having(device.Device)(i)
+		started, code := w.startFrom(elsewhere, alice)
 		require.Len(t, code, 6)
 		for range 5 {
-			_, err := w.guessFrom(device, started.Handle, wrong(code))
+			_, err := w.guessFrom(elsewhere, started.Handle, wrong(code))
 			require.Error(t, err)
 		}
 	}
 	w.clock.advance(time.Hour)
 	started, code := w.startFrom(device, alice)
-	assert.Len(t, code, 10, "it is a device like any other now")
+	assert.Len(t, code, 9, "it is a device like any other now")
 	l, err := w.guessFrom(device, started.Handle, code)
 	require.NoError(t, err, "and its owner is not locked out (RL-5)")
 	assert.False(t, l.KnownDevice)
@@ -239,9 +240,7 @@ func TestSpellingsShareABucket(t *testing.T) { // RL-3
 			require.Empty(t, kind)
 		}
 		_, kind := w.tryStart(pool(9), ch, all[0])
-		assert.Empty(t, kind, "a fresh network may use the reserve")
-		_, kind = w.tryStart(pool(10), ch, all[0])
-		assert.Equal(t, "send", kind, "%s: a fourth and fifth message within ten minutes", ch)
+		assert.Equal(t, "send", kind, "%s: a fourth message within ten minutes", ch)
 	}
 }
 
@@ -307,9 +306,9 @@ func TestAttemptsAreBoundedWithoutALimit(t *testing.T) { // VF-1, VF-4: with eac
 	list := []passwordless.Limit{loose}
 	for _, attempts := range []int{1, 5, 10} {
 		w := newWorld(t, func(c *passwordless.Config) {
-			c.Policy = passwordless.Policy{MaxYearlyRisk: 1e-2, ClockSkew: -1, InsecureAnyBrowser: true,
+			c.Policy = passwordless.Policy{MaxYearlyRisk: 1e-2, MaxDailyRisk: 10, ClockSkew: -1, InsecureAnyBrowser: true,
 				Codes:  passwordless.CodePolicy{MaxAttempts: attempts, MaxResends: 10, ResendCooldown: 10 * time.Second, StartCooldown: -1},
-				Limits: passwordless.LimitPolicy{EmailSends: list, SMSSends: list, Starts: list, Guesses: loose, GlobalFailures: loose},
+				Limits: passwordless.LimitPolicy{EmailSends: list, SMSSends: list, Starts: list, Guesses: loose},
 				SMS:    passwordless.SMSPolicy{Countries: []int{46}, Prefix: loose, Country: loose, Global: loose, Unverified: loose}}
 		})
 		known := home
@@ -408,7 +407,7 @@ func TestPumpingAPrefixStops(t *testing.T) { // RL-9, RL-10
 			require.Equal(t, "sms-prefix", kind)
 		}
 	}
-	assert.InDelta(t, 30, sent, 1, "the breaker for numbers that nobody verifies")
+	assert.InDelta(t, 30*3/4, sent, 2, "the breaker for numbers that nobody verifies")
 	for i := range 100 { // a prefix whose numbers answer goes on
 		w.clock.advance(time.Second)
 		started, kind := w.tryStart(pool(1000+i), passwordless.SMS, fmt.Sprintf("+46702%06d", i))
@@ -429,41 +428,41 @@ func TestCountriesAndTheWorldHaveBudgets(t *testing.T) { // RL-9
 		_, kind := w.tryStart(pool(next), passwordless.SMS, fmt.Sprintf("%s%02d0000", country, next))
 		return kind
 	}
-	for range 8 {
+	for range 6 { // strangers have three quarters
 		require.Empty(t, text("+4670"))
 	}
 	require.Equal(t, "sms-country", text("+4670"), "a country stops although the world has some left")
-	for range 4 {
+	for range 3 {
 		require.Empty(t, text("+4740"), "what was refused cost nothing, and another country goes on")
 	}
 	require.Equal(t, "sms-all", text("+4740"), "the world stops although the country has some left")
-	assert.Len(t, w.outbox.messages(), 12)
+	assert.Len(t, w.outbox.messages(), 9)
 	w.clock.advance(3 * time.Hour)
 	require.Empty(t, text("+4670"), "one in three hours, of the country")
 }
 
 func TestSprayingMakesCodesLong(t *testing.T) { // RL-17
 	w := newWorld(t, func(c *passwordless.Config) {
-		c.Policy.Limits.GlobalFailures = passwordless.Limit{Count: 100, Per: 24 * time.Hour}
+		c.Policy.MaxDailyRisk = 1e-4
 	})
-	var last passwordless.Started
+	first, _ := w.startFrom(attacker, "first@example.com")
+	before := w.outbox.last()
 	for i := range 200 {
 		started, kind := w.tryStart(pool(i), passwordless.Email, fmt.Sprintf("u%d@example.com", i))
 		require.Empty(t, kind)
 		code := w.outbox.last().Code.Reveal()
 		_, err := w.guessFrom(pool(i), started.Handle, wrong(code))
 		require.ErrorIs(t, err, passwordless.ErrWrongSecret, "nobody is locked out")
-		last = started
 	}
-	before := w.outbox.messages()[199]
+	require.Len(t, before.Code, 6)
 	w.clock.advance(time.Minute)
-	_, err := w.Resend(t.Context(), w.as("web", home), last.Handle)
+	_, err := w.Resend(t.Context(), w.as("web", home), first.Handle)
 	require.NoError(t, err)
 	assert.Equal(t, before.To, w.outbox.last().To)
-	assert.Len(t, w.outbox.last().Code, 10, "a resend lengthens too")
+	assert.Len(t, w.outbox.last().Code, 9, "a resend lengthens too")
 	_, code := w.start(alice)
-	assert.Len(t, code, 10)
-	assert.Contains(t, w.events.types(), passwordless.EventLongerCode)
+	assert.Len(t, code, 9)
+	assert.Subset(t, w.events.types(), []passwordless.EventType{passwordless.EventLimitMark, passwordless.EventLongerCode})
 }
 
 func TestALimitedCallDoesNothingElse(t *testing.T) { // RL-8
@@ -487,7 +486,7 @@ func TestRetryAfterIsTrue(t *testing.T) { // RL-13
 			w.clock.advance(31 * time.Second)
 		}
 	}
-	assert.Less(t, limited.RetryAfter, 10*time.Minute)
+	assert.Less(t, limited.RetryAfter, time.Hour)
 	w.clock.advance(limited.RetryAfter - time.Microsecond)
 	_, err := w.Start(t.Context(), w.as("web", home), byMail(alice))
 	require.ErrorAs(t, err, &limited)

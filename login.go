@@ -48,8 +48,8 @@ func (s *Service) readEpoch(ctx context.Context, e *entry, tenant string) (err e
 	if e.names.err != nil {
 		return s.failed(ctx, "hashing", e.names.err)
 	}
-	if e.user.epoch == nil {
-		e.user.epoch, err = s.loadEpoch(ctx, e.owner)
+	if e.user.standing == nil {
+		e.user.standing, err = s.loadStanding(ctx, e.owner)
 	}
 	return err
 }
@@ -68,8 +68,8 @@ func (e *entry) provedID() string {
 func (s *Service) admit(e *entry, a machine.Account) []store.Put {
 	a.Exists, a.Status, a.Proved = !e.none, machine.Status(e.user.Status), e.user.Verified(e.identifier)
 	e.proof.UserID = e.user.ID
-	if e.user.epoch != nil {
-		a.Epoch = e.user.epoch.Number
+	if e.user.standing != nil {
+		a.Epoch = e.user.standing.Number
 	}
 	if a.Fresh {
 		e.proof.Epoch = a.Epoch

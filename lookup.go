@@ -35,7 +35,7 @@ func (s *Service) lookUp(ctx context.Context, id string) (*client, error) {
 	if err := c.validate(s.clientEnv()); err != nil {
 		return nil, fmt.Errorf("passwordless: misconfigured client: %w", err)
 	}
-	known = compile(c, s.policy, s.digits)
+	known = compile(c, s.policy, s.first)
 	s.compiled.put(known)
 	return known, nil
 }

@@ -75,19 +75,29 @@ func (n *namer) user(tenant, id string) secret.Name { return n.index("user", ten
 // tenant owns the users of a tenant.
 func (n *namer) tenant(tenant string) secret.Name { return n.index("tenant", tenant) }
 
-// network names an IPv4 address or an IPv6 /64.
-func (n *namer) network(ip netip.Addr) secret.Name {
+// network names an IPv4 address or an IPv6 /64, as a tenant sees it.
+func (n *namer) network(tenant string, ip netip.Addr) secret.Name {
 	a := canon.Network(ip).Addr().As16()
-	return n.index("network", string(a[:]))
+	return n.index("network", tenant, string(a[:]))
 }
 
-// prefix names a telephone number without its last four digits: a range that pumping dials through. It is "" for an
-// e-mail address.
-func (n *namer) prefix(id Identifier) secret.Name {
+// around names the IPv6 /48 and /32 that an address is in; "" for an IPv4 address.
+func (n *namer) around(tenant string, ip netip.Addr) (site, region secret.Name) {
+	s := canon.Site(ip)
+	if !s.IsValid() {
+		return "", ""
+	}
+	a, b := s.Addr().As16(), canon.Region(ip).Addr().As16()
+	return n.index("site", tenant, string(a[:])), n.index("region", tenant, string(b[:]))
+}
+
+// prefix names a telephone number without its last four digits, in a tenant: a range that pumping dials through. It is "" for
+// an e-mail address.
+func (n *namer) prefix(tenant string, id Identifier) secret.Name {
 	if id.Channel != SMS {
 		return ""
 	}
-	return n.index("prefix", string(id.Address[:max(1, len(id.Address)-4)]))
+	return n.index("prefix", tenant, string(id.Address[:max(1, len(id.Address)-4)]))
 }
 
 // slot names the challenge that a client started ByAddress for a person.

@@ -14,9 +14,9 @@
 // On every Store that passes package storetest, across any number of Services on one store:
 //
 //   - A code or link signs in once. Of concurrent right ones one wins.
-//   - No more guesses at a challenge are looked at than it has attempts, whatever runs concurrently. And no resend or
-//     restart makes the guesses at one person's short codes more than the guess ledger allows in a year
-//     ([Policy.MaxYearlyRisk]).
+//   - No more guesses at a challenge are looked at than it has attempts, whatever runs concurrently. And whatever is resent or
+//     restarted, all guesses at one person's codes are worth no more than [Policy.MaxYearlyRisk] in a year, and all at a
+//     tenant's no more than [Policy.MaxDailyRisk] in a day.
 //   - What the store holds opens nothing without the keys.
 //   - A limit, or a store that is down, slow or uncertain, ends in an error, never in a login.
 //
@@ -48,7 +48,7 @@ func New(cfg Config) (*Service, error) {
 		issuer: cfg.Issuer, pageURL: orDefault(cfg.PageURL, cfg.Issuer),
 		store: cfg.Store, sender: cfg.Sender, async: asynchronous(cfg.Sender), hasher: cfg.Hasher,
 		clients: cfg.Clients, compiled: &compiledClients{}, users: cfg.Users,
-		policy: cfg.Policy.withDefaults(), clock: cfg.Clock, events: cfg.Events,
+		policy: cfg.Policy.withDefaults(), clock: cfg.Clock, events: cfg.Events, human: cfg.Human,
 		timeout: orDefault(cfg.Timeout, 10*time.Second),
 	}
 	if isNil(cfg.Clock) {
@@ -75,8 +75,8 @@ func (s *Service) configure(cfg Config) error {
 	}
 	policy := cfg.Policy.validate(env.signs)
 	if policy == nil {
-		s.digits, _ = shortest(s.policy.MaxYearlyRisk)
-		s.limits = limit.New(s.policy.limits())
+		s.first, _ = limit.First(s.policy.MaxYearlyRisk)
+		s.limits = limit.New(s.policy.limits(len(s.tenants)))
 	}
 	templates := cfg.Templates
 	if isNil(templates) { // a nil pointer in the interface is reported by missing
@@ -99,7 +99,7 @@ func (s *Service) setClients(clients Clients, env clientEnv) error {
 	fixed := make(ClientList, len(list))
 	for i, c := range list {
 		fixed[i] = c.clone()
-		s.compiled.put(compile(c, s.policy, s.digits))
+		s.compiled.put(compile(c, s.policy, s.first))
 	}
 	s.clients = fixed
 	return nil

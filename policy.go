@@ -4,14 +4,13 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"math"
+	"maps"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/seed62b93bad/passwordless/internal/canon"
 	"github.com/seed62b93bad/passwordless/internal/limit"
-	"github.com/seed62b93bad/passwordless/internal/machine"
 	"github.com/seed62b93bad/passwordless/internal/record"
 )
 
@@ -22,6 +21,11 @@ type Policy struct {
 	// year; an account with two addresses has it twice. It decides the length of codes: 1e-4 gives six digits, 1e-6 eight.
 	// Default 1e-4; 1e-7 to 1e-2.
 	MaxYearlyRisk float64
+	// MaxDailyRisk is how many accounts of one tenant attackers who guess at many may be expected to get into within a day,
+	// however many networks and addresses they have. When half of what may be spent at once is spent, codes become longer for
+	// strangers until less is spent again. PolicyReport.SignIns tells for how many sign-ins a day it is enough. Default 0.01;
+	// 1e-4 to 10.
+	MaxDailyRisk float64
 	// ClockSkew is how far the clocks of Services on one store may differ. A challenge that was started less than this
 	// after its user was signed out everywhere counts as started before. Default 2 s, most 1 minute; negative: none.
 	ClockSkew time.Duration
@@ -46,28 +50,45 @@ type CodePolicy struct {
 	MaxResends     int           // of one challenge; default 3, most 10; negative: none
 	ResendCooldown time.Duration // before the first resend, doubled for each next; default 30 s; 10 s to 10 minutes
 	StartCooldown  time.Duration // in which a repeated start sends nothing; default 30 s, most 1 minute; negative: none
+	// MaxDigits is for clients whose screens take digits alone: the most that they take, and at least as many as codes begin
+	// with. Where longer codes would be needed the message carries a link instead; a text message, which carries none, is
+	// refused with a LimitedError. Default none: letters are taken too; most 9; negative: none.
+	MaxDigits int
 	// ReplaceOnResend makes a resend carry a new code and link; the former ones stop working. By default it carries the
 	// same ones again: whichever message arrives first works.
 	ReplaceOnResend bool
 }
 
 // LimitPolicy bounds what one person, one network and everybody may ask for. A list has at most four limits, which hold
-// together.
+// together. docs/limits.md says who is a stranger, a known network or a known device.
 type LimitPolicy struct {
-	EmailSends     []Limit // messages to one address; default 3 per 10 min, 5 per h, 20 per 24 h
-	SMSSends       []Limit // messages to one number; default 3 per 10 min, 5 per h, 10 per 24 h
-	Starts         []Limit // starts and resends of one network (IPv4, or IPv6 /64); default 10 per 10 min, 30 per h, 100 per 24 h
-	Guesses        Limit   // guesses of one network; default 30 per 5 min
-	GlobalFailures Limit   // wrong guesses of everybody; beyond it new codes are long; default 10,000 per 24 h
+	// EmailSends and SMSSends are messages to one address or number that strangers ask for; default 3 per 10 min, 5 per h,
+	// and 20 or 10 per 24 h. The second half of each is one message a day for each network.
+	EmailSends, SMSSends []Limit
+	KnownNetworkSends    []Limit // beside those, messages to one person from known networks; default 5 per h, 10 per 24 h
+	KnownDeviceSends     []Limit // beside those, messages of one known device; default 10 per h, 30 per 24 h
+	// Starts are starts and resends of one network (IPv4, or IPv6 /64); default 10 per 10 min, 30 per h, 100 per 24 h.
+	// SiteStarts are those of an IPv6 /48; default 50 per 10 min, 150 per h, 500 per 24 h. About so many: one in eight is counted.
+	Starts, SiteStarts []Limit
+	Guesses            Limit // guesses of one network, or one known device; default 30 per 5 min
+	// Unanswered is e-mails of one tenant that no sign-in followed; default 20,000 per 24 h. Beyond it there is an event, and
+	// with RefuseUnanswered nobody but known devices can start.
+	Unanswered       Limit
+	RefuseUnanswered bool
 }
 
-// SMSPolicy bounds what messages by SMS cost.
+// SMSPolicy bounds what messages by SMS cost. Strangers may use three quarters of each budget.
 type SMSPolicy struct {
 	Countries  []int // calling codes that SMS may go to; default none
-	Prefix     Limit // messages to numbers that differ in their last four digits only; default 10 per h
-	Country    Limit // messages to one country; default 500 per 24 h
-	Global     Limit // messages to all countries; default 5,000 per 24 h
+	Prefix     Limit // messages of one tenant to numbers that differ in their last four digits only; default 10 per h
+	Country    Limit // messages of one tenant to one country; default 500 per 24 h
+	Tenant     Limit // messages of one tenant, where there are several; default 2,500 per 24 h
+	Global     Limit // messages of all tenants to all countries; default 5,000 per 24 h
 	Unverified Limit // messages to one prefix that no right code followed; default 30 per 24 h
+	// Prices are what a message costs, by calling code, in any unit; default none. Spend is how much may be spent, in that
+	// unit; default 100,000 per 24 h. With Prices, each of Countries needs one.
+	Prices map[int]int
+	Spend  Limit
 }
 
 // SessionPolicy bounds sessions and refresh families. In a Client, a zero field takes the policy's.
@@ -151,6 +172,7 @@ const (
 // field can have one of them and lack another.
 var knobs = []knob{
 	row("MaxYearlyRisk", 1e-4, number(1e-7, 1e-2, up), func(p *Policy) *float64 { return &p.MaxYearlyRisk }),
+	row("MaxDailyRisk", 0.01, number(1e-4, 10, up), func(p *Policy) *float64 { return &p.MaxDailyRisk }),
 	row("ClockSkew", 2*time.Second, orNone(time.Minute, down), func(p *Policy) *time.Duration { return &p.ClockSkew }),
 	row("InsecureAnyBrowser", false, flag(up), func(p *Policy) *bool { return &p.InsecureAnyBrowser }),
 
@@ -164,22 +186,33 @@ var knobs = []knob{
 		func(p *Policy) *time.Duration { return &p.Codes.ResendCooldown }),
 	row("Codes.StartCooldown", 30*time.Second, orNone(time.Minute, down), // a minute is the shortest life of a code
 		func(p *Policy) *time.Duration { return &p.Codes.StartCooldown }),
+	row("Codes.MaxDigits", -1, orNone(limit.MaxDigits, neither), func(p *Policy) *int { return &p.Codes.MaxDigits }).and(digitsFit),
 	row("Codes.ReplaceOnResend", false, flag(neither), func(p *Policy) *bool { return &p.Codes.ReplaceOnResend }),
 
 	row("Limits.EmailSends", []Limit{{3, 10 * time.Minute}, {5, time.Hour}, {20, day}}, several(),
 		func(p *Policy) *[]Limit { return &p.Limits.EmailSends }),
 	row("Limits.SMSSends", []Limit{{3, 10 * time.Minute}, {5, time.Hour}, {10, day}}, several(),
 		func(p *Policy) *[]Limit { return &p.Limits.SMSSends }),
+	row("Limits.KnownNetworkSends", []Limit{{5, time.Hour}, {10, day}}, several(),
+		func(p *Policy) *[]Limit { return &p.Limits.KnownNetworkSends }),
+	row("Limits.KnownDeviceSends", []Limit{{10, time.Hour}, {30, day}}, several(),
+		func(p *Policy) *[]Limit { return &p.Limits.KnownDeviceSends }),
 	row("Limits.Starts", []Limit{{10, 10 * time.Minute}, {30, time.Hour}, {100, day}}, several(),
 		func(p *Policy) *[]Limit { return &p.Limits.Starts }),
+	row("Limits.SiteStarts", []Limit{{50, 10 * time.Minute}, {150, time.Hour}, {500, day}}, several(),
+		func(p *Policy) *[]Limit { return &p.Limits.SiteStarts }),
 	row("Limits.Guesses", Limit{30, 5 * time.Minute}, single(), func(p *Policy) *Limit { return &p.Limits.Guesses }),
-	row("Limits.GlobalFailures", Limit{10_000, day}, single(), func(p *Policy) *Limit { return &p.Limits.GlobalFailures }),
+	row("Limits.Unanswered", Limit{20_000, day}, single(), func(p *Policy) *Limit { return &p.Limits.Unanswered }),
+	row("Limits.RefuseUnanswered", false, flag(neither), func(p *Policy) *bool { return &p.Limits.RefuseUnanswered }),
 
 	row("SMS.Countries", nil, callingCodes(), func(p *Policy) *[]int { return &p.SMS.Countries }),
 	row("SMS.Prefix", Limit{10, time.Hour}, single(), func(p *Policy) *Limit { return &p.SMS.Prefix }),
 	row("SMS.Country", Limit{500, day}, single(), func(p *Policy) *Limit { return &p.SMS.Country }),
+	row("SMS.Tenant", Limit{2_500, day}, single(), func(p *Policy) *Limit { return &p.SMS.Tenant }),
 	row("SMS.Global", Limit{5_000, day}, single(), func(p *Policy) *Limit { return &p.SMS.Global }),
 	row("SMS.Unverified", Limit{30, day}, single(), func(p *Policy) *Limit { return &p.SMS.Unverified }),
+	row("SMS.Prices", nil, prices(), func(p *Policy) *map[int]int { return &p.SMS.Prices }).and(pricesKnown),
+	row("SMS.Spend", Limit{100_000, day}, single(), func(p *Policy) *Limit { return &p.SMS.Spend }),
 
 	row("Sessions.Idle", 14*day, number(time.Minute, year, up),
 		func(p *Policy) *time.Duration { return &p.Sessions.Idle }).and(idleWithinAbsolute),
@@ -373,6 +406,41 @@ func callingCodes() rule[[]int] {
 	}
 }
 
+// prices is a field that tells what messages cost.
+func prices() rule[map[int]int] {
+	return rule[map[int]int]{
+		set:    func(list map[int]int) bool { return len(list) > 0 },
+		weaker: func(_, _ map[int]int) bool { return false },
+		faults: func(list map[int]int) (all []string) {
+			for _, code := range slices.Sorted(maps.Keys(list)) {
+				if v := list[code]; v < 0 || v > 1e6 {
+					all = append(all, fmt.Sprintf("[%d]: %d is outside 0 to 1000000", code, v))
+				}
+			}
+			return all
+		},
+	}
+}
+
+// pricesKnown is the fault of a country that is served and has no price beside others that have one.
+func pricesKnown(p *Policy) string {
+	for _, code := range p.SMS.Countries {
+		if _, ok := p.SMS.Prices[code]; !ok && len(p.SMS.Prices) > 0 {
+			return fmt.Sprintf("SMS.Prices: none for %d, which is one of SMS.Countries", code)
+		}
+	}
+	return ""
+}
+
+// digitsFit is the fault of a client whose screens take fewer digits than codes begin with.
+func digitsFit(p *Policy) string {
+	first, _ := limit.First(p.MaxYearlyRisk)
+	if least := int(first) + limit.MinDigits; p.Codes.MaxDigits > 0 && p.Codes.MaxDigits < least {
+		return fmt.Sprintf("Codes.MaxDigits: %d is less than the %d that codes begin with", p.Codes.MaxDigits, least)
+	}
+	return ""
+}
+
 // idleWithinAbsolute is the fault of an idle time that can never end a session. It is silent if one of the two does not
 // count, and if one is out of bounds, which is reported already.
 func idleWithinAbsolute(p *Policy) string {
@@ -435,7 +503,10 @@ func (p Policy) clone() Policy {
 	p.Limits.EmailSends = slices.Clone(p.Limits.EmailSends)
 	p.Limits.SMSSends = slices.Clone(p.Limits.SMSSends)
 	p.Limits.Starts = slices.Clone(p.Limits.Starts)
-	p.SMS.Countries = slices.Clone(p.SMS.Countries)
+	p.Limits.SiteStarts = slices.Clone(p.Limits.SiteStarts)
+	p.Limits.KnownNetworkSends = slices.Clone(p.Limits.KnownNetworkSends)
+	p.Limits.KnownDeviceSends = slices.Clone(p.Limits.KnownDeviceSends)
+	p.SMS.Countries, p.SMS.Prices = slices.Clone(p.SMS.Countries), maps.Clone(p.SMS.Prices)
 	return p
 }
 
@@ -477,26 +548,25 @@ func (p *Policy) weakerThan(base *Policy) (all []string) {
 	return all
 }
 
-// shortest returns the fewest digits that keep the promise of MaxYearlyRisk, and whether any do.
-func shortest(risk float64) (digits int, ok bool) {
-	codes := math.Pow10(machine.MinDigits)
-	for digits = machine.MinDigits; digits <= machine.MaxDigits; digits++ {
-		if (limit.LedgerBurst+limit.LedgerYear)/codes <= risk {
-			return digits, true
-		}
-		codes *= 10
-	}
-	return 0, false
-}
+// What ordinary sign-ins spend of MaxDailyRisk: people mistype, and some give up. docs/limits.md has the arithmetic.
+const (
+	riskWithHandle = 5e-8
+	riskByAddress  = 2.2e-7
+)
 
 // A PolicyReport is every limit in force, and every deviation from the defaults that weakens the Service. Print it at
 // start and keep it with the audit documents.
 type PolicyReport struct {
-	Policy     Policy   // with its defaults filled in
-	CodeDigits int      // the length of short codes
-	Ledger     string   // the bound on guesses of one person's short codes
-	Fronts     []string // the handlers that tell the Service where requests come from, and whom each believes about that
-	Deviations []string // what is weaker than its default, of a client than in the policy, and what of the store is insecure
+	Policy     Policy // with its defaults filled in
+	CodeDigits int    // that codes begin with
+	// SignIns is for how many sign-ins a day of one tenant MaxDailyRisk is enough: with more, ordinary mistakes alone make
+	// codes longer now and then. SignInsByAddress is the same where no challenge has a handle.
+	SignIns, SignInsByAddress int
+	// Fronts are the handlers that tell the Service where requests come from, and whom each believes about that.
+	Fronts []string
+	// Deviations are what is weaker than its default, what of a client is weaker than in the policy, and what of the store is
+	// insecure.
+	Deviations []string
 }
 
 // String prints the report a line each.
@@ -504,7 +574,7 @@ func (r PolicyReport) String() string {
 	var b strings.Builder
 	line := func(name string, v any) { fmt.Fprintf(&b, "%-28s %s\n", name, shown(v)) }
 	line("CodeDigits", r.CodeDigits)
-	line("Ledger", r.Ledger)
+	line("SignIns", fmt.Sprintf("%d a day, or %d by address", r.SignIns, r.SignInsByAddress))
 	for _, k := range knobs {
 		limits, list := k.value(&r.Policy).([]Limit)
 		if !list {

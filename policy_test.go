@@ -58,6 +58,7 @@ var turns = map[string]turn{
 	"MaxYearlyRisk": {values{1.1e-4, 1e-2}, values{1e-7, 9e-5}, values{1.1e-2, 9e-8, -1e-4, math.NaN(), math.Inf(1)}},
 	"ClockSkew": {
 		values{-time.Second, time.Nanosecond, 1999 * time.Millisecond}, values{time.Minute}, values{time.Minute + 1}},
+	"MaxDailyRisk":       {values{0.011, 10.0}, values{0.009, 1e-4}, values{9e-5, 11.0, -1.0, math.NaN()}},
 	"InsecureAnyBrowser": {values{true}, nil, nil},
 
 	"Codes.EmailLife":   {nil, values{time.Minute}, values{time.Minute - 1, 10*time.Minute + 1, -time.Minute}},
@@ -69,6 +70,7 @@ var turns = map[string]turn{
 		values{9 * time.Second, 11 * time.Minute, -time.Second}},
 	"Codes.StartCooldown": {
 		values{-time.Second, time.Nanosecond, 29 * time.Second}, values{time.Minute}, values{time.Minute + 1}},
+	"Codes.MaxDigits":       {nil, values{6, 8, 9, -1}, values{5, 1, 10}},
 	"Codes.ReplaceOnResend": {nil, values{true}, nil},
 
 	"Limits.EmailSends": {
@@ -85,9 +87,16 @@ var turns = map[string]turn{
 	"Limits.Guesses": {
 		values{oneLimit{31, 6 * time.Minute}, oneLimit{30, 299 * time.Second}, oneLimit{1, time.Second}},
 		values{oneLimit{3, 30 * time.Second}, oneLimit{1, oneDay}}, values{oneLimit{1, 0}}},
-	"Limits.GlobalFailures": {
-		values{oneLimit{10_001, 2 * oneDay}}, values{oneLimit{10_000, 2 * oneDay}},
+	"Limits.KnownNetworkSends": {
+		values{limitList{{5, time.Hour}}}, values{limitList{{5, oneDay}}}, values{limitList{{0, time.Hour}}}},
+	"Limits.KnownDeviceSends": {
+		values{limitList{{31, oneDay}}}, values{limitList{{10, oneDay}}}, values{limitList{{0, time.Hour}}}},
+	"Limits.SiteStarts": {
+		values{limitList{{50, 10 * time.Minute}, {500, oneDay}}}, values{limitList{{50, oneDay}}}, values{limitList{{-1, time.Hour}}}},
+	"Limits.Unanswered": {
+		values{oneLimit{20_001, 2 * oneDay}}, values{oneLimit{20_000, 2 * oneDay}},
 		values{oneLimit{Per: oneDay}, oneLimit{1e7, time.Second}}},
+	"Limits.RefuseUnanswered": {nil, values{true}, nil},
 
 	"SMS.Countries": {nil, values{[]int{1, 46, 998}}, values{[]int{46, 999}, []int{0}, []int{-46}, []int{460}}},
 	"SMS.Prefix":    {values{oneLimit{11, 2 * time.Hour}}, values{oneLimit{9, time.Hour}}, values{oneLimit{Count: 3}}},
@@ -95,6 +104,9 @@ var turns = map[string]turn{
 		values{oneLimit{501, oneDay}, oneLimit{500, 12 * time.Hour}}, values{oneLimit{500, 2 * oneDay}},
 		values{oneLimit{2e9, oneDay}}},
 	"SMS.Global": {values{oneLimit{5001, oneDay}}, values{oneLimit{100, oneDay}}, values{oneLimit{-1, time.Hour}}},
+	"SMS.Tenant": {values{oneLimit{2501, oneDay}}, values{oneLimit{100, oneDay}}, values{oneLimit{-1, time.Hour}}},
+	"SMS.Prices": {nil, values{map[int]int{46: 5}}, values{map[int]int{46: -1}, map[int]int{46: 1e6 + 1}}},
+	"SMS.Spend":  {values{oneLimit{100_001, oneDay}}, values{oneLimit{1000, oneDay}}, values{oneLimit{-1, time.Hour}}},
 	"SMS.Unverified": {
 		values{oneLimit{30, time.Hour}}, values{oneLimit{30, 25 * time.Hour}}, values{oneLimit{1, time.Millisecond}}},
 
@@ -270,8 +282,9 @@ func TestPolicyTellsEveryLimit(t *testing.T) { // RL-19, OP-2
 	assert.Empty(t, r.Deviations, "the defaults are the secure ones")
 	assert.Equal(t, strings.TrimLeft(`
 CodeDigits                   6
-Ledger                       45 guesses at one person's short codes at once, 50 a year
+SignIns                      200000 a day, or 45455 by address
 MaxYearlyRisk                0.0001
+MaxDailyRisk                 0.01
 ClockSkew                    2s
 InsecureAnyBrowser           false
 Codes.EmailLife              10m
@@ -280,6 +293,7 @@ Codes.MaxAttempts            5
 Codes.MaxResends             3
 Codes.ResendCooldown         30s
 Codes.StartCooldown          30s
+Codes.MaxDigits              none
 Codes.ReplaceOnResend        false
 Limits.EmailSends[0]         3 per 10m
 Limits.EmailSends[1]         5 per 1h
@@ -287,16 +301,27 @@ Limits.EmailSends[2]         20 per 24h
 Limits.SMSSends[0]           3 per 10m
 Limits.SMSSends[1]           5 per 1h
 Limits.SMSSends[2]           10 per 24h
+Limits.KnownNetworkSends[0]  5 per 1h
+Limits.KnownNetworkSends[1]  10 per 24h
+Limits.KnownDeviceSends[0]   10 per 1h
+Limits.KnownDeviceSends[1]   30 per 24h
 Limits.Starts[0]             10 per 10m
 Limits.Starts[1]             30 per 1h
 Limits.Starts[2]             100 per 24h
+Limits.SiteStarts[0]         50 per 10m
+Limits.SiteStarts[1]         150 per 1h
+Limits.SiteStarts[2]         500 per 24h
 Limits.Guesses               30 per 5m
-Limits.GlobalFailures        10000 per 24h
+Limits.Unanswered            20000 per 24h
+Limits.RefuseUnanswered      false
 SMS.Countries                [46 47]
 SMS.Prefix                   10 per 1h
 SMS.Country                  500 per 24h
+SMS.Tenant                   2500 per 24h
 SMS.Global                   5000 per 24h
 SMS.Unverified               30 per 24h
+SMS.Prices                   map[]
+SMS.Spend                    100000 per 24h
 Sessions.Idle                336h
 Sessions.Absolute            720h
 Sessions.Grace               10s
@@ -319,7 +344,7 @@ func TestEverySettingHasOneRow(t *testing.T) { // OP-2
 			name = "\n" + path + "[0] "
 		}
 		assert.Equal(t, 1, strings.Count(text, name), path)
-		if path != "SMS.Countries" && f.Kind() != reflect.Bool {
+		if path != "SMS.Countries" && path != "SMS.Prices" && f.Kind() != reflect.Bool {
 			assert.False(t, f.IsZero(), path)
 		}
 	}

@@ -3,6 +3,7 @@ package passwordless
 import (
 	"context"
 
+	"github.com/seed62b93bad/passwordless/internal/limit"
 	"github.com/seed62b93bad/passwordless/internal/machine"
 	"github.com/seed62b93bad/passwordless/internal/secret"
 	"github.com/seed62b93bad/passwordless/store"
@@ -18,15 +19,15 @@ func (s *Service) signIn(ctx context.Context, x *step) (Login, error) {
 	if err != nil {
 		return Login{}, err
 	}
-	known, id := x.at.Plan.KnowsDevice(), x.device.id
+	known, id := x.at.Plan.Rank == limit.KnownDevice, x.device.id
 	if !known {
 		id = secret.NameOf(newSeed())
 	}
 	l := x.login(&c)
 	l.FirstProof, l.KnownDevice, l.Rate = first, known, x.rate
 	number := int64(-1)
-	if x.user.epoch != nil {
-		number = x.user.epoch.Number
+	if x.user.standing != nil {
+		number = x.user.standing.Number
 	}
 	l.Device = device{id, deviceUser(x.user.ID), number, x.at.Now}.issue(x.names, c.Tenant, c.Person)
 	if err := x.names.err; err != nil { // the code is used up: the login goes on without its cookie
@@ -59,7 +60,7 @@ func (s *Service) settleAccount(ctx context.Context, x *step, c *machine.Challen
 			if err := s.readEpoch(ctx, &x.entry, c.Tenant); err != nil {
 				return false, err
 			}
-			if e := x.user.epoch; e != nil && c.Started <= e.RevokedUntil(s.skew()) { // and signed out everywhere
+			if e := x.user.standing; e != nil && c.Started <= e.RevokedUntil(s.skew()) { // and signed out everywhere
 				return false, refuse(ErrRevoked)
 			}
 		}
@@ -73,6 +74,10 @@ func (s *Service) settleAccount(ctx context.Context, x *step, c *machine.Challen
 	}
 	if err := s.refusedAccount(ctx, x.outcome, x.report(EventAccountRefused, c, "")); err != nil {
 		return first, err
+	}
+	puts = append(puts, x.usedNetwork()...)
+	if x.names.err != nil {
+		return first, s.failed(ctx, "hashing", x.names.err)
 	}
 	if _, err := s.commit(ctx, x.at.Now, store.Batch{Puts: puts}); err != nil {
 		return first, s.failed(ctx, "granting", err)
@@ -103,7 +108,7 @@ func (s *Service) confirmFirstProof(ctx context.Context, x *step, c *machine.Cha
 		s.releaseFirstProof(ctx, c, owner, e.Number)
 		return s.failed(ctx, "confirming first proof", err)
 	}
-	u.epoch = &e
+	u.standing = &standing{Epoch: e}
 	x.user = u
 	return s.readEpoch(ctx, &x.entry, c.Tenant)
 }
@@ -113,8 +118,8 @@ func (s *Service) claimFirstProof(ctx context.Context, x *step, c *machine.Chall
 	e machine.Epoch, err error,
 ) {
 	found := int64(-1)
-	if x.user.epoch != nil {
-		found = x.user.epoch.Number
+	if x.user.standing != nil {
+		found = x.user.standing.Number
 	}
 	err = s.changeEpoch(ctx, owner, func(was machine.Epoch, at machine.Moment) machine.Decision[machine.Epoch] {
 		d := was.On(machine.ClaimFirstProof{Identifier: c.Person, Began: c.Started, Found: found}, at)

@@ -1,10 +1,12 @@
 package passwordless
 
 import (
+	"context"
 	"fmt"
 	"time"
 
 	"github.com/seed62b93bad/passwordless/internal/limit"
+	"github.com/seed62b93bad/passwordless/internal/machine"
 	"github.com/seed62b93bad/passwordless/store"
 )
 
@@ -35,16 +37,26 @@ func (e *LimitedError) Error() string {
 
 // limitWords tell what each limit counts, and whose it is.
 var limitWords = map[store.Kind]string{
-	limit.Sends:       "messages to this address",
-	limit.Reserve:     "messages to this address that one network asked for",
-	limit.Starts:      "starts of this network",
-	limit.Guesses:     "guesses of this network",
-	limit.Ledger:      "guesses at this address's short codes",
-	limit.Device:      "wrong guesses of this device",
-	limit.Failures:    "wrong guesses of everybody",
-	limit.SMSPrefix:   "text messages to this prefix of numbers",
-	limit.SMSCountry:  "text messages to this country",
-	limit.SMSEveryone: "text messages to everybody",
+	limit.Sends:        "messages to this address",
+	limit.Reserve:      "messages to this address that one network asked for",
+	limit.NetworkSends: "messages to this address from its known networks",
+	limit.DeviceSends:  "messages to this device",
+	limit.Human:        "messages to this address that were vouched for",
+	limit.Starts:       "starts of this network",
+	limit.SiteStarts:   "starts of this IPv6 site",
+	limit.RegionStarts: "starts of this IPv6 region",
+	limit.Unanswered:   "e-mails that nobody answered",
+	limit.Guesses:      "guesses of this network",
+	limit.Ledger:       "guesses at this address's codes",
+	limit.Strangers:    "guesses of strangers at this tenant's codes",
+	limit.Networks:     "guesses of known networks at this tenant's codes",
+	limit.Draw:         "guesses of this network at this tenant's codes",
+	limit.SiteDraw:     "guesses of this IPv6 site at this tenant's codes",
+	limit.Device:       "wrong guesses of this device",
+	limit.SMSPrefix:    "text messages to this prefix of numbers",
+	limit.SMSCountry:   "text messages to this country",
+	limit.SMSTenant:    "text messages of this tenant",
+	limit.SMSEveryone:  "text messages to everybody",
 }
 
 // refusals are the refusals of one call, each with what its caller would be told. The caller is told of one:
@@ -53,17 +65,49 @@ type refusals struct {
 	told map[*store.LimitedError]*LimitedError
 }
 
-// refuse keeps the refusal of a batch, and reports whether the plan can do without that limit. If not, it returns what
-// the caller is told.
-func (r *refusals) refuse(p *limit.Plan, b *store.Batch, refusal *store.LimitedError, now store.Instant) (*LimitedError, bool) {
+// An asker finds out what a plan asks about whoever calls.
+type asker interface {
+	// knownNetwork reports whether the network is known for the person.
+	knownNetwork(ctx context.Context, s *Service) (bool, error)
+	// who calls, and for whom.
+	who() (Caller, Identifier)
+	moment() *machine.Moment // whose plan is eased
+	refused() *refusals
+}
+
+// refused implements asker.
+func (r *refusals) refused() *refusals { return r }
+
+// ease keeps the refusal of a batch, and returns nil if the plan can do without that limit: then the call is decided again.
+// Else it returns what the caller is told, a *LimitedError, or what failed.
+func (s *Service) ease(ctx context.Context, x asker, b *store.Batch, refusal *store.LimitedError) error {
+	r, at := x.refused(), x.moment()
 	if r.told == nil {
 		r.told = map[*store.LimitedError]*LimitedError{}
 	}
-	r.told[refusal] = limitedBy(b, refusal, now)
-	if p.Ease(refusal) {
-		return nil, true
+	r.told[refusal] = limitedBy(b, refusal, at.Now)
+	for {
+		switch at.Plan.Ease(refusal) {
+		case limit.Again:
+			return nil
+		case limit.AskNetwork:
+			known, err := x.knownNetwork(ctx, s)
+			if err != nil {
+				return err
+			}
+			if known {
+				at.Plan.FromNetwork()
+				return nil
+			}
+		case limit.AskHuman:
+			if caller, id := x.who(); s.human != nil && s.human(ctx, caller, id) {
+				at.Plan.Vouched()
+				return nil
+			}
+		default:
+			return r.told[at.Plan.Final(refusal)]
+		}
 	}
-	return r.told[p.Final(refusal)], false
 }
 
 // limitedBy is what the caller is told of a refusal of a batch.
@@ -72,7 +116,7 @@ func limitedBy(b *store.Batch, refusal *store.LimitedError, now store.Instant) *
 	e.Rate.Reset = now.Add(refusal.RetryAfter).Time()
 	for _, c := range b.Charges {
 		if c.Bucket == refusal.Bucket && refusal.Window < len(c.Windows) {
-			e.Rate.Limit = c.Windows[refusal.Window].Burst
+			e.Rate.Limit = max(c.Windows[refusal.Window].Whole, c.Windows[refusal.Window].Burst)
 		}
 	}
 	return e

@@ -18,8 +18,8 @@ type Caller struct {
 	// EndUser is the end user's address as the client's server names it. It takes the place of IP only for a client that
 	// authenticated and has TrustForwarded. Of any other client it is ignored.
 	EndUser netip.Addr
-	// Device is the value of Login.Device that this browser or app keeps; "" for none. A known device does not draw on the
-	// guess ledger.
+	// Device is the value of Login.Device that this browser or app keeps; "" for none. A known device has limits of its
+	// own (docs/limits.md).
 	Device Secret
 	// Browser is the value of Started.Browser that this browser keeps; "" for none.
 	Browser Secret

@@ -29,7 +29,8 @@ type Service struct {
 	compiled        *compiledClients
 	users           Users
 	policy          Policy
-	digits          int // of a short code
+	first           limit.Rung // that codes begin at
+	human           func(context.Context, Caller, Identifier) bool
 	limits          *limit.Limits
 	renderer        *message.Renderer
 	clock           Clock

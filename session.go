@@ -111,7 +111,7 @@ func (s *Service) readmit(ctx context.Context, c *client, p *presentedFamily) er
 	if err = s.found(ctx, &x, u, err); err != nil {
 		return err
 	}
-	x.user.epoch = &machine.Epoch{Number: p.at.Epoch}
+	x.user.standing = &standing{Epoch: machine.Epoch{Number: p.at.Epoch}}
 	s.admit(&x, machine.Account{})
 	if x.outcome == machine.FirstProof { // the user has another address by now
 		return nil
@@ -196,7 +196,7 @@ func (s *Service) Sessions(ctx context.Context, tenant, userID string, limit int
 	if n.err != nil {
 		return nil, "", s.failed(ctx, "hashing", n.err)
 	}
-	e, err := s.loadEpoch(ctx, owner)
+	e, err := s.loadStanding(ctx, owner)
 	if err != nil {
 		return nil, "", err
 	}

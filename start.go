@@ -87,6 +87,7 @@ func (s *Service) Start(ctx context.Context, by Requester, req StartRequest) (St
 type beginning struct {
 	req     StartRequest
 	client  *client
+	caller  Caller
 	id      Identifier
 	at      machine.Moment
 	start   machine.Start // the event; once it is committed, its Draft is the challenge
@@ -131,6 +132,7 @@ func (s *Service) start(ctx context.Context, by Requester, req StartRequest) (St
 		levels, err := s.commit(ctx, x.at.Now, d.Batch)
 		if err == nil {
 			x.start.Draft = d.Next
+			s.alarm(ctx, x.client.Tenant, &d.Batch, x.at.Now, levels)
 			return s.sendStarted(ctx, x, rateOf(&d.Batch, limit.Starts, x.at.Now, levels))
 		}
 		if err := s.startAgain(ctx, x, &d.Batch, err); err != nil {
@@ -174,22 +176,25 @@ func (s *Service) prepareStart(ctx context.Context, x *beginning, caller Caller)
 	n.begin(ctx, s.hasher)
 	var keyID string
 	x.key, keyID = n.key("", seed)
-	person, network := n.person(x.client.Tenant, x.id), n.network(caller.IP)
+	person, network := n.person(x.client.Tenant, x.id), n.network(x.client.Tenant, caller.IP)
 	if x.own = validBrowser(caller.Browser); x.own {
 		x.browser = caller.Browser
 	} else {
 		d := x.key.Derive("browser")
 		x.browser = Secret(secret.Encode(string(d[:])))
 	}
-	x.at = machine.Moment{Now: now, Key: &x.key, Limits: s.limits, Plan: limit.Plan{Sends: true},
-		By: machine.Caller{Tenant: x.client.Tenant, Client: x.client.ID, Network: network, Browser: secret.Hash(string(x.browser))}}
+	x.caller = caller
+	x.at = machine.Moment{Now: now, Key: &x.key, Limits: s.limits, Plan: x.client.plan(x.id.Channel),
+		By: machine.Caller{Tenant: x.client.Tenant, Client: x.client.ID, Shared: x.client.shared, Network: network,
+			Browser: secret.Hash(string(x.browser))}}
+	x.at.By.Site, x.at.By.Region = n.around(x.client.Tenant, caller.IP)
 	x.start.Draft = machine.Challenge{Tenant: x.client.Tenant, Client: x.client.ID, Channel: string(x.id.Channel),
 		Address: string(x.id.Address), Purpose: machine.SignIn, Carries: machine.Carries(x.req.Send), KeyID: keyID, Seed: seed,
-		Person: person, Prefix: n.prefix(x.id),
+		Person: person, Prefix: n.prefix(x.client.Tenant, x.id),
 		Locale: clip(x.req.Languages, 256), Redirect: x.req.RedirectURI, ClientState: x.req.State, Param: x.req.Params,
 		LinkURL: x.req.LinkURL}
 	c := x.client.codes
-	x.start.Attempts, x.start.Resends, x.start.Life, x.start.Digits = c.MaxAttempts, c.MaxResends, c.EmailLife, x.client.digits
+	x.start.Attempts, x.start.Resends, x.start.Life = c.MaxAttempts, c.MaxResends, c.EmailLife
 	if x.start.Cooldown = c.ResendCooldown; x.id.Channel == SMS {
 		x.start.Life = c.SMSLife
 	}
@@ -203,7 +208,8 @@ func (s *Service) prepareStart(ctx context.Context, x *beginning, caller Caller)
 		x.start.Draft.Again, x.repeats.cooldown = machine.Repeat, n.cooldown(x, network, caller.Browser)
 	}
 	if d, ok := n.openDevice(caller.Device, x.client.Tenant, person, now); ok {
-		x.at.By.Device, x.at.Plan.Known = d.id, true
+		x.at.By.Device = d.id
+		x.at.Plan.FromDevice()
 	}
 	if n.err != nil {
 		return s.failed(ctx, "hashing", n.err)
@@ -259,12 +265,12 @@ func (s *Service) startAgain(ctx context.Context, x *beginning, b *store.Batch, 
 	var limited *store.LimitedError
 	switch {
 	case errors.As(err, &limited):
-		refusal, eased := x.refuse(&x.at.Plan, b, limited, x.at.Now)
-		if eased {
-			return nil
+		err := s.ease(ctx, x, b, limited)
+		var refusal *LimitedError
+		if errors.As(err, &refusal) {
+			s.emit(ctx, x.event(EventLimited, refusal.Limit))
 		}
-		s.emit(ctx, x.event(EventLimited, refusal.Limit))
-		return refusal
+		return err
 	case errors.Is(err, store.ErrConflict) && x.repeats.cooldown != "":
 		return s.repeated(ctx, x)
 	case errors.Is(err, store.ErrConflict):
@@ -286,7 +292,9 @@ func (s *Service) repeated(ctx context.Context, x *beginning) error {
 		return corrupt(recs[0], err)
 	}
 	key, known := x.names.had(x.repeats.earlier.KeyID, x.repeats.earlier.Seed)
-	if !known { // its ring key is gone, and so is what it made
+	if !known || x.repeats.earlier.Started > x.at.Now.Add(machine.ClockLead) {
+		// Its ring key is gone, and so is what it made; or a clock that was far ahead made it, and would answer for as long.
+		x.repeats.earlier = machine.Cooldown{}
 		return nil
 	}
 	name, handle := x.at.Name, secret.Handle("")
@@ -322,12 +330,27 @@ func (s *Service) sendStarted(ctx context.Context, x *beginning, rate RateLimit)
 		kind = EventSuppressed
 	}
 	s.emit(ctx, x.event(kind, ""))
-	if x.at.Plan.Long() {
+	if x.at.Plan.Longer() {
 		s.emit(ctx, x.event(EventLongerCode, ""))
 	}
 	started := Started{Handle: Secret(secret.Encode(string(x.handle))), Browser: x.browser, Identifier: x.id,
 		Expires: c.Expires.Time(), ResendAfter: x.client.codes.ResendCooldown, Rate: rate}
 	return started, s.deliver(ctx, &delivery{client: x.client, challenge: c, at: x.at, cooldown: x.repeats.cooldown})
+}
+
+// moment implements asker.
+func (x *beginning) moment() *machine.Moment { return &x.at }
+
+// who implements asker.
+func (x *beginning) who() (Caller, Identifier) { return x.caller, x.id }
+
+// knownNetwork implements asker. It makes the same trips whether or not somebody has the address.
+func (x *beginning) knownNetwork(ctx context.Context, s *Service) (bool, error) {
+	u, err := s.users.Find(ctx, x.client.Tenant, x.id)
+	if err != nil && !errors.Is(err, ErrNoUser) {
+		return false, s.failed(ctx, "finding user", err)
+	}
+	return s.knowsNetwork(ctx, &x.names, x.client.Tenant, u, &x.at)
 }
 
 // event is an event of the start.
@@ -359,12 +382,12 @@ func (s *Service) resend(ctx context.Context, by Requester, handle Secret) (Star
 	x := &step{by: by, eventOf: func(c *client) machine.ChallengeEvent {
 		return machine.Send{Replace: c.codes.ReplaceOnResend, Cooldown: c.codes.ResendCooldown}
 	}}
-	x.at.Name, x.at.Plan.Sends = name, true
+	x.at.Name = name
 	c, err := s.take(ctx, x)
 	if err != nil {
 		return Started{}, err
 	}
-	if x.at.Plan.Long() {
+	if x.at.Plan.Longer() {
 		s.emit(ctx, x.report(EventLongerCode, &c, ""))
 	}
 	started := Started{Handle: handle, Identifier: identifierOf(&c), Expires: c.Expires.Time(),

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"errors"
+	"time"
 
 	"github.com/seed62b93bad/passwordless/internal/limit"
 	"github.com/seed62b93bad/passwordless/internal/machine"
@@ -30,6 +31,10 @@ func browserDigest(v Secret) secret.Digest {
 	return secret.Hash(string(v))
 }
 
+// mostAhead is how far a call goes forward to the newest write of what it loaded, so that a clock which steps back revives
+// nothing. What a clock further ahead wrote would have the call charge limits in the future.
+const mostAhead = 24 * time.Hour
+
 // A step is one call in progress that gives an event to a challenge. It lasts over all tries of the call.
 type step struct {
 	entry
@@ -42,11 +47,15 @@ type step struct {
 	device  device
 	checks  bool // CheckCode's: it tells whether a code is right, and signs nobody in
 	asked   bool // the directory was asked who the user is
+	stale   bool // a revocation ended the device
 	rate    RateLimit
 	used    [1]machine.Method // backs proof.Methods, which saves an allocation
 	namer   namer             // backs names, likewise
 	refusals
 }
+
+// sends reports whether the step makes a message: a resend does.
+func (x *step) sends() bool { return x.eventOf != nil && x.method == "" }
 
 // take loads the challenge, decides, commits, and returns the challenge as it was committed. Conflicts are decided
 // again: each means that another call changed the record, which a challenge allows only so often.
@@ -69,6 +78,7 @@ func (s *Service) take(ctx context.Context, x *step) (machine.Challenge, error) 
 		if signsIn {
 			x.proof, x.now = proofOf(&d.Next, x), x.at.Now
 			d.Batch.Puts = append(d.Batch.Puts, s.admit(&x.entry, machine.Account{Fresh: true})...)
+			d.Batch.Puts = append(d.Batch.Puts, x.usedNetwork()...)
 		}
 		levels, err := s.commit(ctx, x.at.Now, d.Batch)
 		if err != nil {
@@ -77,6 +87,7 @@ func (s *Service) take(ctx context.Context, x *step) (machine.Challenge, error) 
 			}
 			continue
 		}
+		s.alarm(ctx, d.Next.Tenant, &d.Batch, x.at.Now, levels)
 		x.rate = rateOf(&d.Batch, limit.Guesses, x.at.Now, levels)
 		return d.Next, s.answer(ctx, x, &d)
 	}
@@ -99,22 +110,39 @@ func (s *Service) loadChallenge(ctx context.Context, x *step) (c machine.Challen
 		x.names.begin(ctx, s.hasher)
 	}
 	n := x.names
-	x.at.By.Network, x.at.By.Browser = n.network(x.by.caller.IP), browserDigest(x.by.caller.Browser)
-	x.at.Plan.Known = false
+	x.at.By.Browser = browserDigest(x.by.caller.Browser)
+	if x.client != nil {
+		x.comesFrom(x.client.Tenant)
+	}
 	if recs[0].Exists() {
 		if c, err = s.openChallenge(ctx, n, x, recs[0]); err != nil {
 			return c, err
 		}
 	}
+	gone := x.client == nil // there is no challenge, or its client is not there any more
+	if gone {
+		x.client = nobody
+		x.comesFrom("")
+	}
 	if n.err != nil {
 		return c, s.failed(ctx, "hashing", n.err)
 	}
-	if x.client == nil {
-		x.client = &client{} // no challenge, or its client is gone
+	if gone {
 		return machine.Challenge{}, nil
 	}
-	x.at.By.Tenant, x.at.By.Client = x.client.Tenant, x.client.ID
+	x.at.By.Tenant, x.at.By.Client, x.at.By.Shared = x.client.Tenant, x.client.ID, x.client.shared
+	if x.sends() && !x.at.Plan.Sends {
+		rank := x.at.Plan.Rank
+		x.at.Plan = x.client.plan(Channel(c.Channel))
+		x.at.Plan.Rank = rank
+	}
 	return c, s.checkIssue(x.issue, x.client)
+}
+
+// comesFrom names the networks that the call comes from, as a tenant sees them.
+func (x *step) comesFrom(tenant string) {
+	x.at.By.Network = x.names.network(tenant, x.by.caller.IP)
+	x.at.By.Site, x.at.By.Region = x.names.around(tenant, x.by.caller.IP)
 }
 
 // openChallenge decodes a challenge, makes its key, looks up its client if the caller named none, and checks the
@@ -124,17 +152,24 @@ func (s *Service) openChallenge(ctx context.Context, n *namer, x *step, rec stor
 	if err != nil {
 		return c, corrupt(rec, err)
 	}
-	x.at.Now, x.at.Was = max(x.at.Now, c.Touched), rec.Version
+	x.at.Was, x.at.Ahead = rec.Version, c.Started > x.at.Now.Add(machine.ClockLead)
+	if c.Touched <= x.at.Now.Add(mostAhead) {
+		x.at.Now = max(x.at.Now, c.Touched)
+	}
 	x.key, _ = n.key(c.KeyID, c.Seed)
 	x.at.Key = &x.key
 	if x.client == nil { // a link names its client, and so does a handle
 		if x.client, err = s.lookUp(ctx, c.Client); err != nil && !errors.Is(err, ErrUnknownClient) {
 			return c, err
 		}
+		x.comesFrom(c.Tenant)
 	}
-	if x.device, x.at.Plan.Known = n.openDevice(x.by.caller.Device, c.Tenant, c.Person, x.at.Now); x.at.Plan.Known {
+	var known bool
+	if x.device, known = n.openDevice(x.by.caller.Device, c.Tenant, c.Person, x.at.Now); known {
 		x.at.By.Device = x.device.id
+		x.at.Plan.FromDevice()
 	}
+	x.identifier = identifierOf(&c)
 	return c, nil
 }
 
@@ -151,7 +186,7 @@ func (x *step) decode(body []byte) (machine.Challenge, error) {
 // before the guess is compared: neither the time of an answer nor a refused commit tells whether the guess was right.
 func (s *Service) findUser(ctx context.Context, x *step, c *machine.Challenge) error {
 	if !x.asked && (x.method != "" || x.checks) && c.Live(&x.at) == machine.StateOpen {
-		x.asked, x.identifier = true, identifierOf(c)
+		x.asked = true
 		u, err := s.users.Find(ctx, c.Tenant, x.identifier)
 		if err = s.found(ctx, &x.entry, u, err); err != nil {
 			return err
@@ -163,13 +198,36 @@ func (s *Service) findUser(ctx context.Context, x *step, c *machine.Challenge) e
 	if !x.asked {
 		return nil
 	}
-	if e := x.user.epoch; e != nil {
-		x.at.Revoked = e.RevokedUntil(s.skew())
+	st := x.user.standing
+	if st != nil {
+		x.at.Revoked = st.RevokedUntil(s.skew())
 	}
-	if x.at.Plan.Known && !x.device.stands(&x.user, s.skew()) {
-		x.at.Plan.Known, x.at.By.Device = false, ""
+	if x.at.Plan.Rank == limit.KnownDevice && !x.device.stands(&x.user, s.skew()) {
+		x.stale, x.at.By.Device = true, ""
+		x.at.Plan.NotDevice()
+	}
+	if x.at.Plan.Rank == limit.Stranger && st != nil && st.networks.Know(x.user.ID, x.at.By.Network, st.Number, x.at.Now) {
+		x.at.Plan.FromNetwork()
 	}
 	return nil
+}
+
+// moment implements asker.
+func (x *step) moment() *machine.Moment { return &x.at }
+
+// who implements asker.
+func (x *step) who() (Caller, Identifier) { return x.by.caller, x.identifier }
+
+// knownNetwork implements asker. It makes the same trips whether or not somebody has the address.
+func (x *step) knownNetwork(ctx context.Context, s *Service) (bool, error) {
+	u := x.user
+	if !x.asked {
+		var err error
+		if u, err = s.users.Find(ctx, x.client.Tenant, x.identifier); err != nil && !errors.Is(err, ErrNoUser) {
+			return false, s.failed(ctx, "finding user", err)
+		}
+	}
+	return s.knowsNetwork(ctx, x.names, x.client.Tenant, u, &x.at)
 }
 
 // takeAgain deals with an error of a step's commit. It returns nil if the step is to be decided again.
@@ -181,13 +239,14 @@ func (s *Service) takeAgain(ctx context.Context, x *step, b *store.Batch, err er
 	case !errors.As(err, &limited):
 		return s.failed(ctx, "committing a challenge", err)
 	}
-	refusal, eased := x.refuse(&x.at.Plan, b, limited, x.at.Now)
-	if eased {
-		return nil
+	err = s.ease(ctx, x, b, limited)
+	var refusal *LimitedError
+	if !errors.As(err, &refusal) {
+		return err
 	}
 	s.emit(ctx, Event{Type: EventLimited, At: x.at.Now.Time(), Tenant: x.client.Tenant, Client: x.client.ID,
 		Challenge: string(x.at.Name), Reason: refusal.Limit})
-	if limited.Bucket.Kind == limit.Ledger {
+	if !x.sends() && limit.IsRisk(limited.Bucket.Kind) {
 		s.endDevice(ctx, x)
 		return refuse(ErrShortCodesOff)
 	}
@@ -197,7 +256,7 @@ func (s *Service) takeAgain(ctx context.Context, x *step, b *store.Batch, err er
 // endDevice ends the device of a guess that drew on the ledger although it came with a cookie of ours, since a revocation had
 // ended that: a start does not see so much, and would give a short code again. If it fails, the next guess does it.
 func (s *Service) endDevice(ctx context.Context, x *step) {
-	if x.at.Plan.Known || x.device.id == "" {
+	if !x.stale {
 		return
 	}
 	var b store.Batch

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"time"
 
 	"github.com/seed62b93bad/passwordless/store"
 )
@@ -77,8 +78,12 @@ func whileConflicting(f func(try int) error) error {
 	return ErrBusy
 }
 
-// Sweep removes at most limit (1 or more) expired records and full buckets, and returns how many. Schedule it, every minute or
-// so (on Redis every hour), and call it until it returns less than limit. Errors: *InputError, ErrUnavailable, and
+// sweepAfter is how long what is over stays for services whose clocks are behind that of whoever sweeps.
+const sweepAfter = time.Hour
+
+// Sweep removes at most limit (1 or more) records and buckets that have been expired or full for an hour, and returns how many:
+// clocks may differ by so much before a sweep takes what still counts. Schedule it, every minute or so (on Redis every hour),
+// and call it until it returns less than limit. Errors: *InputError, ErrUnavailable, and
 // store.ErrMisconfigured, when the store found that its engine was set up anew and can forget: alert somebody. What
 // was removed is returned with it.
 func (s *Service) Sweep(ctx context.Context, limit int) (int, error) {
@@ -87,7 +92,7 @@ func (s *Service) Sweep(ctx context.Context, limit int) (int, error) {
 	if limit < 1 {
 		return 0, &InputError{"limit", "want 1 or more"}
 	}
-	n, err := s.store.Sweep(ctx, s.now(), limit)
+	n, err := s.store.Sweep(ctx, s.now().Add(-sweepAfter), limit)
 	if err != nil {
 		return n, s.failed(ctx, "sweeping", err)
 	}

@@ -45,6 +45,9 @@ func kindsOf(keys []store.Key) (all []string) {
 
 func chargesOf(charges []store.Charge) (all []string) {
 	for _, c := range charges {
+		if c.Bucket.Kind == "unanswered" { // of one challenge in eight, which its seed picks at random
+			continue
+		}
 		all = append(all, fmt.Sprintf("%s %v look=%t durable=%t", kindsOf([]store.Key{c.Bucket}), c.Windows, c.Look, c.Durable))
 	}
 	return all

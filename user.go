@@ -3,8 +3,6 @@ package passwordless
 import (
 	"context"
 	"fmt"
-
-	"github.com/seed62b93bad/passwordless/internal/machine"
 )
 
 // A UserStatus says whether a user may sign in.
@@ -42,7 +40,7 @@ type User struct {
 	Locale        string // BCP 47, or ""
 	Status        UserStatus
 
-	epoch *machine.Epoch // set by the Directory, which reads it anyway, even for nobody
+	standing *standing // set by the Directory, which reads it anyway, even for nobody
 }
 
 // Verified reports whether the user has proved control of id before.

@@ -253,6 +253,18 @@ func (e *events) types() (types []passwordless.EventType) {
 	return types
 }
 
+// marks are the reasons of the events that tell of marks.
+func (e *events) marks() (all []string) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, ev := range e.all {
+		if ev.Type == passwordless.EventLimitMark {
+			all = append(all, ev.Reason)
+		}
+	}
+	return all
+}
+
 // reasons are those of the events since the last call. Each must be of a header that was not believed.
 func (w *world) reasons() (all []string) {
 	w.t.Helper()
@@ -386,7 +398,8 @@ func unlimited(c *passwordless.Config) {
 	many := passwordless.Limit{Count: 1e6, Per: time.Second}
 	l := &c.Policy.Limits
 	l.Starts, l.Guesses = []passwordless.Limit{many, many, many}, many
-	l.EmailSends = l.Starts
+	l.EmailSends, l.SiteStarts, l.KnownNetworkSends, l.KnownDeviceSends = l.Starts, l.Starts, l.Starts, l.Starts
+	c.Policy.MaxDailyRisk = 10
 }
 
 // proved knows everybody and keeps nothing.

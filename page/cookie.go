@@ -175,7 +175,7 @@ func (h *Handler) Caller(r *http.Request) passwordless.Caller {
 // reportIgnored reports a request that names an address which is not believed.
 func (h *Handler) reportIgnored(r *http.Request) {
 	if what := h.proxies.Ignored(r); what != "" {
-		h.front.Ignored(r.Context(), what)
+		h.ignored(r.Context(), what)
 	}
 }
 

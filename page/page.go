@@ -109,7 +109,7 @@ type Handler struct {
 	svc     *passwordless.Service
 	opts    Options
 	proxies strict.Proxies
-	front   *passwordless.Front
+	ignored func(context.Context, string) // of the front; see passwordless.Service.NewFront
 	views   *views
 	csp     strict.CSP
 	cookies cookies
@@ -135,7 +135,7 @@ func New(svc *passwordless.Service, opts Options) (*Handler, error) {
 		h.opts.OnLogin = h.SignIn
 		h.opts.Issue.Session = true
 	}
-	h.serve, h.front = strict.Recover(h.routes(), h.panicked), svc.NewFront("page", h.proxies...)
+	h.serve, h.ignored = strict.Recover(h.routes(), h.panicked), svc.NewFront("page", h.proxies...)
 	return h, nil
 }
 

@@ -161,9 +161,18 @@ func (d *decoder) object(path string, raw json.RawMessage, v reflect.Value) {
 func (d *decoder) dictionary(path string, raw json.RawMessage, v reflect.Value) {
 	v.Set(reflect.MakeMap(v.Type()))
 	d.members(path, raw, func(at, name string, raw json.RawMessage) {
-		element := reflect.New(v.Type().Elem()).Elem()
+		key, element := reflect.New(v.Type().Key()), reflect.New(v.Type().Elem()).Elem()
 		d.value(at, raw, element)
-		v.SetMapIndex(reflect.ValueOf(name), element)
+		switch key.Elem().Kind() {
+		case reflect.String:
+			key.Elem().SetString(name)
+		default: // a number, as names of members are written
+			if err := json.Unmarshal([]byte(name), key.Interface()); err != nil {
+				d.fail(at, errors.New("want a number for a name"))
+				return
+			}
+		}
+		v.SetMapIndex(key.Elem(), element)
 	})
 }
 

@@ -270,7 +270,7 @@ func TestEveryMistakeOfAWorldIsTold(t *testing.T) {
 		],
 		"users": [{"name": "Nobody", "status": "gone"}],
 		"policy": {"codes": {"max_attempts": "many"}, "limits": {"email_sends": [{"count": 3, "every": "10m"}]},
-			"sessions": {"refresh": "twice", "expiry": "never"}},
+			"sessions": {"refresh": "twice", "expiry": "never"}, "sms": {"prices": {"sweden": 5, "46": "much"}}},
 		"trusted_proxies": ["10.0.0.0/99"]
 	}`)
 	wants(t, refused(t, folder, "-config", world, "-dev"),
@@ -280,6 +280,7 @@ func TestEveryMistakeOfAWorldIsTold(t *testing.T) {
 		"clients[1].keys.secret_hashes[0]: want a SHA-256", "clients[1].tokens.access_life: time: invalid duration",
 		"clients[1].tenant_: there is no such member", "users[0]: neither email nor phone",
 		"users[0].status: want active or blocked or expired or locked", "policy.codes.max_attempts: want a int",
+		"policy.sms.prices.sweden: want a number", "policy.sms.prices.46: want a int",
 		"policy.limits.email_sends[0].every: there is no such member", "policy.sessions.refresh: want one_time or reusable",
 		"policy.sessions.expiry: want fixed_expiry or sliding or sliding_to_maximum", "trusted_proxies[0]: ")
 

@@ -5,30 +5,32 @@ import (
 	"strings"
 )
 
-// Stripes is how many rows a shared bucket is spread over.
-func (l *Limits) Stripes() int { return l.stripes }
-
-// The bounds that tests compute with.
+// What the tests hold against the tables.
 const (
-	MaxFailures = maxFailures
-	MaxShift    = maxShift
-	MaxStripes  = maxStripes
+	MaxStripes = maxStripes
+	SampledFor = sampled
 )
 
-// Words tell what a plan may go without.
-func (p *Plan) Words() string {
-	var all []string
-	for _, w := range []struct {
-		is   bool
+// Stripes is how many rows a shared bucket has.
+func (l *Limits) Stripes() int { return l.stripes }
+
+// Words tell what is in a plan.
+func (p Plan) Words() string {
+	words := []string{[...]string{"stranger", "network", "device"}[p.Rank],
+		[...]string{"6", "7", "8", "9", "letters", "uncounted"}[p.Rung()]}
+	for _, flag := range []struct {
+		set  bool
 		word string
 	}{
-		{p.Sends, "sends"}, {p.Cancels, "cancels"}, {p.Known, "known"}, {p.noDevice, "no device"}, {p.long, "long"},
-		{p.reserve, "reserve"}, {p.noBreaker, "no breaker"}, {p.noNuisance, "no nuisance"},
-		{p.shift > 0, fmt.Sprint("shift ", p.shift)},
+		{p.Sends, "sends"}, {p.Cancels, "cancels"}, {p.noDevice, "no device"}, {p.askedNetwork, "asked network"},
+		{p.askedHuman, "asked human"}, {p.vouched, "vouched"}, {p.reserve, "reserve"}, {p.noNuisance, "no nuisance"},
 	} {
-		if w.is {
-			all = append(all, w.word)
+		if flag.set {
+			words = append(words, flag.word)
 		}
 	}
-	return strings.Join(all, ", ")
+	if p.shift > 0 {
+		words = append(words, fmt.Sprint("shift ", p.shift))
+	}
+	return strings.Join(words, ", ")
 }

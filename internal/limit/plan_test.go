@@ -1,6 +1,8 @@
 package limit_test
 
 import (
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -11,105 +13,211 @@ import (
 	"github.com/seed62b93bad/passwordless/store"
 )
 
-var kinds = []store.Kind{limit.Sends, limit.Reserve, limit.Starts, limit.Guesses, limit.Ledger, limit.Device, limit.Failures,
-	limit.SMSPrefix, limit.SMSCountry, limit.SMSEveryone}
+var easings = [...]string{limit.Again: "", limit.AskNetwork: "network?", limit.AskHuman: "human?"}
+
+// change is what Ease does to a plan: what it asks, the words that the plan has then, and with "-" those that it had before.
+func change(p limit.Plan, kind store.Kind) string {
+	before := p.Words()
+	e := p.Ease(refusal(kind))
+	if e == limit.Refused {
+		if p.Words() != before {
+			return "refused, and changed to " + p.Words()
+		}
+		return "refused"
+	}
+	had, has := strings.Split(before, ", "), strings.Split(p.Words(), ", ")
+	all := []string{}
+	if e != limit.Again {
+		all = append(all, easings[e])
+	}
+	for _, w := range has {
+		if !slices.Contains(had, w) && !strings.HasPrefix(w, "asked") {
+			all = append(all, w)
+		}
+	}
+	return strings.Join(all, ", ")
+}
+
+const (
+	allRisk  = "ledger risk risk-network draw draw-site"
+	striped  = "sms-country sms-tenant sms-all"
+	asking   = "send-reserve start start-site unanswered"
+	shared   = allRisk + " failures send sms-prefix " + striped
+	toDevice = "device send-device"
+)
 
 func TestWhatEachRefusalEases(t *testing.T) { // RL-5, RL-17; a kind that a row does not name ends the call
-	sends, presents, cancels := limit.Plan{Sends: true}, limit.Plan{}, limit.Plan{Cancels: true}
-	knownSends, knownPresents := limit.Plan{Sends: true, Known: true}, limit.Plan{Known: true}
-	const country, all = limit.SMSCountry, limit.SMSEveryone
+	cancels := limit.Plan{Cancels: true}
+	asked := eased(t, sends[0], limit.Ledger) // it was asked whether the network is known, and it is not
+	vouched := eased(t, asked, limit.Starts)
+	vouched.Vouched()
 	for _, test := range []struct {
 		from limit.Plan
-		next map[store.Kind]string
+		want map[string]string
 	}{
-		{sends, map[store.Kind]string{limit.Ledger: "sends, long", limit.Failures: "sends, long", limit.Sends: "sends, reserve",
-			country: "sends, shift 1", all: "sends, shift 1"}},
-		{eased(t, sends, limit.Ledger), map[store.Kind]string{limit.Sends: "sends, long, reserve", country: "sends, long, shift 1",
-			all: "sends, long, shift 1"}},
-		{eased(t, sends, limit.Sends), map[store.Kind]string{limit.Ledger: "sends, long, reserve",
-			limit.Failures: "sends, long, reserve", country: "sends, reserve, shift 1", all: "sends, reserve, shift 1"}},
-		{eased(t, sends, country, all, country), map[store.Kind]string{limit.Ledger: "sends, long, shift 3",
-			limit.Failures: "sends, long, shift 3", limit.Sends: "sends, reserve, shift 3"}},
-		{eased(t, sends, limit.Ledger, limit.Sends, country, all, all), nil},
-		{knownSends, map[store.Kind]string{limit.Device: "sends, known, no device", limit.Ledger: "sends, known, long",
-			limit.Failures: "sends, known, long", country: "sends, known, shift 1", all: "sends, known, shift 1"}},
-		{eased(t, knownSends, limit.Device), map[store.Kind]string{limit.Ledger: "sends, known, no device, long",
-			limit.Failures: "sends, known, no device, long", limit.Sends: "sends, known, no device, reserve",
-			country: "sends, known, no device, shift 1", all: "sends, known, no device, shift 1"}},
-		{presents, map[store.Kind]string{limit.Failures: "no breaker", limit.Sends: "reserve", country: "shift 1", all: "shift 1"}},
-		{eased(t, presents, limit.Failures), map[store.Kind]string{limit.Sends: "reserve, no breaker", country: "no breaker, shift 1",
-			all: "no breaker, shift 1"}},
-		{knownPresents, map[store.Kind]string{limit.Failures: "known, no breaker", limit.Device: "known, no device",
-			country: "known, shift 1", all: "known, shift 1"}},
-		{eased(t, knownPresents, limit.Device, limit.Failures), map[store.Kind]string{
-			limit.Sends: "known, no device, reserve, no breaker", country: "known, no device, no breaker, shift 1",
-			all: "known, no device, no breaker, shift 1"}},
-		{cancels, map[store.Kind]string{limit.Starts: "cancels, no nuisance", limit.Failures: "cancels, no breaker",
-			limit.Sends: "cancels, reserve", country: "cancels, shift 1", all: "cancels, shift 1"}},
-		{eased(t, cancels, limit.Starts), map[store.Kind]string{limit.Failures: "cancels, no breaker, no nuisance",
-			limit.Sends: "cancels, reserve, no nuisance", country: "cancels, no nuisance, shift 1", all: "cancels, no nuisance, shift 1"}},
+		{sends[0], map[string]string{shared: "network?", asking: "human?"}},
+		{asked, map[string]string{allRisk: "9", "failures": "uncounted", "send": "reserve", striped: "shift 1",
+			asking: "human?"}},
+		{sends[1], map[string]string{"send-network": "stranger", allRisk: "9", "failures": "uncounted", "send": "reserve",
+			striped: "shift 1", asking: "human?"}},
+		{sends[2], map[string]string{toDevice: "stranger, no device", allRisk: "9", "failures": "uncounted", "send": "reserve",
+			striped: "shift 1", asking: "human?"}},
+		{eased(t, sends[2], limit.Device), map[string]string{shared: "network?", asking: "human?"}},
+		{eased(t, sends[1], limit.NetworkSends), map[string]string{shared: "network?", asking: "human?"}},
+		{eased(t, asked, limit.Sends), map[string]string{allRisk: "9", "failures": "uncounted", striped: "shift 1",
+			"send": "human?", asking: "human?"}},
+		{eased(t, asked, limit.Ledger), map[string]string{allRisk: "letters", "failures": "uncounted", "send": "reserve",
+			striped: "shift 1", asking: "human?"}},
+		{eased(t, asked, failures), map[string]string{"send": "reserve", striped: "shift 1", asking: "human?"}},
+		{eased(t, asked, limit.SMSCountry, limit.SMSTenant), map[string]string{allRisk: "9", "failures": "uncounted",
+			"send": "reserve", striped: "shift 3", asking: "human?"}},
+		{eased(t, asked, limit.SMSCountry, limit.SMSTenant, limit.SMSEveryone), map[string]string{allRisk: "9",
+			"failures": "uncounted", "send": "reserve", asking: "human?"}},
+		{vouched, map[string]string{allRisk: "9", "failures": "uncounted", "send": "reserve", striped: "shift 1"}},
+		{eased(t, vouched, failures, limit.Sends, limit.SMSCountry, limit.SMSTenant, limit.SMSEveryone), nil},
+
+		{presents[0], map[string]string{shared: "network?"}},
+		{eased(t, presents[0], limit.Ledger), map[string]string{"send": "reserve", striped: "shift 1"}},
+		{presents[1], map[string]string{"send-network": "stranger", "risk-network": "stranger", "send": "reserve", striped: "shift 1"}},
+		{presents[2], map[string]string{toDevice: "stranger, no device", "send": "reserve", striped: "shift 1"}},
+		{eased(t, presents[2], limit.Device, limit.Ledger), map[string]string{"send": "reserve", striped: "shift 1"}},
+		{cancels, map[string]string{"start": "no nuisance", shared: "network?"}},
+		{eased(t, cancels, limit.Starts), map[string]string{shared: "network?"}},
 	} {
-		for _, kind := range kinds {
-			p := test.from
-			next, again := test.next[kind]
-			assert.Equal(t, again, p.Ease(refusal(kind)), "%q, refused by %s", test.from.Words(), kind)
-			if !again {
-				next = test.from.Words()
+		want := map[store.Kind]string{}
+		for of, to := range test.want {
+			for kind := range strings.FieldsSeq(of) {
+				require.Contains(t, kinds, store.Kind(kind))
+				want[store.Kind(kind)] = to
 			}
-			assert.Equal(t, next, p.Words(), "%q, refused by %s", test.from.Words(), kind)
+		}
+		for _, kind := range kinds {
+			next, again := want[kind]
+			if !again {
+				next = "refused"
+			}
+			assert.Equal(t, next, change(test.from, kind), "%q, refused by %s", test.from.Words(), kind)
 		}
 	}
 }
 
-// most is how often a plan can be eased, whatever refuses.
-func most(p limit.Plan) (n int) {
-	for _, kind := range kinds {
-		if next := p; next.Ease(refusal(kind)) {
-			n = max(n, 1+most(next))
+func TestTheLadder(t *testing.T) { // RL-4, RL-17, VF-5
+	for _, test := range []struct {
+		shape  limit.Shape
+		first  limit.Rung
+		links  bool
+		climbs string // what a call becomes by refusals of risk, one after another
+		ends   string // what it becomes by a refusal for too many failures
+	}{
+		{limit.AnyCode, limit.SixDigits, false, "9, letters, uncounted", "uncounted"},
+		{limit.AnyCode, limit.SixDigits, true, "9, letters, uncounted", "uncounted"},
+		{limit.AnyCode, limit.EightDigits, true, "9, letters, uncounted", "uncounted"},
+		{limit.AnyCode, limit.NineDigits, false, "letters, uncounted", "uncounted"},
+		{limit.AnyCode, limit.TenLetters, false, "uncounted", "uncounted"},
+		{limit.AnyCode, limit.Uncounted, true, "", ""},
+		{limit.DigitsOnly, limit.SixDigits, true, "9, link", "link"},
+		{limit.DigitsOnly, limit.SixDigits, false, "9", ""},
+		{limit.DigitsOnly, limit.NineDigits, true, "link", "link"},
+		{limit.DigitsOnly, limit.NineDigits, false, "", ""},
+		{limit.FewDigits, limit.SixDigits, true, "link", "link"},
+		{limit.FewDigits, limit.SixDigits, false, "", ""},
+		{limit.FewDigits, limit.EightDigits, true, "link", "link"},
+	} {
+		for kind, want := range map[store.Kind]string{limit.Ledger: test.climbs, limit.Strangers: test.climbs,
+			limit.Draw: test.climbs, failures: test.ends} {
+			p := limit.Plan{Sends: true, Codes: limit.Codes{First: test.first, Shape: test.shape, Links: test.links}}
+			require.Equal(t, limit.AskNetwork, p.Ease(refusal(kind)))
+			assert.Equal(t, []any{test.first, false, false}, []any{p.Rung(), p.Longer(), p.LinkAlone()})
+			var got []string
+			for p.Ease(refusal(kind)) == limit.Again {
+				word := strings.Split(p.Words(), ", ")[1]
+				assert.True(t, p.Longer())
+				assert.Equal(t, p.Rung() == limit.Uncounted && test.shape != limit.AnyCode, p.LinkAlone())
+				if p.LinkAlone() {
+					word = "link"
+				}
+				got = append(got, word)
+			}
+			assert.Equal(t, want, strings.Join(got, ", "), "%+v, %s", test, kind)
 		}
 	}
-	return n
+}
+
+// most is how often a plan can be eased, whatever refuses and whatever the answers are.
+func most(p limit.Plan, seen map[limit.Plan]int) int {
+	if n, known := seen[p]; known {
+		return n
+	}
+	longest := 0
+	for _, kind := range kinds {
+		next := p
+		other := next
+		switch next.Ease(refusal(kind)) {
+		case limit.Refused:
+			continue
+		case limit.AskNetwork:
+			other = next
+			other.FromNetwork()
+		case limit.AskHuman:
+			other = next
+			other.Vouched()
+		default:
+			other = next
+		}
+		longest = max(longest, 1+most(next, seen), 1+most(other, seen))
+	}
+	seen[p] = longest
+	return longest
 }
 
 func TestACallIsEasedSoOftenAtMost(t *testing.T) { // RL-8
-	longest := 0
-	for i := range 8 {
-		p := limit.Plan{Sends: i&1 != 0, Cancels: i&2 != 0, Known: i&4 != 0}
-		n := most(p)
-		assert.LessOrEqual(t, n, limit.Easings, p.Words())
-		longest = max(longest, n)
+	longest, seen := 0, map[limit.Plan]int{}
+	for _, cancels := range []bool{false, true} {
+		for _, plans := range [][3]limit.Plan{sends, presents} {
+			for _, p := range plans {
+				p.Cancels = cancels && !p.Sends
+				longest = max(longest, most(p, seen))
+			}
+		}
 	}
 	assert.Equal(t, limit.Easings, longest)
 }
 
 func TestARefusalTellsWhenToComeBack(t *testing.T) { // RL-13
-	strangers := &store.LimitedError{Bucket: store.Key{Kind: limit.Sends, Name: "x"}, RetryAfter: time.Minute}
-	of := func(kind store.Kind) *store.LimitedError {
-		return &store.LimitedError{Bucket: store.Key{Kind: kind, Name: "x"}, RetryAfter: 24 * time.Hour}
-	}
+	strangers := refusal(limit.Sends)
 	for _, kind := range kinds {
-		p := limit.Plan{Sends: true}
-		last := of(kind)
-		assert.Same(t, last, p.Final(last), "%s before the reserve was asked", kind)
-		require.True(t, p.Ease(strangers))
+		p := eased(t, sends[0], limit.Ledger)
+		last := &store.LimitedError{Bucket: refusal(kind).Bucket, RetryAfter: 24 * time.Hour}
+		assert.Same(t, last, p.Final(last), "%s before the second half was asked", kind)
+		require.Equal(t, limit.Again, p.Ease(strangers))
 		want := last
 		if kind == limit.Sends || kind == limit.Reserve {
 			want = strangers
 		}
-		assert.Same(t, want, p.Final(last), "%s of the reserve", kind)
+		assert.Same(t, want, p.Final(last), "%s of the second half", kind)
 	}
 }
 
 func TestThePlanOfADevice(t *testing.T) { // BD-7
 	p := limit.Plan{}
-	assert.False(t, p.KnowsDevice())
-	p.Known = true
-	assert.True(t, p.KnowsDevice())
-	assert.False(t, p.Ease(refusal(limit.Sends)), "a known device's own windows have no reserve behind them")
-	require.True(t, p.Ease(refusal(limit.Device)))
-	assert.False(t, p.KnowsDevice())
-	assert.False(t, p.Ease(refusal(limit.Device)), "once")
-	assert.True(t, p.Ease(refusal(limit.Sends)), "as a stranger")
-	assert.Equal(t, uint8(0), p.Shift())
-	assert.False(t, p.Long())
+	p.FromDevice()
+	assert.Equal(t, limit.KnownDevice, p.Rank)
+	p.NotDevice()
+	assert.Equal(t, limit.Stranger, p.Rank)
+	p.FromDevice()
+	assert.Equal(t, limit.Stranger, p.Rank, "whatever cookie comes")
+	p.FromNetwork()
+	p.NotDevice()
+	assert.Equal(t, limit.KnownNetwork, p.Rank, "its network is known all the same")
+	assert.Zero(t, p.Shift())
+}
+
+func TestWhatCountsRisk(t *testing.T) { // RL-4
+	var risk []string
+	for _, kind := range kinds {
+		if limit.IsRisk(kind) {
+			risk = append(risk, string(kind))
+		}
+	}
+	assert.Equal(t, strings.Fields(allRisk), risk)
 }

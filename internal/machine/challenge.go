@@ -96,8 +96,8 @@ type Challenge struct {
 	Touched                store.Instant // the newest write
 	Tries                  [2]Tally
 	Resends, MaxResends    uint8
-	Drawn                  uint8 // guesses that drew on the ledger
 	Stripe                 uint8 // of the shared buckets
+	Charged                limit.Receipt
 
 	Person, Network secret.Name // of the address, and of the network that began it
 	Prefix          secret.Name // of a telephone number; "" for an e-mail address
@@ -154,7 +154,10 @@ func (c *Challenge) Encode() []byte {
 	for _, t := range c.Tries {
 		w.Byte(t.Used, t.Most)
 	}
-	w.Byte(c.Resends, c.MaxResends, c.Drawn, c.Stripe)
+	w.Byte(c.Resends, c.MaxResends, c.Stripe, record.Bit(c.Charged.Start))
+	for _, drawn := range [...]uint32{c.Charged.Drawn[0], c.Charged.Drawn[1], c.Charged.Here} {
+		w.Num(int64(drawn))
+	}
 	for _, v := range [...]string{string(c.Person), string(c.Network), string(c.Prefix)} {
 		w.Text(v)
 	}
@@ -185,7 +188,10 @@ func DecodeChallenge(body []byte, words ...string) (c Challenge, err error) {
 	var counts [8]byte
 	r.Fixed(counts[:])
 	c.Tries = [2]Tally{{counts[0], counts[1]}, {counts[2], counts[3]}}
-	c.Resends, c.MaxResends, c.Drawn, c.Stripe = counts[4], counts[5], counts[6], counts[7]
+	c.Resends, c.MaxResends, c.Stripe, c.Charged.Start = counts[4], counts[5], counts[6], r.Bit(counts[7])
+	for _, drawn := range [...]*uint32{&c.Charged.Drawn[0], &c.Charged.Drawn[1], &c.Charged.Here} {
+		*drawn = r.Num32()
+	}
 	for _, v := range [...]*secret.Name{&c.Person, &c.Network, &c.Prefix} {
 		*v = secret.Name(r.Text())
 	}
@@ -231,6 +237,10 @@ func (c *Challenge) MessageID() string {
 	return string(text[:])
 }
 
+// ClockLead is how far ahead the clock may have been that began a challenge: as long as a code may live at most. The codes of one
+// that was further ahead would live for as long as it was wrong, so they are over.
+const ClockLead = 10 * time.Minute
+
 // Live is the state of the challenge for a caller at a moment. It tells an end that nobody has written yet: that its time is
 // over, or that its user was signed out everywhere since it began.
 func (c *Challenge) Live(at *Moment) State {
@@ -239,7 +249,7 @@ func (c *Challenge) Live(at *Moment) State {
 		return NoChallenge
 	case c.State != StateOpen:
 		return c.State
-	case at.Now >= c.Expires:
+	case at.Now >= c.Expires, at.Ahead:
 		return StateExpired
 	case c.Started <= at.Revoked:
 		return StateRevoked
@@ -249,8 +259,9 @@ func (c *Challenge) Live(at *Moment) State {
 
 // subject says whose buckets an event charges.
 func (c *Challenge) subject(at *Moment) limit.Subject {
-	s := limit.Subject{Person: string(c.Person), Network: string(at.By.Network), Device: string(at.By.Device),
-		Prefix: string(c.Prefix), Stripe: c.Stripe}
+	s := limit.Subject{Tenant: at.By.Shared, Person: string(c.Person), Network: string(at.By.Network), Site: string(at.By.Site),
+		Region: string(at.By.Region), Device: string(at.By.Device), Began: string(c.Network), Prefix: string(c.Prefix),
+		Stripe: c.Stripe, Sampled: limit.Sampled(c.Seed[1])}
 	if c.Prefix != "" {
 		s.Country = canon.CallingCode(c.Address)
 	}

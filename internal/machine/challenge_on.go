@@ -39,13 +39,12 @@ func (c Challenge) On(e ChallengeEvent, at Moment) Decision[Challenge] {
 	return Decision[Challenge]{Next: x.next, Batch: x.done(), Reason: v.reason, Left: v.left, Wait: v.wait, Note: v.note}
 }
 
-// A Create makes a challenge. It sends nothing. If guesses at short codes have become rare, its code is a longer one.
+// A Create makes a challenge. It sends nothing. at.Plan says how long its code is at least.
 type Create struct {
 	Draft    Challenge     // what it is for; the rest is filled in
 	Attempts int           // guesses
 	Resends  int           // of its message
 	Life     time.Duration // from now
-	Digits   int           // of a short code
 	// Repeats is the seed of the challenge that this start was found to repeat; zero if it repeats none.
 	Repeats secret.Seed
 }
@@ -60,7 +59,7 @@ func (e Create) on(c *Challenge, b *batch, at Moment) verdict {
 		}
 	}
 	*c = e.Draft
-	c.State, c.Format = StateOpen, Format{Length: e.Digits}
+	c.State, c.Format = StateOpen, formats[at.Plan.Codes.First]
 	c.Started, c.Sent, c.Expires = at.Now, 0, at.Now.Add(e.Life)
 	c.Tries, c.MaxResends = splitTries(e.Attempts, c.Scope), uint8(max(0, e.Resends))
 	c.Stripe = at.Limits.Stripe(c.Seed[0] + at.Plan.Shift())
@@ -69,19 +68,21 @@ func (e Create) on(c *Challenge, b *batch, at Moment) verdict {
 	return verdict{write: true, any: c.Scope != ByHandle && c.Again != Refuse}
 }
 
-// lengthen gives the challenge a long code if the plan asks for one. Else it looks whether a short one keeps the promise of the
-// ledger, for all attempts that are left; if not, the commit is refused, and the plan changes.
-func (c *Challenge) lengthen(b *batch, at *Moment) {
-	switch {
-	case at.Plan.Long():
-		c.Format = longCode
-	case !c.Format.Letters:
-		at.Limits.Look(&b.Batch, c.subject(at), at.Plan, c.tries())
+// lengthen gives the challenge the code that the plan asks for, or a link in its place, and reports whether that is another.
+// It looks whether all attempts that are left can be paid; if not, the commit is refused, and the plan changes.
+func (c *Challenge) lengthen(b *batch, at *Moment) (changed bool) {
+	if rung := at.Plan.Rung(); rung > c.Format.rung() {
+		changed, c.Format = true, formats[rung]
+		if at.Plan.LinkAlone() {
+			c.Carries = CarriesLink
+		}
 	}
+	at.Limits.Look(&b.Batch, c.subject(at), at.Plan, c.Format.rung(), c.tries())
+	return changed
 }
 
-// A Send sends the message of a challenge, for the first time or again. Its expiry counts from its making. If guesses at short
-// codes have become rare, the message carries a longer code.
+// A Send sends the message of a challenge, for the first time or again. Its expiry counts from its making. at.Plan says how
+// long its code is at least.
 type Send struct {
 	Replace  bool          // the message carries new secrets, and the former ones stop working
 	Cooldown time.Duration // before the first resend, doubled for each next
@@ -102,15 +103,17 @@ func (e Send) on(c *Challenge, b *batch, at Moment) verdict {
 			return verdict{reason: TooSoon, wait: time.Duration(wait)}
 		}
 		c.Resends++
-		if e.Replace || at.Plan.Long() {
-			c.Generation++
-		}
 		v.note = MessageAgain
 		c.Stripe = at.Limits.Stripe(c.Stripe + at.Plan.Shift())
-		c.lengthen(b, &at)
+		if longer := c.lengthen(b, &at); longer || e.Replace {
+			c.Generation++
+		}
+	}
+	paid := at.Limits.Send(&b.Batch, c.subject(&at), at.Plan)
+	if c.Sent == 0 { // what a success gives back is one start, that of whoever began
+		c.Charged.Start = paid
 	}
 	c.Sent = at.Now
-	at.Limits.Send(&b.Batch, c.subject(&at), at.Plan)
 	return v
 }
 
@@ -145,6 +148,7 @@ func (e Guess) on(c *Challenge, b *batch, at Moment) verdict {
 		return verdict{reason: OtherReturn}
 	}
 	return c.guess(e.Code, e.Shown, b, &at, func(side int, right bool) verdict {
+		at.Limits.Attempt(&b.Batch, c.subject(&at), at.Plan, right)
 		if !right {
 			return c.missed(side)
 		}
@@ -156,11 +160,11 @@ func (e Guess) on(c *Challenge, b *batch, at Moment) verdict {
 // secret may have been a stranger's, who must not ride on the owner's successes: that one stays in the ledger.
 func (c *Challenge) succeed(b *batch, at *Moment) verdict {
 	c.State = StateConsumed
-	drawn := c.Drawn
+	back := c.Charged
 	if !c.boundToInitiator() {
-		drawn = 0
+		back.Drawn, back.Here = [2]uint32{}, 0
 	}
-	at.Limits.Succeed(&b.Batch, c.subject(at), at.Plan, drawn)
+	at.Limits.Succeed(&b.Batch, c.subject(at), at.Plan, back)
 	return verdict{write: true}
 }
 
@@ -178,6 +182,7 @@ type Check struct {
 
 func (e Check) on(c *Challenge, b *batch, at Moment) verdict {
 	return c.guess(e.Code, e.Shown, b, &at, func(side int, right bool) verdict {
+		at.Limits.Attempt(&b.Batch, c.subject(&at), at.Plan, false)
 		if !right {
 			return c.missed(side)
 		}
@@ -188,26 +193,34 @@ func (e Check) on(c *Challenge, b *batch, at Moment) verdict {
 	})
 }
 
-// guess charges for a code and compares it. then says what the comparison comes to.
+// guess compares a code, and charges what comparing it is worth. then says what the comparison comes to, and charges the
+// verify. What is not compared is charged as a verify here.
 func (c *Challenge) guess(typed string, shown bool, b *batch, at *Moment, then func(side int, right bool) verdict) verdict {
-	at.Limits.Attempt(&b.Batch, c.subject(at))
 	code, readable := c.Format.read(typed)
 	if st := c.Live(at); st != StateOpen {
+		at.Limits.Attempt(&b.Batch, c.subject(at), at.Plan, false)
 		return c.dead(st, readable && c.codeIs(code, at))
 	}
 	side := c.side(at)
 	left := c.Tries[side].Left()
+	unread := !readable || !c.Carries.Code() && (!shown || side != initiator) // no code was sent or shown: nothing to guess
+	if left <= 0 || unread {
+		at.Limits.Attempt(&b.Batch, c.subject(at), at.Plan, false)
+	}
 	switch {
 	case left <= 0:
 		return verdict{reason: Exhausted, note: Failed}
-	case !readable || !c.Carries.Code() && (!shown || side != initiator):
-		// Where no code was sent or shown there is nothing to guess.
+	case unread:
 		return verdict{reason: Malformed, left: left, note: Failed}
 	}
 	c.Tries[side].Used++
 	right := c.codeIs(code, at)
-	if at.Limits.Guess(&b.Batch, c.subject(at), at.Plan, c.Format.Letters, right) {
-		c.Drawn++
+	drawn := at.Limits.Guess(&b.Batch, c.subject(at), at.Plan, c.Format.rung(), right)
+	if drawn > 0 {
+		c.Charged.Drawn[at.Plan.Rank] += drawn
+		if at.By.Network == c.Network {
+			c.Charged.Here += drawn
+		}
 	}
 	return then(side, right)
 }

@@ -64,7 +64,7 @@ func redeem(change func(*machine.Redeem, *machine.Moment)) happening {
 func begin(again machine.Again, same bool) happening {
 	return func(c *machine.Challenge, m *machine.Moment) machine.ChallengeEvent {
 		e := start(draft(c.Scope))
-		e.Draft.Again, e.Draft.Seed = again, secret.Seed{4}
+		e.Draft.Again, e.Draft.Seed = again, secret.Seed{4, 1}
 		if same {
 			e.Repeats = c.Seed
 		}

@@ -23,12 +23,15 @@ func kinds() (all []machine.Challenge) {
 	return all
 }
 
+var ranks = []limit.Rank{limit.Stranger, limit.KnownNetwork, limit.KnownDevice}
+
 // plans are what a call may have become by refusals.
-func plans(known, sends bool) []limit.Plan {
-	all := []limit.Plan{{Known: known, Sends: sends}}
-	for _, kind := range []store.Kind{limit.Failures, limit.Device, limit.Ledger, limit.Sends, limit.SMSCountry, limit.SMSEveryone} {
+func plans(rank limit.Rank, sends bool) []limit.Plan {
+	all := []limit.Plan{{Rank: rank, Sends: sends, Codes: limit.Codes{Links: true}}}
+	for _, kind := range []store.Kind{limit.Ledger, limit.Draw, limit.Device, limit.Strangers, limit.NetworkSends, limit.Sends,
+		limit.SMSCountry, limit.SMSEveryone, limit.Ledger} {
 		p := all[len(all)-1]
-		if p.Ease(&store.LimitedError{Bucket: store.Key{Kind: kind, Name: "x"}}) {
+		if p.Ease(refusedBy(kind)) != limit.Refused {
 			all = append(all, p)
 		}
 	}
@@ -68,7 +71,8 @@ func TestAStrangerDoesNotBurnTheInitiatorsTries(t *testing.T) { // BD-6
 			assert.Equal(t, "guess", commits(d.Batch), "it is not looked at")
 		}
 		for name, by := range map[string]machine.Caller{
-			"the network": {Client: "web", Network: home.Network}, "the browser": {Client: "web", Browser: home.Browser},
+			"the network": {Client: "web", Shared: shared, Network: home.Network},
+			"the browser": {Client: "web", Shared: shared, Network: "another network", Browser: home.Browser},
 		} {
 			assert.Equal(t, machine.Done, c.On(machine.Guess{Code: right(&c, at(0))}, from(by, at(0))).Reason, name)
 		}
@@ -76,9 +80,9 @@ func TestAStrangerDoesNotBurnTheInitiatorsTries(t *testing.T) { // BD-6
 }
 
 func TestAMissingBrowserIsNobodys(t *testing.T) { // BD-6, BD-4
-	nobody := machine.Caller{Client: "web", Network: home.Network}
+	nobody := machine.Caller{Client: "web", Shared: shared, Network: home.Network}
 	d := machine.Challenge{}.On(start(draft(machine.ByAddress)), from(nobody, at(0)))
-	c, m := d.Next, from(machine.Caller{Client: "web", Network: stranger.Network}, at(0))
+	c, m := d.Next, from(machine.Caller{Client: "web", Shared: shared, Network: stranger.Network}, at(0))
 	assert.Equal(t, 1, c.On(machine.Guess{Code: wrong(&c, m)}, m).Left, "a stranger's tally")
 	d = c.On(machine.Redeem{Secret: c.Link(m.Key, m.Name)}, m)
 	assert.Equal(t, machine.OtherBrowser, d.Reason)
@@ -108,7 +112,7 @@ func TestARightCheckNeverCostsTheLastAttempt(t *testing.T) { // VF-4, RL-4
 			c = d.Next
 		}
 		assert.Equal(t, 1, c.Tries[0].Left(), "the others it does cost")
-		assert.Zero(t, c.Drawn)
+		assert.Equal(t, limit.Receipt{Start: true}, c.Charged, "and nothing is charged for it")
 		assert.Equal(t, machine.Done, c.On(machine.Guess{Code: right(&c, at(0))}, at(0)).Reason)
 		assert.Equal(t, machine.Exhausted, c.On(machine.Check{Code: wrong(&c, at(0))}, at(0)).Reason, "a wrong one costs it")
 	}
@@ -127,13 +131,16 @@ func backs(b store.Batch) map[store.Kind][]int64 {
 
 func TestASuccessGivesBackToTheLedgerOnlyIfBoundToItsInitiator(t *testing.T) { // RL-4, VF-7
 	for _, draft := range kinds() {
-		want := map[machine.Scope]int64{machine.ByHandle: 2, machine.ByRequest: 2}[draft.Scope]
+		want := map[machine.Scope]int64{machine.ByHandle: 20_000, machine.ByRequest: 20_000}[draft.Scope]
 		c := open(t, draft)
 		for range 2 {
 			c = c.On(machine.Guess{Code: wrong(&c, at(0))}, at(0)).Next
 		}
 		back := backs(c.On(machine.Guess{Code: right(&c, at(0))}, at(0)).Batch)
 		assert.Equal(t, []int64{want, 100}, back[limit.Ledger], "scope %d", draft.Scope)
+		assert.Equal(t, []int64{want + 2_000}, back[limit.Draw], "scope %d", draft.Scope)
+		assert.Equal(t, want > 0, slices.Equal([]int64{want}, back[limit.Strangers]), "scope %d", draft.Scope)
+		assert.Equal(t, []int64{1, 1}, back[limit.Starts], "the start is given back whoever made it")
 		if c.Carries.Link() {
 			back = backs(c.On(machine.Redeem{Secret: c.Link(at(0).Key, at(0).Name)}, at(0)).Batch)
 			assert.Equal(t, []int64{want, 100}, back[limit.Ledger], "scope %d by link", draft.Scope)
@@ -143,11 +150,92 @@ func TestASuccessGivesBackToTheLedgerOnlyIfBoundToItsInitiator(t *testing.T) { /
 
 func TestWhatDidNotDrawIsNotGivenBack(t *testing.T) { // RL-4, BD-7
 	c, m := open(t, draft(machine.ByHandle)), at(0)
-	m.By.Device, m.Plan.Known = "device of alice.", true
+	m.By.Device, m.Plan.Rank = "device of alice.", limit.KnownDevice
 	c = c.On(machine.Guess{Code: wrong(&c, m)}, m).Next
 	c = c.On(machine.Guess{Code: wrong(&c, at(0))}, at(0)).Next
 	back := backs(c.On(machine.Guess{Code: right(&c, m)}, m).Batch)
-	assert.Equal(t, map[store.Kind][]int64{limit.Ledger: {1, 100}, limit.Device: {10}}, back)
+	assert.Equal(t, map[store.Kind][]int64{limit.Ledger: {10_000, 100}, limit.Strangers: {10_000}, limit.Draw: {12_000},
+		limit.Device: {10}, limit.Starts: {1, 1}}, back)
+}
+
+func TestAReceiptSaysWhoDrewAndWhere(t *testing.T) { // RL-4, VF-7
+	for _, f := range formats {
+		c := open(t, draft(machine.ByHandle))
+		c.Format = f
+		cost := costOf(f)
+		want := limit.Receipt{Start: true}
+		for i, rank := range []limit.Rank{limit.Stranger, limit.KnownNetwork, limit.KnownNetwork, limit.KnownDevice, limit.Stranger} {
+			by := []machine.Caller{home, stranger}[i%2]
+			m := from(by, at(0))
+			m.By.Device, m.Plan.Rank = "device of alice.", rank
+			var e machine.ChallengeEvent = machine.Guess{Code: wrong(&c, m)}
+			if i == 1 {
+				e = machine.Check{Code: wrong(&c, m)} // costs the same
+			}
+			d := c.On(e, m)
+			if rank != limit.KnownDevice {
+				want.Drawn[rank] += cost
+				if i%2 == 0 {
+					want.Here += cost
+				}
+			}
+			assert.Equal(t, want, d.Next.Charged, "%+v, guess %d", f, i)
+			c = d.Next
+		}
+	}
+}
+
+func TestAStartIsGivenBackToWhoeverBeganIt(t *testing.T) { // RL-1, BD-7
+	for _, rank := range ranks {
+		m := at(0)
+		m.By.Device, m.Plan.Rank, m.Plan.Sends = "device of alice.", rank, true
+		c := machine.Challenge{}.On(start(draft(machine.ByHandle)), m).Next
+		assert.Equal(t, rank != limit.KnownDevice, c.Charged.Start, "rank %d: its network paid", rank)
+		m = from(stranger, at(time.Minute))
+		m.By.Device, m.Plan.Rank, m.Plan.Sends = "device of alice.", limit.KnownDevice, true
+		again := c.On(machine.Send{}, m).Next
+		assert.Equal(t, c.Charged, again.Charged, "a message that goes out again changes nothing of it")
+		for _, one := range []machine.Challenge{c, again} {
+			m := from(stranger, at(time.Minute))
+			b := one.On(machine.Guess{Code: right(&one, m)}, m).Batch
+			names := []string{}
+			for _, back := range b.GiveBacks {
+				if back.Bucket.Kind == limit.Starts {
+					names = append(names, back.Bucket.Name)
+				}
+			}
+			want := []string{}
+			if rank != limit.KnownDevice {
+				want = append(want, string(home.Network))
+			}
+			assert.Equal(t, want, names)
+		}
+	}
+	made := machine.Challenge{}.On(start(draft(machine.ByHandle)).Create, at(0)).Next
+	assert.False(t, made.Charged.Start, "nothing was sent yet")
+	assert.True(t, made.On(machine.Send{}, at(0)).Next.Charged.Start)
+}
+
+func TestWhoseBucketsAnEventCharges(t *testing.T) { // RL-1, RL-4, RL-17
+	by := machine.Caller{Client: "web", Tenant: "t", Shared: limit.NewTenant("t"), Network: "net", Site: "site", Region: "region"}
+	for _, sampled := range []bool{false, true} {
+		d := draft(machine.ByHandle)
+		d.Tenant, d.Seed[1] = "t", map[bool]byte{false: 1, true: 8}[sampled]
+		begun := machine.Challenge{}.On(start(d), from(by, at(0)))
+		want := "draw?, draw-site?, ledger?, risk?, send, start, start-site?, write"
+		if sampled {
+			want = "draw?, draw-site?, ledger?, risk?, send, start, start-region, start-site, unanswered, write"
+		}
+		assert.Equal(t, want, commits(begun.Batch))
+		c, m := begun.Next, from(by, at(0))
+		assert.Equal(t, "draw, draw-site, guess, ledger, risk, write", commits(c.On(machine.Guess{Code: wrong(&c, m)}, m).Batch))
+		want = "draw?, draw-site?, guess?, ledger?, risk?, draw back, draw-site back, ledger back, start back, write"
+		if sampled {
+			want = "draw?, draw-site?, guess?, ledger?, risk?, " +
+				"draw back, draw-site back, ledger back, start back, start-site back, unanswered back, write"
+		}
+		assert.Equal(t, want, commits(c.On(machine.Guess{Code: right(&c, m)}, m).Batch))
+	}
 }
 
 // same are charges without whether they only look.
@@ -169,20 +257,17 @@ func guesses(c *machine.Challenge, m machine.Moment) map[string][2]machine.Chall
 
 func TestARightGuessIsRefusedWhereAWrongOneIs(t *testing.T) { // VF-1, VF-12, RL-12
 	for _, draft := range kinds() {
-		for _, known := range []bool{false, true} {
-			for i, p := range plans(known, false) {
-				for _, long := range []bool{false, true} {
+		for _, rank := range ranks {
+			for i, p := range plans(rank, false) {
+				for _, f := range formats {
 					c, m := open(t, draft), at(time.Minute)
-					m.Plan, m.By.Device = p, "device of alice."
-					if long {
-						c.Format = machine.Format{Letters: true, Length: 10}
-					}
+					m.Plan, m.By.Device, c.Format = p, "device of alice.", f
 					for name, pair := range guesses(&c, m) {
 						good, bad := c.On(pair[0], m), c.On(pair[1], m)
 						assert.Equal(t, same(bad.Batch.Charges), same(good.Batch.Charges), "%s, plan %d", name, i)
 						require.Equal(t, []machine.Reason{machine.Done, machine.WrongSecret}, []machine.Reason{good.Reason, bad.Reason})
 						for _, charge := range bad.Batch.Charges {
-							looks := charge.Bucket.Kind == limit.Device && long
+							looks := charge.Bucket.Kind == limit.Device && f.Length == 15
 							assert.Equal(t, looks, charge.Look, "%s: a wrong one takes from %s", name, charge.Bucket.Kind)
 						}
 						sound(t, good.Batch, m)
@@ -200,6 +285,7 @@ func TestWhatASuppressedChallengeCostsIsTheSame(t *testing.T) { // RL-12, EN-4, 
 		hidden.Suppressed = true
 		begun, unsent := machine.Challenge{}.On(start(draft), at(0)), machine.Challenge{}.On(start(hidden), at(0))
 		assert.Equal(t, begun.Batch.Charges, unsent.Batch.Charges)
+		assert.Equal(t, begun.Next.Charged, unsent.Next.Charged)
 		for name, pair := range guesses(&begun.Next, at(0)) {
 			want := begun.Next.On(pair[1], at(0))
 			for _, e := range pair {
@@ -310,42 +396,117 @@ func TestAStartFillsInWhatIsNotForItsCallerToSay(t *testing.T) { // BD-4, VF-8
 	assert.Zero(t, made.Sent, "nothing was sent yet")
 }
 
-func TestACodeIsLongOnceThePlanSaysSo(t *testing.T) { // RL-17, VF-5, CG-8
-	for _, kind := range []store.Kind{limit.Ledger, limit.Failures} {
-		m := at(time.Minute)
-		m.Plan.Sends = true
-		short := open(t, draft(machine.ByHandle))
-		before := short.On(machine.Send{}, m)
-		assert.Equal(t, "failures?, ledger?, send, start, write", commits(before.Batch))
-		require.True(t, m.Plan.Ease(&store.LimitedError{Bucket: store.Key{Kind: kind, Name: "x"}}))
-		d := machine.Challenge{}.On(start(draft(machine.ByHandle)), m)
-		assert.Len(t, right(&d.Next, m), 10)
-		assert.Equal(t, "send, start, write", commits(d.Batch), "nothing has to be left in the ledger")
-		assert.Zero(t, d.Next.Generation)
+// climbed is the plan of a message after so many refusals of the ledger.
+func climbed(t *testing.T, shape limit.Shape, refusals int) limit.Plan {
+	t.Helper()
+	p := limit.Plan{Sends: true, Rank: limit.KnownNetwork, Codes: limit.Codes{Shape: shape, Links: true}}
+	for range refusals {
+		require.Equal(t, limit.Again, p.Ease(refusedBy(limit.Ledger)))
+	}
+	return p
+}
 
-		d = short.On(machine.Send{}, m)
-		assert.Len(t, right(&d.Next, m), 10, "a message that goes out again grows too")
-		assert.Equal(t, uint8(1), d.Next.Generation, "the short code is worth nothing any more")
+func TestACodeIsAsLongAsThePlanSays(t *testing.T) { // RL-17, VF-5, CG-8
+	short := open(t, draft(machine.ByHandle))
+	for _, test := range []struct {
+		shape    limit.Shape
+		refusals int
+		want     machine.Format
+		carries  machine.Carries
+		asks     string // what is asked for before a message goes out
+	}{
+		{limit.AnyCode, 0, machine.Format{Length: 6}, machine.CarriesBoth, "draw?, ledger?, risk-network?, "},
+		{limit.AnyCode, 1, machine.Format{Length: 9}, machine.CarriesBoth, "draw?, ledger?, risk-network?, "},
+		{limit.AnyCode, 2, machine.Format{Letters: true, Length: 10}, machine.CarriesBoth, "draw?, ledger?, risk-network?, "},
+		{limit.AnyCode, 3, machine.Format{Letters: true, Length: 15}, machine.CarriesBoth, ""},
+		{limit.DigitsOnly, 1, machine.Format{Length: 9}, machine.CarriesBoth, "draw?, ledger?, risk-network?, "},
+		{limit.DigitsOnly, 2, machine.Format{Letters: true, Length: 15}, machine.CarriesLink, ""},
+		{limit.FewDigits, 1, machine.Format{Letters: true, Length: 15}, machine.CarriesLink, ""},
+	} {
+		m := at(time.Minute)
+		m.Plan = climbed(t, test.shape, test.refusals)
+		code := draft(machine.ByHandle)
+		code.Carries = machine.CarriesCode // and a link all the same, where no code will do
+		for _, d := range []machine.Challenge{draft(machine.ByHandle), code} {
+			carries := d.Carries
+			if test.carries == machine.CarriesLink {
+				carries = machine.CarriesLink
+			}
+			begun := machine.Challenge{}.On(start(d), m)
+			assert.Equal(t, []any{test.want, carries, uint8(0)}, []any{begun.Next.Format, begun.Next.Carries, begun.Next.Generation})
+			assert.Equal(t, test.asks+"send-network, start, write", commits(begun.Batch))
+			assert.Len(t, right(&begun.Next, m), test.want.Length)
+		}
+
+		again := short.On(machine.Send{}, m)
+		assert.Equal(t, []any{test.want, test.carries}, []any{again.Next.Format, again.Next.Carries},
+			"a message that goes out again grows too")
+		assert.Equal(t, test.asks+"send-network, start, write", commits(again.Batch))
 		old := machine.Redeem{Secret: short.Link(m.Key, m.Name), Where: machine.AnyBrowser}
-		assert.Equal(t, machine.WrongSecret, d.Next.On(old, m).Reason)
-		d = d.Next.On(machine.Send{}, at(5*time.Minute))
-		assert.Equal(t, "send, start, write", commits(d.Batch), "a code that is long stays long, and asks nothing")
-		assert.Len(t, right(&d.Next, m), 10)
+		if test.refusals == 0 {
+			assert.Zero(t, again.Next.Generation, "the same code is the same")
+			assert.Equal(t, machine.Done, again.Next.On(old, m).Reason)
+			continue
+		}
+		assert.Equal(t, uint8(1), again.Next.Generation, "the short code is worth nothing any more")
+		assert.Equal(t, machine.WrongSecret, again.Next.On(old, m).Reason)
+		for name, e := range map[string]machine.ChallengeEvent{
+			"guess": machine.Guess{Code: right(&short, m)}, "check": machine.Check{Code: right(&short, m)},
+		} {
+			assert.Equal(t, machine.Malformed, again.Next.On(e, m).Reason, name)
+		}
+		m = at(5 * time.Minute)
+		m.Plan.Rank = limit.KnownNetwork
+		third := again.Next.On(machine.Send{}, m)
+		assert.Equal(t, []any{test.want, test.carries, uint8(1)},
+			[]any{third.Next.Format, third.Next.Carries, third.Next.Generation}, "what is long stays long")
+		assert.Equal(t, test.asks+"send-network, start, write", commits(third.Batch), "and asks for what it is")
+	}
+}
+
+func TestALinkAloneIsAllThatFinishes(t *testing.T) { // RL-4, CG-12
+	m := at(time.Minute)
+	m.Plan = climbed(t, limit.FewDigits, 1)
+	c := open(t, draft(machine.ByHandle))
+	c = c.On(machine.Send{}, m).Next
+	assert.Equal(t, machine.Malformed, c.On(machine.Guess{Code: right(&c, m)}, m).Reason, "no code was sent")
+	shown := c.On(machine.Guess{Code: right(&c, m), Shown: true}, m)
+	assert.Equal(t, machine.Done, shown.Reason, "a page may show one of fifteen letters")
+	assert.Equal(t, "guess?, draw back, ledger back, start back, write", commits(shown.Batch), "which nobody guesses")
+	assert.Equal(t, machine.Done, c.On(machine.Redeem{Secret: c.Link(m.Key, m.Name)}, m).Reason)
+}
+
+func TestACodeBeginsAtTheRungOfThePlan(t *testing.T) { // RL-4, CG-1
+	for rung, want := range formats {
+		m := at(0)
+		m.Plan = limit.Plan{Sends: true, Codes: limit.Codes{First: limit.Rung(rung)}}
+		c := machine.Challenge{}.On(start(draft(machine.ByHandle)), m).Next
+		assert.Equal(t, want, c.Format)
+		assert.Len(t, right(&c, m), want.Length)
+		assert.Equal(t, machine.CarriesBoth, c.Carries)
+	}
+}
+
+func TestAResendAsksForTheAttemptsThatAreLeft(t *testing.T) { // RL-4
+	for _, s := range scopes {
+		c, m := open(t, draft(s)), at(time.Minute)
+		c = c.On(machine.Guess{Code: wrong(&c, m)}, m).Next
+		c = c.On(machine.Guess{Code: wrong(&c, m)}, from(stranger, m)).Next
+		assert.Equal(t, []int64{30_000, 3}, costs(c.On(machine.Send{}, m).Batch, limit.Ledger), "scope %d", s)
 	}
 }
 
 func TestTheFirstMessageKeepsTheCodeThatItsChallengeWasMadeWith(t *testing.T) { // RL-17, CG-8
 	create, m := start(draft(machine.ByHandle)).Create, at(0)
 	short := machine.Challenge{}.On(create, m)
-	assert.Equal(t, "failures?, ledger?, write", commits(short.Batch), "what makes a challenge asks for its attempts")
-	m.Plan.Sends = true
-	require.True(t, m.Plan.Ease(&store.LimitedError{Bucket: store.Key{Kind: limit.Ledger, Name: "x"}}))
+	assert.Equal(t, "draw?, ledger?, risk?, write", commits(short.Batch), "what makes a challenge asks for its attempts")
+	m.Plan = climbed(t, limit.AnyCode, 3)
 	long := machine.Challenge{}.On(create, m)
 	assert.Equal(t, "write", commits(long.Batch))
-	assert.Len(t, right(&long.Next, m), 10)
+	assert.Len(t, right(&long.Next, m), 15)
 	for _, made := range []machine.Challenge{short.Next, long.Next} {
 		sent := made.On(machine.Send{Replace: true, Cooldown: cooldown}, m)
-		assert.Equal(t, "send, start, write", commits(sent.Batch))
+		assert.Equal(t, "send-network, start, write", commits(sent.Batch))
 		assert.Equal(t, []any{made.Format, right(&made, m)}, []any{sent.Next.Format, right(&sent.Next, m)})
 	}
 }
@@ -403,7 +564,7 @@ func TestTheNetworkThatBeganPaysForACancel(t *testing.T) { // RL-1
 	require.Equal(t, "start, write", commits(d.Batch))
 	assert.Equal(t, string(home.Network), d.Batch.Charges[0].Bucket.Name)
 	assert.Equal(t, int64(3), d.Batch.Charges[0].Windows[0].Cost)
-	require.True(t, m.Plan.Ease(&store.LimitedError{Bucket: d.Batch.Charges[0].Bucket}))
+	require.Equal(t, limit.Again, m.Plan.Ease(&store.LimitedError{Bucket: d.Batch.Charges[0].Bucket}))
 	d = c.On(machine.Cancel{Secret: c.Kill(m.Key, m.Name)}, m)
 	assert.Equal(t, "write", commits(d.Batch), "a network with nothing left does not keep the challenge alive")
 }
@@ -470,14 +631,15 @@ func TestAShownCodeCountsForItsInitiatorAlone(t *testing.T) { // CG-12, BD-5, BD
 func TestAKnownDevicePaysForItself(t *testing.T) { // BD-7, RL-5
 	for _, draft := range kinds() {
 		c, m := open(t, draft), at(0)
-		m.By.Device, m.Plan.Known = "device of alice.", true
+		m.By.Device, m.Plan.Rank = "device of alice.", limit.KnownDevice
 		d := c.On(machine.Guess{Code: wrong(&c, m)}, m)
-		assert.Equal(t, "device, failures, guess, ledger, write", commits(d.Batch))
+		assert.Equal(t, "device, guess, ledger, write", commits(d.Batch))
+		assert.Equal(t, string(m.By.Device), d.Batch.Charges[1].Bucket.Name, "a verify of its own, and not of its network")
 		assert.Equal(t, []int64{0, 1}, costs(d.Batch, limit.Ledger), "a consecutive failure and no guess of the ledger")
-		assert.Zero(t, d.Next.Drawn)
+		assert.Equal(t, limit.Receipt{Start: true}, d.Next.Charged)
 		if c.Carries.Link() {
 			d = c.On(machine.Redeem{Secret: c.Link(m.Key, m.Name)}, m)
-			assert.Equal(t, "device?, device back, ledger back, write", commits(d.Batch))
+			assert.Equal(t, "device?, device back, draw back, ledger back, start back, write", commits(d.Batch))
 		}
 	}
 }
@@ -496,9 +658,9 @@ func costs(b store.Batch, kind store.Kind) (all []int64) {
 
 func TestAMessageThatWasNotTakenIsGivenBack(t *testing.T) { // RL-1, RL-9
 	for _, draft := range kinds() {
-		for i, p := range plans(false, true) {
+		for i, p := range slices.Concat(plans(limit.Stranger, true), plans(limit.KnownNetwork, true), plans(limit.KnownDevice, true)) {
 			m := at(0)
-			m.Plan = p
+			m.Plan, m.By.Device = p, "device of alice."
 			d := machine.Challenge{}.On(start(draft), m)
 			m.Now = m.Now.Add(time.Second)
 			back := d.Next.Unsend(m)
@@ -518,9 +680,9 @@ func TestAMessageThatWasNotTakenIsGivenBack(t *testing.T) { // RL-1, RL-9
 
 func TestEveryDecisionOfEveryPlanIsSound(t *testing.T) { // RL-16
 	for _, draft := range kinds() {
-		for _, known := range []bool{false, true} {
+		for _, rank := range ranks {
 			for _, sends := range []bool{false, true} {
-				for i, p := range plans(known, sends) {
+				for i, p := range plans(rank, sends) {
 					for _, name := range sorted(challengeEvents) {
 						c, m := open(t, draft), at(time.Minute)
 						e := challengeEvents[name](&c, &m)
@@ -545,7 +707,7 @@ func TestEveryDecisionOfEveryPlanIsSound(t *testing.T) { // RL-16
 
 func TestACallThatTriesAnotherStripeChargesAnother(t *testing.T) { // RL-9
 	m := at(0)
-	m.Plan.Sends = true
+	m.Plan.Sends, m.Plan.Rank = true, limit.KnownNetwork
 	seen := map[string]bool{}
 	for range 4 {
 		d := machine.Challenge{}.On(start(text(machine.ByHandle)), m)
@@ -556,7 +718,7 @@ func TestACallThatTriesAnotherStripeChargesAnother(t *testing.T) { // RL-9
 				assert.Equal(t, fmt.Sprintf("%x", d.Next.Stripe), c.Bucket.Name, "later guesses charge the same")
 			}
 		}
-		m.Plan.Ease(&store.LimitedError{Bucket: store.Key{Kind: limit.SMSEveryone, Name: "x"}})
+		m.Plan.Ease(refusedBy(limit.SMSEveryone))
 	}
 	assert.Len(t, seen, 4)
 }

@@ -2,15 +2,11 @@ package machine
 
 import (
 	"encoding/binary"
+	"slices"
 
 	"github.com/seed62b93bad/passwordless/internal/canon"
+	"github.com/seed62b93bad/passwordless/internal/limit"
 	"github.com/seed62b93bad/passwordless/internal/secret"
-)
-
-// The fewest and most digits of a short code (NIST SP 800-63B-4, 3.1.3.2 for the fewest).
-const (
-	MinDigits = 6
-	MaxDigits = 9
 )
 
 // A Format is the alphabet and length of a code: digits, or letters of which there are twenty.
@@ -19,12 +15,24 @@ type Format struct {
 	Length  int
 }
 
-// longCode is given where guesses at short codes have become rare.
-var longCode = Format{Letters: true, Length: 10}
+// formats are the formats of codes, by their rung.
+var formats = [...]Format{
+	limit.SixDigits: {Length: 6}, limit.SevenDigits: {Length: 7}, limit.EightDigits: {Length: 8}, limit.NineDigits: {Length: 9},
+	limit.TenLetters: {Letters: true, Length: 10}, limit.Uncounted: {Letters: true, Length: 15},
+}
 
 // sound reports whether codes of the format are ever made.
-func (f Format) sound() bool {
-	return f == longCode || !f.Letters && f.Length >= MinDigits && f.Length <= MaxDigits
+func (f Format) sound() bool { return slices.Contains(formats[:], f) }
+
+// rung is where codes of the format stand on the ladder.
+func (f Format) rung() limit.Rung {
+	switch {
+	case !f.Letters:
+		return limit.Digits(f.Length)
+	case f.Length == formats[limit.TenLetters].Length:
+		return limit.TenLetters
+	}
+	return limit.Uncounted
 }
 
 func (f Format) alphabet() canon.Alphabet {
@@ -40,7 +48,10 @@ func (f Format) read(typed string) (string, bool) {
 	return code, ok && len(code) == f.Length
 }
 
-// Space is how many codes of the format there are.
+// maxPart is the longest code that is made in one piece: what there are of it is less than 2^64.
+const maxPart = 10
+
+// Space is how many codes of the format there are. It is for at most maxPart characters.
 func (f Format) Space() uint64 {
 	n := uint64(1)
 	for range f.Length {
@@ -89,7 +100,12 @@ func (c *Challenge) Code(k *secret.Key, n secret.Name) string {
 		left = left[8:]
 		return v
 	}
-	return c.Format.spell(c.Format.uniform(next))
+	code := ""
+	for rest := c.Format; rest.Length > 0; rest.Length -= maxPart {
+		part := Format{rest.Letters, min(rest.Length, maxPart)}
+		code += part.spell(part.uniform(next))
+	}
+	return code
 }
 
 // Link and Kill derive the secrets of the message's link and of its "this was not me" link: 256 bits each, apart from the code

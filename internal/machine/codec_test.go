@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/seed62b93bad/passwordless/internal/limit"
 	"github.com/seed62b93bad/passwordless/internal/machine"
 	"github.com/seed62b93bad/passwordless/internal/record"
 	"github.com/seed62b93bad/passwordless/store"
@@ -88,12 +89,17 @@ func decodeEpoch(b []byte) (machine.Epoch, error) {
 	return machine.DecodeEpoch(store.Record{Version: store.Version{1}, Body: b})
 }
 
+func decodeNetworks(b []byte) (machine.Networks, error) {
+	return machine.DecodeNetworks(store.Record{Version: store.Version{1}, Body: b})
+}
+
 func codecs() map[string]codec {
 	challenge := func(v any) []byte { c := v.(machine.Challenge); return c.Encode() }
 	family := func(v any) []byte { f := v.(machine.Family); return f.Encode() }
 	code := func(v any) []byte { c := v.(machine.AuthorizationCode); return c.Encode() }
 	cooldown := func(v any) []byte { return v.(machine.Cooldown).Put(at(0), time.Minute).Record.Body }
 	epoch := func(v any) []byte { return v.(machine.Epoch).Put(at(0)).Record.Body }
+	networks := func(v any) []byte { return v.(machine.Networks).Put(at(0)).Record.Body }
 	all := map[string]codec{
 		"challenge": {want: fullChallenge(), write: challenge, read: reader(func(b []byte) (machine.Challenge, error) {
 			return machine.DecodeChallenge(b, "email", "sign-in")
@@ -102,6 +108,7 @@ func codecs() map[string]codec {
 		"authorization code": {want: fullCode(), write: code, read: reader(machine.DecodeAuthorizationCode)},
 		"cooldown":           {want: full[machine.Cooldown](), write: cooldown, read: reader(machine.DecodeCooldown)},
 		"epoch":              {want: full[machine.Epoch](), write: epoch, read: reader(decodeEpoch)},
+		"networks":           {want: known(machine.MaxNetworks), write: networks, read: reader(decodeNetworks)},
 	}
 	for name, c := range all {
 		c.body = c.write(c.want)
@@ -143,8 +150,9 @@ func TestWhatWasNeverWrittenIsAnError(t *testing.T) { // VF-12
 		"an unknown scope":             func(c *machine.Challenge) { c.Scope = machine.ByRequest + 1 },
 		"an unknown second start":      func(c *machine.Challenge) { c.Again = machine.Repeat + 1 },
 		"unknown contents":             func(c *machine.Challenge) { c.Carries = machine.CarriesBoth + 1 },
-		"a code that is too short":     func(c *machine.Challenge) { c.Format = machine.Format{Length: machine.MinDigits - 1} },
-		"a code that is too long":      func(c *machine.Challenge) { c.Format = machine.Format{Length: machine.MaxDigits + 1} },
+		"a code that is too short":     func(c *machine.Challenge) { c.Format = machine.Format{Length: limit.MinDigits - 1} },
+		"a code that is too long":      func(c *machine.Challenge) { c.Format = machine.Format{Length: limit.MaxDigits + 1} },
+		"letters between two rungs":    func(c *machine.Challenge) { c.Format = machine.Format{Letters: true, Length: 14} },
 		"a short code of letters":      func(c *machine.Challenge) { c.Format = machine.Format{Letters: true, Length: 6} },
 		"more attempts than there are": func(c *machine.Challenge) { c.Tries[1] = machine.Tally{Used: 3, Most: 2} },
 		"too many attempts":            func(c *machine.Challenge) { c.Tries[0] = machine.Tally{Most: 11} },
@@ -203,9 +211,11 @@ func TestAFlagIsOneOrZero(t *testing.T) { // VF-12
 	c, f := fullChallenge(), fullFamily()
 	sent, session := c, f
 	sent.Suppressed, session.Rotates = false, false
+	unpaid := fullChallenge()
+	unpaid.Charged.Start = false
 	digits := c
-	c.Format = machine.Format{Letters: true, Length: machine.MaxDigits}
-	digits.Format = machine.Format{Length: machine.MaxDigits}
+	c.Format = machine.Format{Letters: true, Length: limit.MaxDigits}
+	digits.Format = machine.Format{Length: limit.MaxDigits}
 	readChallenge := reader(func(b []byte) (machine.Challenge, error) { return machine.DecodeChallenge(b) })
 	whole := fullChallenge()
 	for name, test := range map[string]struct {
@@ -213,6 +223,7 @@ func TestAFlagIsOneOrZero(t *testing.T) { // VF-12
 		read       func([]byte) (any, error)
 	}{
 		"suppressed": {whole.Encode(), sent.Encode(), readChallenge},
+		"start":      {whole.Encode(), unpaid.Encode(), readChallenge},
 		"letters":    {c.Encode(), digits.Encode(), readChallenge},
 		"rotates":    {f.Encode(), session.Encode(), reader(machine.DecodeFamily)},
 	} {
@@ -241,6 +252,24 @@ func TestACounterHasThirtyTwoBits(t *testing.T) { // VF-12, TK-9
 		got, err := machine.DecodeFamily(bytes.Replace(body, most, binary.AppendVarint(nil, n), 1))
 		require.ErrorIs(t, err, record.ErrValue, n)
 		assert.Zero(t, got)
+	}
+}
+
+func TestWhatAChallengeWasChargedHasThirtyTwoBits(t *testing.T) { // VF-12, RL-4
+	c := fullChallenge()
+	c.Charged = limit.Receipt{Drawn: [2]uint32{1<<32 - 1, 1<<32 - 2}, Here: 1<<32 - 3, Start: true}
+	body := c.Encode()
+	read, err := machine.DecodeChallenge(body)
+	require.NoError(t, err)
+	assert.Equal(t, c, read)
+	for i := range int64(3) {
+		most := binary.AppendVarint(nil, 1<<32-1-i)
+		require.Equal(t, 1, bytes.Count(body, most))
+		for _, n := range []int64{1 << 32, 1<<34 - 1, -1, -1 << 32, -1 << 63} {
+			got, err := machine.DecodeChallenge(bytes.Replace(body, most, binary.AppendVarint(nil, n), 1))
+			require.ErrorIs(t, err, record.ErrValue, n)
+			assert.Zero(t, got)
+		}
 	}
 }
 
@@ -286,6 +315,7 @@ func FuzzDecodeFamily(f *testing.F)            { fuzz(f, "family") }
 func FuzzDecodeAuthorizationCode(f *testing.F) { fuzz(f, "authorization code") }
 func FuzzDecodeCooldown(f *testing.F)          { fuzz(f, "cooldown") }
 func FuzzDecodeEpoch(f *testing.F)             { fuzz(f, "epoch") }
+func FuzzDecodeNetworks(f *testing.F)          { fuzz(f, "networks") }
 
 func FuzzOpenTokens(f *testing.F) {
 	m, live, granted := at(0), family("one-time", machine.Sliding), code()

@@ -36,7 +36,7 @@ func (e Epoch) RevokedUntil(skew time.Duration) store.Instant {
 	return e.At.Add(skew)
 }
 
-// An EpochEvent is what can happen to an epoch: a [SignOut], a [ClaimFirstProof] or a [ReleaseFirstProof].
+// An EpochEvent is what can happen to an epoch: a [SignOut], a [Correct], a [ClaimFirstProof] or a [ReleaseFirstProof].
 type EpochEvent interface {
 	on(e *Epoch, at *Moment) verdict
 }
@@ -59,6 +59,18 @@ func (SignOut) on(e *Epoch, at *Moment) verdict {
 	e.At = max(e.At, at.Now)
 	e.Claimed, e.ClaimedAt = "", 0
 	return verdict{write: true, note: SignedOut}
+}
+
+// A Correct brings back the instant of a sign-out by a clock that was ahead: until then everything that begins would be over.
+// What began until now is over all the same.
+type Correct struct{ Skew time.Duration } // by which clocks may differ
+
+func (c Correct) on(e *Epoch, at *Moment) verdict {
+	if e.At <= at.Now.Add(c.Skew) {
+		return verdict{}
+	}
+	e.At = at.Now
+	return verdict{write: true}
 }
 
 // A ClaimFirstProof ends whatever an account had before the owner of an identifier came. Of several that prove the same

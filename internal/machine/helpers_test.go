@@ -23,18 +23,25 @@ const (
 	callback = "https://app.example.com/callback"
 )
 
+const day = 24 * time.Hour
+
 var limits = limit.New(limit.Policy{
-	EmailSends: []limit.Limit{{Count: 3, Per: 10 * time.Minute}, {Count: 20, Per: 24 * time.Hour}},
-	SMSSends:   []limit.Limit{{Count: 3, Per: 10 * time.Minute}, {Count: 10, Per: 24 * time.Hour}},
-	Starts:     []limit.Limit{{Count: 10, Per: 10 * time.Minute}, {Count: 100, Per: 24 * time.Hour}},
-	Guesses:    limit.Limit{Count: 30, Per: 10 * time.Minute}, Failures: limit.Limit{Count: 1000, Per: 24 * time.Hour},
-	SMSPrefix: limit.Limit{Count: 100, Per: time.Hour}, SMSUnverified: limit.Limit{Count: 30, Per: 24 * time.Hour},
-	SMSCountry: limit.Limit{Count: 1000, Per: 24 * time.Hour}, SMSEveryone: limit.Limit{Count: 2000, Per: 24 * time.Hour},
+	YearlyRisk: 1e-4, DailyRisk: 0.01, Tenants: 1,
+	EmailSends:   []limit.Limit{{Count: 3, Per: 10 * time.Minute}, {Count: 20, Per: day}},
+	SMSSends:     []limit.Limit{{Count: 3, Per: 10 * time.Minute}, {Count: 10, Per: day}},
+	NetworkSends: []limit.Limit{{Count: 10, Per: day}}, DeviceSends: []limit.Limit{{Count: 30, Per: day}},
+	Starts:     []limit.Limit{{Count: 10, Per: 10 * time.Minute}, {Count: 100, Per: day}},
+	SiteStarts: []limit.Limit{{Count: 50, Per: 10 * time.Minute}, {Count: 500, Per: day}},
+	Guesses:    limit.Limit{Count: 30, Per: 10 * time.Minute}, Unanswered: limit.Limit{Count: 20_000, Per: day},
+	SMS: limit.SMS{Prefix: limit.Limit{Count: 100, Per: time.Hour}, Unverified: limit.Limit{Count: 30, Per: day},
+		Country: limit.Limit{Count: 1000, Per: day}, Tenant: limit.Limit{Count: 1500, Per: day},
+		Everyone: limit.Limit{Count: 2000, Per: day}, Spend: limit.Limit{Count: 100_000, Per: day}},
 })
 
 var (
-	home     = machine.Caller{Client: "web", Network: "the home network", Browser: secret.Digest{1}}
-	stranger = machine.Caller{Client: "web", Network: "a far-off network", Browser: secret.Digest{2}}
+	shared   = limit.NewTenant("")
+	home     = machine.Caller{Client: "web", Shared: shared, Network: "the home network", Browser: secret.Digest{1}}
+	stranger = machine.Caller{Client: "web", Shared: shared, Network: "a far-off network", Browser: secret.Digest{2}}
 )
 
 func keyOf(text string) *secret.Key {
@@ -57,7 +64,7 @@ func from(by machine.Caller, m machine.Moment) machine.Moment {
 // draft is what a start is for.
 func draft(s machine.Scope) machine.Challenge {
 	return machine.Challenge{Client: "web", Channel: "email", Address: "alice@example.com", Purpose: machine.SignIn, Scope: s,
-		Carries: machine.CarriesBoth, KeyID: "k1", Seed: secret.Seed{3}, Person: "person of alice.", Redirect: callback}
+		Carries: machine.CarriesBoth, KeyID: "k1", Seed: secret.Seed{3, 1}, Person: "person of alice.", Redirect: callback}
 }
 
 // text is the draft for a telephone number.
@@ -68,7 +75,7 @@ func text(s machine.Scope) machine.Challenge {
 }
 
 func start(c machine.Challenge) machine.Start {
-	return machine.Start{Create: machine.Create{Draft: c, Attempts: 5, Resends: 3, Life: life, Digits: 6},
+	return machine.Start{Create: machine.Create{Draft: c, Attempts: 5, Resends: 3, Life: life},
 		Send: machine.Send{Cooldown: cooldown}}
 }
 
@@ -84,6 +91,10 @@ func open(t *testing.T, c machine.Challenge) machine.Challenge {
 
 // right and wrong are the codes that match, and do not.
 func right(c *machine.Challenge, m machine.Moment) string { return c.Code(m.Key, m.Name) }
+
+// formats are those of codes, by their rung.
+var formats = []machine.Format{{Length: 6}, {Length: 7}, {Length: 8}, {Length: 9}, {Letters: true, Length: 10},
+	{Letters: true, Length: 15}}
 
 func wrong(c *machine.Challenge, m machine.Moment) string {
 	code := right(c, m)
@@ -230,6 +241,22 @@ func product(words [][]string) [][]string {
 		all = longer
 	}
 	return all
+}
+
+// refusedBy is the refusal of a bucket.
+func refusedBy(kind store.Kind) *store.LimitedError {
+	return &store.LimitedError{Bucket: store.Key{Kind: kind, Name: "x"}}
+}
+
+// costOf is what a guess at a code of a format costs.
+func costOf(f machine.Format) uint32 {
+	switch {
+	case f.Letters && f.Length == 15:
+		return 0
+	case f.Letters:
+		return 1
+	}
+	return map[int]uint32{6: 10_000, 7: 1_000, 8: 100, 9: 10}[f.Length]
 }
 
 // sorted are the keys of a map.

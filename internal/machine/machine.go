@@ -30,12 +30,15 @@ type Moment struct {
 	Epoch   int64         // the number of the user's epoch
 	Owner   secret.Name   // of the user's records
 	Insist  bool          // an end is written whatever others write
+	Ahead   bool          // a clock that was more than ClockLead ahead began the challenge
 }
 
 // A Caller is who causes an event. Every name is a keyed pseudonym.
 type Caller struct {
 	Tenant, Client string
-	Network        secret.Name
+	Shared         *limit.Tenant // the names of the tenant's buckets
+	Network        secret.Name   // an IPv4 address, or an IPv6 /64
+	Site, Region   secret.Name   // its IPv6 /48 and /32; "" for none
 	Browser        secret.Digest // of the browser cookie; zero for none
 	Device         secret.Name   // of a device cookie that is known for this person; "" for none
 }
@@ -103,7 +106,7 @@ type batch struct {
 	store.Batch
 	room struct { // for what most decisions need, in one allocation
 		charges   [5]store.Charge
-		giveBacks [2]store.Charge
+		giveBacks [3]store.Charge
 		puts      [3]store.Put
 	}
 }

@@ -3,6 +3,7 @@ package machine_test
 import (
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -12,8 +13,6 @@ import (
 	"github.com/seed62b93bad/passwordless/internal/machine"
 	"github.com/seed62b93bad/passwordless/internal/secret"
 )
-
-var formats = []machine.Format{{Length: 6}, {Length: 7}, {Length: 8}, {Length: 9}, {Letters: true, Length: 10}}
 
 // stream gives numbers one after another.
 func stream(t *testing.T, numbers ...uint64) func() uint64 {
@@ -26,7 +25,7 @@ func stream(t *testing.T, numbers ...uint64) func() uint64 {
 }
 
 func TestCodesAreUniform(t *testing.T) { // CG-2: of the 2^64 numbers, each code has as many
-	for _, f := range formats {
+	for _, f := range append(formats[:5:5], machine.Format{Letters: true, Length: 5}) { // fifteen letters are made of ten and five
 		space := f.Space()
 		over := -space % space // 2^64 mod space: so many are passed over
 		require.NotZero(t, over)
@@ -47,7 +46,7 @@ func TestCodesAreUniform(t *testing.T) { // CG-2: of the 2^64 numbers, each code
 }
 
 func TestLeadingZerosAreKept(t *testing.T) { // CG-2
-	for _, f := range formats {
+	for _, f := range formats[:5] {
 		zero := "0"
 		if f.Letters {
 			zero = "B"
@@ -69,6 +68,63 @@ func TestACodeWithLeadingZerosIsRight(t *testing.T) { // CG-2, CG-11
 	code := right(&c, m)
 	assert.Equal(t, machine.Done, c.On(machine.Guess{Code: code[:3] + " " + code[3:]}, m).Reason)
 	assert.Equal(t, machine.Malformed, c.On(machine.Guess{Code: strings.TrimLeft(code, "0")}, m).Reason)
+}
+
+func TestACodeIsMadeOfPartsThatAreUniform(t *testing.T) { // CG-2: fifteen letters are ten and five more
+	c, m := open(t, draft(machine.ByHandle)), at(0)
+	ten := c
+	c.Format, ten.Format = machine.Format{Letters: true, Length: 15}, machine.Format{Letters: true, Length: 10}
+	var seen [15][128]int
+	const codes = 20_000
+	for i := range codes {
+		m.Name = secret.Name(fmt.Sprintf("name %011d", i))
+		code := right(&c, m)
+		require.Len(t, code, 15)
+		require.Equal(t, right(&ten, m), code[:10])
+		require.NotEqual(t, code[5:10], code[10:], "the parts are drawn apart")
+		for place, letter := range code {
+			seen[place][letter]++
+		}
+	}
+	for place := range seen {
+		chi := 0.0
+		for _, letter := range "BCDFGHJKLMNPQRSTVWXZ" {
+			d := float64(seen[place][letter]) - codes/20.0
+			chi += d * d / (codes / 20.0)
+		}
+		assert.Less(t, chi, 50.8, "chi-square with nineteen degrees of freedom: 1 in 10,000 at place %d", place)
+	}
+}
+
+func TestACodeIsReadAsItWasSent(t *testing.T) { // CG-2, CG-11
+	for _, f := range formats {
+		c, m := open(t, draft(machine.ByHandle)), at(0)
+		c.Format = f
+		code := right(&c, m)
+		for _, typed := range []string{code, strings.ToLower(code), code[:3] + "-" + code[3:], " " + code[:5] + " " + code[5:]} {
+			read, ok := f.Read(typed)
+			assert.Equal(t, []any{code, true}, []any{read, ok}, "%q", typed)
+			assert.Equal(t, machine.Done, c.On(machine.Guess{Code: typed}, m).Reason)
+		}
+		for _, typed := range []string{"", code[1:], code + code[:1], code[:len(code)-1] + "A", code[:len(code)-1] + "!"} {
+			_, ok := f.Read(typed)
+			assert.False(t, ok, "%q", typed)
+			assert.Equal(t, machine.Malformed, c.On(machine.Guess{Code: typed}, m).Reason)
+		}
+	}
+}
+
+func TestTheFormatsOfCodes(t *testing.T) { // CG-1
+	for _, letters := range []bool{false, true} {
+		for length := range 20 {
+			f := machine.Format{Letters: letters, Length: length}
+			assert.Equal(t, slices.Contains(formats, f), f.Sound(), "%+v", f)
+		}
+	}
+	for i, f := range formats[:5] {
+		assert.LessOrEqual(t, 1e10/float64(f.Space()), float64(costOf(f)), "a guess costs what it is worth, or more")
+		assert.True(t, i == 0 || f.Space() >= 10*formats[i-1].Space())
+	}
 }
 
 func TestCodesLookDrawn(t *testing.T) { // CG-2, CG-13
@@ -144,7 +200,7 @@ func TestACodeIsBoundToItsChallenge(t *testing.T) { // CG-10, BD-3
 	by := decided{
 		"Tenant": bound, "Client": bound, "Channel": bound, "Address": bound, "Purpose": bound, "Generation": bound,
 		"Format": bound,
-		"State":  "changes", "Tries": "changes", "Resends": "changes", "Drawn": "changes", "Sent": "changes", "Touched": "changes",
+		"State":  "changes", "Tries": "changes", "Resends": "changes", "Charged": "changes", "Sent": "changes", "Touched": "changes",
 		"Stripe": "changes", "KeyID": "names the key", "Seed": "makes the key",
 		"Scope": "says how it is found; the name is bound", "Again": "is of starts", "Suppressed": "sends nothing",
 		"Carries": "says what is sent", "Started": "is in the name", "Expires": "follows from Started", "MaxResends": "is a policy's",
@@ -153,14 +209,19 @@ func TestACodeIsBoundToItsChallenge(t *testing.T) { // CG-10, BD-3
 		"ClientState": "is the start's", "LinkURL": "is compared",
 	}
 	c, m := open(t, draft(machine.ByHandle)), at(0)
+	long := c
+	long.Format = machine.Format{Letters: true, Length: 15}
 	fields(t, c, func(name string, other machine.Challenge) {
 		by.holds(t, name, right(&c, m) == right(&other, m))
 		if name != "Format" { // of the code alone
 			by.holds(t, name, c.Link(m.Key, m.Name) == other.Link(m.Key, m.Name))
 			by.holds(t, name, c.Kill(m.Key, m.Name) == other.Kill(m.Key, m.Name))
+			other.Format = long.Format
+			by.holds(t, name, right(&long, m)[:10] == right(&other, m)[:10])
+			by.holds(t, name, right(&long, m)[10:] == right(&other, m)[10:])
 		}
 	})
-	for _, of := range []func(*secret.Key, secret.Name) string{c.Code, c.Link, c.Kill} {
+	for _, of := range []func(*secret.Key, secret.Name) string{c.Code, long.Code, c.Link, c.Kill} {
 		assert.NotEqual(t, of(m.Key, m.Name), of(keyOf("another key"), m.Name), "the key")
 		assert.NotEqual(t, of(m.Key, m.Name), of(m.Key, "another name...."), "the name")
 	}

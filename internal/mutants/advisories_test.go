@@ -45,7 +45,7 @@ func TestTheAdvisoriesNameTestsThatExist(t *testing.T) {
 func entriesOf(page string) []string {
 	var entries []string
 	open := false
-	for _, line := range strings.Split(page, "\n") {
+	for line := range strings.SplitSeq(page, "\n") {
 		switch begins := regexp.MustCompile(`^\d+\. `).MatchString(line); {
 		case begins:
 			entries, open = append(entries, line), true

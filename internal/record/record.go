@@ -6,6 +6,7 @@ package record
 import (
 	"encoding/binary"
 	"errors"
+	"math"
 )
 
 // Format is the first byte of each body that this release writes.
@@ -84,6 +85,15 @@ func (r *Reader) Small() uint8 {
 		r.Refuse()
 	}
 	return uint8(v)
+}
+
+// Num32 takes a number from 0 to 2^32-1.
+func (r *Reader) Num32() uint32 {
+	v := r.Num()
+	if v < 0 || v > math.MaxUint32 {
+		r.Refuse()
+	}
+	return uint32(v)
 }
 
 // Flag takes a truth value.

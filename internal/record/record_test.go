@@ -106,6 +106,21 @@ func TestANumberThatIsTooLargeForItsFieldIsAnError(t *testing.T) {
 	assert.ErrorIs(t, r.Err(), record.ErrValue)
 }
 
+func TestANumberOfThirtyTwoBits(t *testing.T) { // VF-12
+	for v, fits := range map[int64]bool{0: true, 1<<32 - 1: true, 1 << 32: false, -1: false, -1 << 32: false, 1<<62 + 5: false} {
+		w := record.NewWriter(10)
+		w.Num(v)
+		r := record.Open(w.Bytes())
+		got := r.Num32()
+		if fits {
+			require.NoError(t, r.Err())
+			assert.Equal(t, uint32(v), got)
+		} else {
+			require.ErrorIs(t, r.Err(), record.ErrValue, v)
+		}
+	}
+}
+
 func FuzzReader(f *testing.F) {
 	f.Add(body())
 	f.Fuzz(func(t *testing.T, b []byte) {

@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -29,7 +30,9 @@ type duo struct {
 	services [2]*passwordless.Service
 	clock    *passwordlesstest.Clock
 	mail     *passwordlesstest.Outbox
-	reports  counts // events by their type and reason
+	reports  counts       // events by their type and reason
+	home     int          // the network that browsers are in
+	guessers atomic.Int32 // networks that presented a code, each once: one alone is soon given longer codes
 
 	mu     sync.Mutex // guards logins
 	logins []passwordless.Login
@@ -56,7 +59,7 @@ func newDuo(tb testing.TB, open storetest.Factory, change func(*passwordless.Pol
 	d.mail = &passwordlesstest.Outbox{Clock: d.clock}
 	wide := passwordless.Limit{Count: 1e6, Per: 24 * time.Hour}
 	policy := passwordless.Policy{Limits: passwordless.LimitPolicy{EmailSends: []passwordless.Limit{wide},
-		Starts: []passwordless.Limit{wide}, Guesses: wide, GlobalFailures: wide}}
+		Starts: []passwordless.Limit{wide}, Guesses: wide}}
 	if change != nil {
 		change(&policy)
 	}
@@ -191,7 +194,7 @@ func (d *duo) as(s *passwordless.Service, from int) passwordless.Requester {
 // in is who asks for the client in a browser.
 func (d *duo) in(s *passwordless.Service, browser passwordless.Secret) passwordless.Requester {
 	d.Helper()
-	return d.by(s, passwordless.Caller{IP: network(0), Browser: browser})
+	return d.by(s, passwordless.Caller{IP: network(d.home), Browser: browser})
 }
 
 // by is who asks for the client: code of its own.
@@ -219,7 +222,7 @@ func (d *duo) start(from int, address string, send passwordless.SendMode) (passw
 
 // verify presents a code and remembers the login, if it is one.
 func (d *duo) verify(s *passwordless.Service, handle passwordless.Secret, code string, issue passwordless.Issue) error {
-	return d.remember(s.Verify(d.ctx, d.as(s, 0), passwordless.VerifyRequest{
+	return d.remember(s.Verify(d.ctx, d.as(s, 1000+int(d.guessers.Add(1))), passwordless.VerifyRequest{
 		Handle: handle, Code: passwordless.Secret(code), Issue: issue}))
 }
 
@@ -307,7 +310,9 @@ func (d *duo) ended(l passwordless.Login) {
 }
 
 // network returns an address in the i-th network.
-func network(i int) netip.Addr { return netip.AddrFrom4([4]byte{192, 0, 2, byte(i)}) }
+func network(i int) netip.Addr {
+	return netip.AddrFrom4([4]byte{198, 18 + byte(i>>16&1), byte(i >> 8), byte(i)})
+}
 
 // browser returns what another browser would keep.
 func browser() passwordless.Secret {

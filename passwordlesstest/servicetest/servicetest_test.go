@@ -88,7 +88,9 @@ func (s unfit) Commit(ctx context.Context, now store.Instant, b store.Batch) (st
 		if err := s.conflicts(ctx, now, b); err != nil {
 			return nil, err
 		}
-		if slices.ContainsFunc(b.Puts, func(p store.Put) bool { return p.Stage == store.StageGrant }) {
+		if slices.ContainsFunc(b.Puts, func(p store.Put) bool {
+			return p.Record.Key.Kind == "session"
+		}) {
 			s.meeting.join(ctx)
 		}
 		unconditional(b.Puts, func(store.Put) bool { return true })

@@ -13,6 +13,7 @@
 package auth0
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -83,8 +84,8 @@ type Handler struct {
 	svc       *passwordless.Service
 	opts      Options
 	proxies   strict.Proxies
-	front     *passwordless.Front
-	origin    string // the issuer's
+	ignored   func(context.Context, string) // of the front; see passwordless.Service.NewFront
+	origin    string                        // the issuer's
 	discovery []byte
 	endpoints map[string]http.Handler // by path
 	nowhere   http.Handler            // all other paths
@@ -118,7 +119,7 @@ func New(svc *passwordless.Service, opts Options) (*Handler, error) {
 	if err := errors.Join(errs...); err != nil {
 		return nil, fmt.Errorf("auth0: configuration:\n%w", err)
 	}
-	h.front = svc.NewFront("auth0", h.proxies...)
+	h.ignored = svc.NewFront("auth0", h.proxies...)
 	h.nowhere = h.endpoint(credentialed(h.cross(http.MethodPost, func(http.ResponseWriter, *http.Request) answer {
 		return noEndpoint.answer()
 	})))

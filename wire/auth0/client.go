@@ -94,7 +94,7 @@ func (h *Handler) authenticate(r *http.Request, c credentials) (by passwordless.
 	switch {
 	case named == "":
 	case !proves || !by.Client().TrustForwarded:
-		h.front.Ignored(r.Context(), "auth0-forwarded-for of a client that did not prove itself, or without TrustForwarded")
+		h.ignored(r.Context(), "auth0-forwarded-for of a client that did not prove itself, or without TrustForwarded")
 	case !from.EndUser.IsValid():
 		return by, badForwarded
 	}
@@ -109,7 +109,7 @@ func forwardedFor(header http.Header) string {
 // caller is where the request came from, and what a browser keeps.
 func (h *Handler) caller(r *http.Request) passwordless.Caller {
 	if what := h.proxies.Ignored(r); what != "" {
-		h.front.Ignored(r.Context(), what)
+		h.ignored(r.Context(), what)
 	}
 	from := passwordless.Caller{IP: h.proxies.ClientIP(r)}
 	if h.ownScript(r) {

@@ -12,7 +12,7 @@ import (
 func wrong(code string) string {
 	last := "0BC"[0:1]
 	switch {
-	case len(code) != 6:
+	case len(code) > 9: // letters
 		last = "B"
 		if strings.HasSuffix(code, "B") {
 			last = "C"

@@ -31,7 +31,7 @@ type ref struct {
 	started, sent, touched, expires store.Instant
 	key                             string // of its secrets
 	code, link, cancel              string // "" if nobody was ever told them
-	long                            bool   // the code
+	size                            int    // of the code
 }
 
 // made is a challenge that was started with a key.
@@ -44,7 +44,8 @@ type keys map[string]bool
 
 // A moment is when something happens, and what was before.
 type moment struct {
-	now     store.Instant
+	now     store.Instant // by the clock, or by what was written last
+	clock   store.Instant
 	known   keys
 	revoked store.Instant // what began until then is over, for whoever would sign in
 }
@@ -54,7 +55,7 @@ func (r ref) live(at moment) string {
 	switch {
 	case r.state != "open":
 		return r.state
-	case at.now >= r.expires:
+	case at.now >= r.expires, r.started > at.clock.Add(lead):
 		return "expired"
 	case r.started <= at.revoked:
 		return "revoked"
@@ -81,16 +82,21 @@ func (at moment) unasked() moment {
 
 // on returns the moment by the clock of the challenge, which never goes back.
 func (at moment) on(r ref) moment {
-	at.now = max(at.now, r.touched)
+	if r.touched <= at.clock.Add(24*time.Hour) {
+		at.now = max(at.now, r.touched)
+	}
 	return at
 }
+
+// lead is how far ahead the clock may have been that began a challenge.
+const lead = 10 * time.Minute
 
 // gone tells whether the record is not loaded any more.
 func (r ref) gone(now store.Instant) bool { return now >= r.expires.Add(retention) }
 
 // alive tells whether a repeated start is answered with this challenge.
 func (r ref) alive(now store.Instant) bool {
-	return !r.gone(now) && r.live(moment{now: now}) == "open" && r.used[0] < r.most[0]
+	return !r.gone(now) && r.live(moment{now: now, clock: now}) == "open" && r.used[0] < r.most[0]
 }
 
 // dead answers for a challenge that is over; the first to see its end writes it.
@@ -114,7 +120,7 @@ func (r ref) guess(at moment, side int, typed string, check bool) (string, ref) 
 	switch {
 	case left == 0:
 		return "exhausted", r
-	case !shaped(typed, r.long):
+	case !shaped(typed, r.size):
 		return fmt.Sprintf("malformed, %d left", left), r
 	}
 	r.used[side]++
@@ -139,9 +145,7 @@ func (r ref) guess(at moment, side int, typed string, check bool) (string, ref) 
 }
 
 // shaped tells whether a code could be of the length that the challenge has.
-func shaped(typed string, long bool) bool {
-	return len(typed) == 6 && !long || len(typed) == 10 && long
-}
+func shaped(typed string, size int) bool { return len(typed) == size }
 
 // redeem is a link opened in the browser that asked, or elsewhere.
 func (r ref) redeem(at moment, typed string, same bool) (string, ref) {
@@ -199,8 +203,8 @@ func (r ref) resend(at moment, replace bool) (string, ref) {
 }
 
 // lengthened is a resend that found the guess ledger low.
-func (r ref) lengthened() ref {
-	r.code, r.link, r.cancel, r.long = "", "", "", true
+func (r ref) lengthened(size int) ref {
+	r.code, r.link, r.cancel, r.size = "", "", "", size
 	return r
 }
 

@@ -32,7 +32,7 @@ func NewSlowDisk(tb testing.TB) *SlowDisk {
 	}
 	cc, err := find([]string{"cc", "gcc", "clang"})
 	need(tb, err)
-	folder, err := os.MkdirTemp("", "passwordless-slowdisk-") // servers run as another user, who cannot enter tb.TempDir
+	folder, err := os.MkdirTemp("", "passwordless-slowdisk-") //nolint:usetesting // others cannot enter that
 	need(tb, err)
 	tb.Cleanup(func() { _ = os.RemoveAll(folder) })
 	need(tb, os.Chmod(folder, 0o755))
