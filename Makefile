@@ -11,7 +11,7 @@ BENCHTIME ?= 1s
 SAMPLES   ?= 2000
 
 .DEFAULT_GOAL := help
-.PHONY: help test mutants bench timing lint arch fuzz fmt fmt-check vet tidy clean
+.PHONY: help test mutants bench timing simulate lint arch fuzz fmt fmt-check vet tidy clean
 
 help: ## tell what can be made
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | awk -F '\t' '{ printf "make %-10s %s\n", $$1, $$2 }'
@@ -29,6 +29,9 @@ bench: ## run the benchmarks; BENCHTIME=1s
 
 timing: ## compare the answers for people with and without an account, by their time; SAMPLES=2000
 	@cd internal/thirdparty && GOWORK=off go test -run '^$$' -bench '^BenchmarkTiming$$' -benchtime $(SAMPLES)x -timeout 1h ./server
+
+simulate: ## play attackers and ordinary people against the limits, for minutes; ONLY='a regular expression'
+	@go run ./internal/simulate $(if $(ONLY),-only '$(ONLY)')
 
 lint: $(LINT) ## look for likely mistakes in every module, with golangci-lint
 	@for folder in $(FOLDERS); do echo "$$folder"; \
