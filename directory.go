@@ -490,7 +490,8 @@ func (d *Directory) Delete(ctx context.Context, tenant, id string) error {
 		now := d.s.now()
 		gone := n.put(old.User, old.version)
 		gone.Record.Expires, gone.Record.Body = 0, nil // which leaves it absent
-		b := store.Batch{Puts: []store.Put{n.signOut(old, now), gone}, Deletes: n.claims(old.User)}
+		networks := store.Key{Kind: machine.KindNetworks, Name: gone.Record.Key.Name}
+		b := store.Batch{Puts: []store.Put{n.signOut(old, now), gone}, Deletes: append(n.claims(old.User), networks)}
 		if n.err != nil {
 			return d.s.failed(ctx, "hashing", n.err)
 		}

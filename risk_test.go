@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/seed62b93bad/passwordless"
+	"github.com/seed62b93bad/passwordless/store"
 )
 
 // A sprayed start is one whose guesses come later.
@@ -336,4 +337,50 @@ func TestResetGivesAPersonTheirLimitsBack(t *testing.T) { // RL-5
 	var input *passwordless.InputError
 	require.ErrorAs(t, w.Reset(t.Context(), "none", byEmail(alice)), &input)
 	require.ErrorAs(t, w.Reset(t.Context(), "", byEmail("no address")), &input)
+}
+
+func TestADeletedUserLeavesNoNetworks(t *testing.T) { // PR-6
+	written := &tally{}
+	w := newWorld(t, func(c *passwordless.Config) { written.Store, c.Store = c.Store, written })
+	l := w.signIn(alice, session)
+	require.Contains(t, written.taken(), "put [networks/16]")
+	require.NoError(t, w.Directory().Delete(t.Context(), "", l.User.ID))
+	assert.Contains(t, written.taken(), "networks/16]", "they are deleted with the user")
+}
+
+// A rowCounter counts what commits write: buckets that are charged, and records. Give-backs are not counted: what is full has
+// no row.
+type rowCounter struct {
+	passwordless.Store
+	buckets, records int
+}
+
+func (c *rowCounter) Commit(ctx context.Context, now store.Instant, b store.Batch) (store.Levels, error) {
+	for _, charge := range b.Charges {
+		if !charge.Look && charge.Bucket.Kind != "unanswered" { // of one start in eight
+			c.buckets++
+		}
+	}
+	c.records += len(b.Puts)
+	return c.Store.Commit(ctx, now, b)
+}
+
+func TestAnOrdinarySignInWritesFewRows(t *testing.T) { // RL-16: what is looked at and not taken writes none
+	rows := &rowCounter{}
+	w := newWorld(t, func(c *passwordless.Config) { rows.Store, c.Store = c.Store, rows })
+	count := func(caller passwordless.Caller) (l passwordless.Login, buckets, records int) {
+		w.clock.advance(time.Hour)
+		rows.buckets, rows.records = 0, 0
+		started, code := w.startFrom(caller, alice)
+		l, err := w.Verify(t.Context(), w.as("web", caller), byCode(started.Handle, code, session))
+		require.NoError(t, err)
+		return l, rows.buckets, rows.records
+	}
+	w.settle()
+	l, buckets, records := count(home)
+	assert.Equal(t, []int{2, 3}, []int{buckets, records}, "the person's messages, the network's starts; a challenge twice, a session")
+	_, buckets, records = count(onDevice(l.Device))
+	assert.Equal(t, []int{1, 3}, []int{buckets, records}, "a known device is charged for its message alone")
+	_, buckets, records = count(pool(1))
+	assert.Equal(t, []int{2, 4}, []int{buckets, records}, "the first one from a network records it")
 }

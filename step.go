@@ -79,6 +79,9 @@ func (s *Service) take(ctx context.Context, x *step) (machine.Challenge, error) 
 			x.proof, x.now = proofOf(&d.Next, x), x.at.Now
 			d.Batch.Puts = append(d.Batch.Puts, s.admit(&x.entry, machine.Account{Fresh: true})...)
 			d.Batch.Puts = append(d.Batch.Puts, x.usedNetwork()...)
+			if x.names.err != nil {
+				return c, s.failed(ctx, "hashing", x.names.err)
+			}
 		}
 		levels, err := s.commit(ctx, x.at.Now, d.Batch)
 		if err != nil {
