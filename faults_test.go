@@ -172,7 +172,7 @@ func TestASweepTellsThatTheEngineIsNoLongerFit(t *testing.T) { // RL-16
 func TestAnAttemptThatWasAnsweredIsNeverForgotten(t *testing.T) { // VF-1 under every order of failures
 	for n := 1; n <= 3; n++ {
 		for _, fault := range []storetest.Fault{storetest.LostRequest(), storetest.LostAnswer(), storetest.Unavailable()} {
-			w, faulty := newFaulty(t)
+			w, faulty := newFaulty(t, unlimited)
 			started, code := w.start(alice)
 			answered := 0
 			for range 20 {

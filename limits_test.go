@@ -369,16 +369,20 @@ func TestANetworkIsLimited(t *testing.T) { // RL-1, RL-2, RL-7
 	_, kind = w.tryStart(from("2001:db8:1:3::1"), passwordless.Email, "last@example.com")
 	assert.Empty(t, kind)
 
-	started, code := w.start(alice)
-	for range 30 {
-		_, _ = w.guessFrom(attacker, started.Handle, "malformed")
+	started, _ := w.start(alice)
+	for range 15 {
+		_, err := w.guessFrom(attacker, started.Handle, "malformed")
+		require.ErrorIs(t, err, passwordless.ErrMalformedCode)
 	}
-	_, err := w.guessFrom(attacker, started.Handle, code)
+	_, err := w.guessFrom(attacker, started.Handle, "malformed")
 	require.ErrorAs(t, err, new(*passwordless.LimitedError))
-	_, err = w.guessFrom(from("::ffff:198.51.100.66"), started.Handle, code)
+	_, err = w.guessFrom(from("::ffff:198.51.100.66"), started.Handle, "malformed")
 	require.ErrorAs(t, err, new(*passwordless.LimitedError), "an IPv4-mapped address is the IPv4 one")
-	_, err = w.guess(started.Handle, code)
-	require.NoError(t, err, "others are not hurt")
+	_, err = w.guess(started.Handle, "malformed")
+	require.ErrorIs(t, err, passwordless.ErrMalformedCode, "others are not hurt")
+	theirs, theirCode := w.startFrom(attacker, "neighbour@example.com")
+	_, err = w.guessFrom(attacker, theirs.Handle, theirCode)
+	require.NoError(t, err, "nor is a neighbour, whose code is compared")
 }
 
 func TestLimitsAddUpOverServices(t *testing.T) { // RL-16

@@ -70,7 +70,7 @@ type LimitPolicy struct {
 	// Starts are starts and resends of one network (IPv4, or IPv6 /64); default 10 per 10 min, 30 per h, 100 per 24 h.
 	// SiteStarts are those of an IPv6 /48; default 50 per 10 min, 150 per h, 500 per 24 h. About so many: one in eight is counted.
 	Starts, SiteStarts []Limit
-	Guesses            Limit // guesses of one network, or one known device; default 30 per 5 min
+	Guesses            Limit // guesses of one network or device; half for those at no challenge; default 30 per 5 min
 	// Unanswered is e-mails of one tenant that no sign-in followed; default 20,000 per 24 h. Beyond it there is an event, and
 	// with RefuseUnanswered nobody but known devices can start.
 	Unanswered       Limit

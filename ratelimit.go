@@ -132,8 +132,10 @@ func rateOf(b *store.Batch, kind store.Kind, now store.Instant, levels store.Lev
 			if w >= len(levels[i]) {
 				break
 			}
+			window.Burst = max(window.Burst, window.Whole) // what this charge may use of it is nobody's business
 			full := levels[i][w : w+1]
-			left := store.Charge{Windows: c.Windows[w : w+1]}.Left(now, full)
+			one := [1]store.Window{window}
+			left := store.Charge{Windows: one[:]}.Left(now, full)
 			if r.Limit == 0 || left < r.Remaining {
 				r = RateLimit{window.Burst, left, store.Instant(max(full[0], now.Micros()) * 1000).Time()}
 			}

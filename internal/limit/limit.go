@@ -108,6 +108,7 @@ type Limits struct {
 	waiting  []store.Window // unanswered e-mails
 	refuses  bool           // when there are too many of those
 	guess    []store.Window
+	astray   []store.Window // of codes that are compared with nothing
 	sms      money
 	stripes  int
 	alarms   map[store.Kind]alarm
@@ -118,7 +119,7 @@ func New(p Policy) *Limits {
 	l := &Limits{
 		mail: newSends(p.EmailSends, p), text: newSends(p.SMSSends, p),
 		start: windows(p.Starts, 1, 1), nuisance: windows(p.Starts, 3, 1), site: windows(p.SiteStarts, sampled, 1),
-		guess: []store.Window{p.Guesses.window(1, 1)}, refuses: p.RefuseUnanswered,
+		guess: []store.Window{p.Guesses.window(1, 1)}, astray: []store.Window{p.Guesses.window(1, 0.5)}, refuses: p.RefuseUnanswered,
 	}
 	first, _ := First(p.YearlyRisk)
 	// Ordinary mistakes come unevenly to the stripes, so of guesses there are five times as many: with ten of them a stripe of a

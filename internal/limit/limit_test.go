@@ -21,6 +21,10 @@ func attempt(p limit.Plan, success bool) step {
 	return func(l *limit.Limits, b *store.Batch) { l.Attempt(b, mail, p, success) }
 }
 
+func astray(p limit.Plan) func(*limit.Limits, *store.Batch) {
+	return func(l *limit.Limits, b *store.Batch) { l.Astray(b, mail, p) }
+}
+
 func guess(s limit.Subject, p limit.Plan, r limit.Rung, right bool) step {
 	return func(l *limit.Limits, b *store.Batch) { l.Guess(b, s, p, r, right) }
 }
@@ -72,6 +76,8 @@ func TestWhatAGuessCharges(t *testing.T) { // RL-2, RL-4, BD-7
 		{"a verify that is a success only looks", attempt(unknown, true), "guess net 1?"},
 		{"a verify in a known network", attempt(network, false), "guess net 1"},
 		{"a verify of a known device", attempt(device, false), "guess cookie 1"},
+		{"one that is compared with nothing", astray(unknown), "guess net 1"},
+		{"one of a known device", astray(device), "guess cookie 1"},
 		{"a success of a known device", attempt(device, true), "guess cookie 1?"},
 
 		{"six digits", guess(mail, unknown, six, false), "ledger alice 10000+1!, risk t3 10000!, draw net 10000!"},

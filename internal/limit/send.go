@@ -53,17 +53,26 @@ func newMoney(p Policy, stripes int) money {
 	return m
 }
 
-// Attempt charges one verify of a network, or of a known device, whatever it presents. One that is a success would be given it
+// Attempt charges one verify of a network, or of a known device, whose code is compared. One that is a success would be given it
 // back, and only looks.
 func (l *Limits) Attempt(b *store.Batch, s Subject, p Plan, success bool) {
-	from, name := len(b.Charges), s.Network
-	if p.Rank == KnownDevice {
-		name = s.Device
-	}
-	take(b, Guesses, name, l.guess)
+	from := len(b.Charges)
+	take(b, Guesses, s.guesser(p), l.guess)
 	if success {
 		look(b, from)
 	}
+}
+
+// Astray charges one whose code is compared with nothing: there is no such challenge, or it is over. Such verifies may use half of
+// the window. They cost no message, so whoever sends them in vain must not keep a neighbour's code out.
+func (l *Limits) Astray(b *store.Batch, s Subject, p Plan) { take(b, Guesses, s.guesser(p), l.astray) }
+
+// guesser is who pays for a verify.
+func (s *Subject) guesser(p Plan) string {
+	if p.Rank == KnownDevice {
+		return s.Device
+	}
+	return s.Network
 }
 
 // Send charges one message, sent or suppressed alike. It reports whether the network paid for it.

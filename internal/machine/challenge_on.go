@@ -198,14 +198,14 @@ func (e Check) on(c *Challenge, b *batch, at Moment) verdict {
 func (c *Challenge) guess(typed string, shown bool, b *batch, at *Moment, then func(side int, right bool) verdict) verdict {
 	code, readable := c.Format.read(typed)
 	if st := c.Live(at); st != StateOpen {
-		at.Limits.Attempt(&b.Batch, c.subject(at), at.Plan, false)
+		at.Limits.Astray(&b.Batch, c.subject(at), at.Plan)
 		return c.dead(st, readable && c.codeIs(code, at))
 	}
 	side := c.side(at)
 	left := c.Tries[side].Left()
 	unread := !readable || !c.Carries.Code() && (!shown || side != initiator) // no code was sent or shown: nothing to guess
 	if left <= 0 || unread {
-		at.Limits.Attempt(&b.Batch, c.subject(at), at.Plan, false)
+		at.Limits.Astray(&b.Batch, c.subject(at), at.Plan)
 	}
 	switch {
 	case left <= 0:
