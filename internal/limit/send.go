@@ -53,8 +53,8 @@ func newMoney(p Policy, stripes int) money {
 	return m
 }
 
-// Attempt charges one verify of a network, or of a known device, whose code is compared. One that is a success would be given it
-// back, and only looks.
+// Attempt charges one verify of a network, or of a known device, whose code is compared. One that is a success would be given
+// it back, and only looks.
 func (l *Limits) Attempt(b *store.Batch, s Subject, p Plan, success bool) {
 	from := len(b.Charges)
 	take(b, Guesses, s.guesser(p), l.guess)
@@ -63,8 +63,8 @@ func (l *Limits) Attempt(b *store.Batch, s Subject, p Plan, success bool) {
 	}
 }
 
-// Astray charges one whose code is compared with nothing: there is no such challenge, or it is over. Such verifies may use half of
-// the window. They cost no message, so whoever sends them in vain must not keep a neighbour's code out.
+// Astray charges one whose code is compared with nothing: there is no such challenge, or it is over. Such verifies may use half
+// of the window. They cost no message, so whoever sends them in vain must not keep a neighbour's code out.
 func (l *Limits) Astray(b *store.Batch, s Subject, p Plan) { take(b, Guesses, s.guesser(p), l.astray) }
 
 // guesser is who pays for a verify.
