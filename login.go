@@ -112,6 +112,7 @@ var statuses = map[machine.Outcome]UserStatus{
 
 // Mistakes of a directory.
 var (
+	errOtherUser   = errors.New("the directory returned another user than was asked for")
 	errUnconfirmed = errors.New("the directory returned another user, or one without the proof")
 	errBadUserID   = errors.New("the directory returned a user whose ID is not 1 to 64 bytes long")
 )

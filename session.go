@@ -108,6 +108,9 @@ func (s *Service) refresh(ctx context.Context, by Requester, e machine.Refresh, 
 func (s *Service) readmit(ctx context.Context, c *client, p *presentedFamily) error {
 	x := entry{client: c, proof: p.Proof, identifier: Identifier{Channel(p.Channel), Address(p.Address)}}
 	u, err := s.users.Get(ctx, p.Tenant, p.UserID)
+	if err == nil && u.ID != p.UserID {
+		err = errOtherUser
+	}
 	if err = s.found(ctx, &x, u, err); err != nil {
 		return err
 	}

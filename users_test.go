@@ -219,3 +219,18 @@ func TestAUserWithoutAnIDSignsNobodyIn(t *testing.T) { // AC-5, VF-12: people wi
 		}
 	}
 }
+
+// A mixUp is a directory whose Get returns another user.
+type mixUp struct{ passwordless.Users }
+
+func (mixUp) Get(context.Context, string, string) (passwordless.User, error) {
+	return passwordless.User{ID: "another", Email: alice, EmailVerified: true}, nil
+}
+
+func TestARefreshIsJudgedByItsOwnUser(t *testing.T) { // AC-5, VF-12
+	w := newWorld(t, func(c *passwordless.Config) { c.Users = mixUp{newTable()} })
+	l := w.signIn(alice, offline)
+	_, err := w.refresh("web", l.Tokens.Refresh)
+	require.ErrorContains(t, err, "another user than was asked for")
+	assert.Contains(t, w.events.types(), passwordless.EventFailed)
+}
