@@ -31,7 +31,7 @@ timing: ## compare the answers for people with and without an account, by their 
 	@cd internal/thirdparty && GOWORK=off go test -run '^$$' -bench '^BenchmarkTiming$$' -benchtime $(SAMPLES)x -timeout 1h ./server
 
 simulate: ## play attackers and ordinary people against the limits, for minutes; ONLY='a regular expression'
-	@go run ./internal/simulate $(if $(ONLY),-only '$(ONLY)')
+	@go run ./simulate $(if $(ONLY),-only '$(ONLY)')
 
 lint: $(LINT) ## look for likely mistakes in every module, with golangci-lint
 	@for folder in $(FOLDERS); do echo "$$folder"; \

@@ -25,7 +25,7 @@ var rules = []rule{
 	{"internal/machine", []string{"store", "internal/limit", "internal/secret", "internal/record", "internal/canon"}},
 	{"internal/limit", []string{"store"}},
 	{"internal/jose", []string{"internal/outbound"}},
-	{"internal/simulate", []string{".", "passwordlesstest", "store", "store/memstore", "internal/limit"}},
+	{"simulate", []string{".", "passwordlesstest", "store", "store/memstore", "internal/limit"}},
 	{"internal/...", nil},
 	{"confirm", []string{"."}},
 	{"wire/*", []string{".", "confirm", "internal/strict"}},
@@ -146,7 +146,7 @@ func (m module) relative(importPath string) string {
 var predictable = []string{"math/rand", "math/rand/v2"}
 
 // simulator is the one program that plays with it: chance is its subject.
-const simulator = "internal/simulate"
+const simulator = "simulate"
 
 // dependencies checks what the root module requires, and that testify, package testing and predictable randomness stay in
 // tests and kits.

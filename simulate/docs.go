@@ -11,7 +11,7 @@ var errFailed = errors.New("something failed")
 
 // The lines between which a document holds output.
 const (
-	opening = "<!-- what make simulate prints; refresh it with: go run ./internal/simulate -docs -->\n```\n"
+	opening = "<!-- what make simulate prints; refresh it with: go run ./simulate -docs -->\n```\n"
 	closing = "```\n<!-- the end of what make simulate prints -->\n"
 )
 

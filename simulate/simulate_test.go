@@ -127,7 +127,7 @@ func TestAClaimThatFailsIsTold(t *testing.T) {
 // The documents hold the output, and each claim that is made today. How to refresh them is said in main.go.
 func TestTheDocumentsHoldTheOutput(t *testing.T) {
 	t.Parallel()
-	for _, name := range []string{"../../docs/limits.md", "../../SECURITY.md"} {
+	for _, name := range []string{"../docs/limits.md", "../SECURITY.md"} {
 		document, err := os.ReadFile(name)
 		if err != nil {
 			t.Fatal(err)

@@ -1,14 +1,14 @@
 // Simulate is "make simulate": it plays attackers and ordinary people against the real library, on a store in memory and with a
 // clock that jumps, and prints what they got.
 //
-//	go run ./internal/simulate [-only REGEXP] [-j N] [-small] [-docs]
+//	go run ./simulate [-only REGEXP] [-j N] [-small] [-docs]
 //
 // It prints what attackers got, what people met, and what is left in the store, one row a scenario. Then it prints what was
 // promised with the worst that was measured: PASS or FAIL. It exits with 1 if anything failed.
 //
 // docs/limits.md explains the columns and holds the output; SECURITY.md holds its end. To refresh both, at the root of the tree:
 //
-//	go run ./internal/simulate -docs
+//	go run ./simulate -docs
 //
 // The guesses of attackers are wrong on purpose. What they are worth is counted, not tossed: one guess at N codes is 1/N.
 // Random numbers of the simulation are seeded; those of the library are not, so two runs differ a little.
