@@ -378,7 +378,7 @@ func TestAnOrdinarySignInWritesFewRows(t *testing.T) { // RL-16: what is looked 
 	}
 	w.settle()
 	l, buckets, records := count(home)
-	assert.Equal(t, []int{2, 3}, []int{buckets, records}, "the person's messages, the network's starts; a challenge twice, a session")
+	assert.Equal(t, []int{2, 3}, []int{buckets, records}, "a message, a start; a challenge twice, a session")
 	_, buckets, records = count(onDevice(l.Device))
 	assert.Equal(t, []int{1, 3}, []int{buckets, records}, "a known device is charged for its message alone")
 	_, buckets, records = count(pool(1))
