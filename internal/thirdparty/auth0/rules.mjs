@@ -168,19 +168,19 @@ export const refreshes = (sdk) => ({
 export const limits = (sdk) => ({
   'too many messages to one address': async () => {
     const to = newEmail();
-    // Three at once, and one from the reserve of a network that spent none of it.
-    for (let sent = 0; sent < 4; sent++) {
+    // Two at once, half of what strangers may ask for, and the one of the other half that each network may have.
+    for (let sent = 0; sent < 3; sent++) {
       await sdk.startEmail(to);
       await advance(cooldown);
     }
-    assert.equal((await messages(to)).length, 4);
+    assert.equal((await messages(to)).length, 3);
     const problem = sdk.problem(await rejection(sdk.startEmail(to)));
     assert.equal(problem.status, 429);
     assert.equal(problem.error, 'too_many_requests');
-    assert.equal((await messages(to)).length, 4);
+    assert.equal((await messages(to)).length, 3);
     await advance(limitHeaders(problem.headers));
     await sdk.startEmail(to);
-    assert.equal((await messages(to)).length, 5);
+    assert.equal((await messages(to)).length, 4);
   },
 });
 
@@ -192,7 +192,7 @@ export function limitHeaders(headers) {
   };
   const wait = integer('Retry-After');
   const now = Math.floor(Date.now() / 1000);
-  assert.ok(wait > 0 && wait <= 600, `Retry-After is ${wait}`);
+  assert.ok(wait > 0 && wait <= 3600, `Retry-After is ${wait}`);
   assert.equal(integer('X-RateLimit-Remaining'), 0);
   assert.ok(integer('X-RateLimit-Limit') > 0);
   const reset = integer('X-RateLimit-Reset');
