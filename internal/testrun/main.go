@@ -78,6 +78,9 @@ func (r *run) module(folder string) {
 	if r.race {
 		arguments = append(arguments, "-race")
 	}
+	if r.require { // the cache of go test does not see that a program of another module has changed
+		arguments = append(arguments, "-count=1")
+	}
 	c := exec.Command("go", append(arguments, "./...")...)
 	c.Dir, c.Stderr = folder, os.Stderr
 	c.Env = append(os.Environ(), append(r.environ, "GOWORK=off")...)
