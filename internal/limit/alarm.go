@@ -20,7 +20,7 @@ const (
 	Over               // of a limit that is only recorded
 )
 
-// An alarm is when to tell: numbers of what the window's charges take.
+// An alarm is when to tell: each mark, and how much of the limit is used at it, in charges.
 type alarm struct {
 	at    []int64
 	marks []Mark
@@ -42,16 +42,12 @@ func (l *Limits) watch(p Policy) {
 	nearly(SMSTenant, striped(p.SMS.Tenant, l.stripes))
 	nearly(SMSEveryone, striped(p.SMS.Everyone, l.stripes))
 	waiting := striped(p.Unanswered, l.stripes)
-	mark := Over
-	l.waiting = []store.Window{waiting.window(sampled, 1)}
-	if !p.RefuseUnanswered {
-		l.waiting = []store.Window{recorded(waiting)}
-	} else {
-		mark = Nearly
-	}
-	l.alarms[Unanswered] = alarm{[]int64{int64(waiting.Count)}, []Mark{mark}}
-	if mark == Nearly {
+	if p.RefuseUnanswered {
+		l.waiting = []store.Window{waiting.window(sampled, 1)}
 		nearly(Unanswered, waiting)
+	} else {
+		l.waiting = []store.Window{recorded(waiting)}
+		l.alarms[Unanswered] = alarm{[]int64{int64(waiting.Count)}, []Mark{Over}}
 	}
 	region := Limit{Count: 10 * sampled, Per: day}
 	for _, s := range p.SiteStarts {

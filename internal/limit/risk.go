@@ -83,7 +83,7 @@ const (
 // much again, and each what nine digits cost for a thousand guesses more. An IPv6 /48 is given five times that.
 const (
 	drawDay   = 100_000
-	drawMore  = 10_000 // for codes longer than the first rung's
+	drawMore  = 10_000 // for codes of nine digits and longer ones
 	drawSites = 5
 	drawBack  = 2_000 // a fifth of a guess, given back for each success
 )
@@ -284,7 +284,7 @@ func (l *Limits) Succeed(b *store.Batch, s Subject, p Plan, r Receipt) {
 		give(b, SMSPrefix, s.Prefix, l.sms.verified)
 	}
 	if r.Start {
-		l.unstart(b, &s)
+		l.giveStart(b, &s)
 	}
 }
 

@@ -27,26 +27,27 @@ func newSends(of []Limit, p Policy) sends {
 // money is the windows of what text messages cost, for strangers and for whoever was here before: a quarter is kept for those.
 type money struct {
 	prefix, country, tenant [2][]store.Window
-	everyone                map[int][2][]store.Window // by calling code, since they have prices
+	everyone                [2][]store.Window         // of the countries without a price of their own
+	prices                  [2]map[int][]store.Window // of the others, by calling code
 	verified                []store.Window            // what a verified number gives its prefix back
 	tenants                 bool                      // there are several, so that each has a budget
 }
 
 func newMoney(p Policy, stripes int) money {
-	m := money{tenants: p.Tenants > 1, everyone: map[int][2][]store.Window{}}
+	m := money{tenants: p.Tenants > 1}
 	country, tenant := striped(p.SMS.Country, stripes), striped(p.SMS.Tenant, stripes)
 	everyone, spend := striped(p.SMS.Everyone, stripes), striped(p.SMS.Spend, stripes)
 	for i, share := range [2]float64{strangersPart, 1} {
 		m.prefix[i] = []store.Window{p.SMS.Prefix.window(1, share), p.SMS.Unverified.window(1, share)}
 		m.country[i] = []store.Window{country.window(1, share)}
 		m.tenant[i] = []store.Window{tenant.window(1, share)}
-		for code := range 1000 {
-			both := m.everyone[code]
-			both[i] = m.everyone[0][i]
-			if price, known := p.SMS.Prices[code]; known || code == 0 {
-				both[i] = []store.Window{everyone.window(1, share), spend.window(int64(price), share)}
-			}
-			m.everyone[code] = both
+		priced := func(price int) []store.Window {
+			return []store.Window{everyone.window(1, share), spend.window(int64(price), share)}
+		}
+		m.everyone[i] = priced(p.SMS.Prices[0])
+		m.prices[i] = map[int][]store.Window{}
+		for code, price := range p.SMS.Prices {
+			m.prices[i][code] = priced(price)
 		}
 	}
 	m.verified = []store.Window{p.SMS.Prefix.window(0, 1), p.SMS.Unverified.window(verifiedWorth, 1)}
@@ -95,7 +96,7 @@ func (l *Limits) Send(b *store.Batch, s Subject, p Plan) (paid bool) {
 		take(b, Sends, s.Person, w.half)
 	}
 	if paid = p.Rank != KnownDevice && !p.vouched; paid {
-		l.start1(b, &s)
+		l.takeStart(b, &s)
 	}
 	if s.Prefix != "" {
 		l.spendMoney(b, &s, p)
@@ -103,9 +104,9 @@ func (l *Limits) Send(b *store.Batch, s Subject, p Plan) (paid bool) {
 	return paid
 }
 
-// start1 charges one start of a network, and of what it is part of. A start that is not counted for all is refused where one
+// takeStart charges one start of a network, and of what it is part of. A start that is not counted for all is refused where one
 // that is would be.
-func (l *Limits) start1(b *store.Batch, s *Subject) {
+func (l *Limits) takeStart(b *store.Batch, s *Subject) {
 	take(b, Starts, s.Network, l.start)
 	from := len(b.Charges)
 	if s.Site != "" {
@@ -122,9 +123,9 @@ func (l *Limits) start1(b *store.Batch, s *Subject) {
 	}
 }
 
-// unstart gives back what start1 charged the network that began a challenge. What a site paid is known only while its browser is
-// still there.
-func (l *Limits) unstart(b *store.Batch, s *Subject) {
+// giveStart gives back what takeStart charged the network that began a challenge. Its site is known only if the verify comes
+// from the same network.
+func (l *Limits) giveStart(b *store.Batch, s *Subject) {
 	give(b, Starts, s.Began, l.start)
 	if !s.Sampled {
 		return
@@ -149,7 +150,11 @@ func (l *Limits) spendMoney(b *store.Batch, s *Subject, p Plan) {
 	if m.tenants {
 		b.Charges = append(b.Charges, store.Charge{Bucket: s.stripe(SMSTenant), Windows: m.tenant[share], Durable: true})
 	}
-	take(b, SMSEveryone, stripeNames[s.Stripe%maxStripes], m.everyone[s.Country][share])
+	everyone, priced := m.prices[share][s.Country]
+	if !priced {
+		everyone = m.everyone[share]
+	}
+	take(b, SMSEveryone, stripeNames[s.Stripe%maxStripes], everyone)
 }
 
 // Unsend gives back what a message cost that surely was not taken. The network is not given its start back: asking is not free
